@@ -1,0 +1,165 @@
+"""A run: one stream of batches, the students that train on it side by side, and what is kept."""
+
+from typing import Annotated, Any, Literal
+
+import jax
+import numpy as np
+from pydantic import Field
+
+from rare_retention.config import ConfigError, config, fingerprint, to_dict
+from rare_retention.data.exposure import ORDER_VERSION, Schedule
+from rare_retention.parallel import MeshShape
+from rare_retention.settings.competition import Competition
+from rare_retention.settings.regression import Regression
+from rare_retention.train.optimizer import Optimizer
+
+AnySetting = Annotated[Regression | Competition, Field(discriminator="kind")]
+
+
+@config
+class Exposure:
+    """When the tasks are shown; frequencies come from the setting (see `data.exposure`).
+
+    Attributes:
+        placement: "iid", "even" or "burst".
+        gap: G, steps from one burst to the next; 1 unless the placement is "burst".
+        withheld: tasks shown in bursts only; negative ids count from the rarest, -1.
+        background: placement of the other tasks around bursts, "iid" or "even".
+    """
+
+    placement: Literal["iid", "even", "burst"] = "iid"
+    gap: int = 1
+    withheld: tuple[int, ...] = (-1,)
+    background: Literal["iid", "even"] = "iid"
+
+
+@config
+class Measurement:
+    """When the students are measured.
+
+    Attributes:
+        every: steps between regular measurements; also the longest compiled call.
+        cycles: exposures of the first watched task, evenly chosen, around which the students are
+            measured: just before, just after, log-spaced to the next exposure.
+        per_doubling: measurements for each doubling of the time since an exposure.
+        sampled: also split the gradient of each measured batch by task.
+        effect: follow the first-order effect of every update on the watched tasks.
+    """
+
+    every: int = 250
+    cycles: int = 0
+    per_doubling: int = 2
+    sampled: bool = False
+    effect: bool = True
+
+
+@config
+class Snapshots:
+    """Which parameters are kept in `retention/`.
+
+    Attributes:
+        cycles: exposures of the first watched task, evenly chosen, around which parameters are
+            kept: just before, just after, at each doubling, just before the next.
+        every: steps between regular snapshots; 0 keeps none.
+        budget_mb: megabytes that all snapshots of a run may take; a plan over it is refused.
+    """
+
+    cycles: int = 0
+    every: int = 0
+    budget_mb: float = 512.0
+
+
+@config
+class Checkpoints:
+    """Where a run can be resumed.
+
+    Attributes:
+        every: steps between checkpoints in `resume/`.
+        keep: newest checkpoints that are kept.
+    """
+
+    every: int = 1000
+    keep: int = 2
+
+
+@config
+class Run:
+    """One stream and its students.
+
+    Attributes:
+        setting: tasks and models.
+        exposure: when the tasks are shown.
+        optimizer: how the students are trained.
+        batch: B, rows of the global batch.
+        steps: updates; may grow when a run is resumed.
+        stream: number of the stream; another one has other batches.
+        precision: of matrix products.
+        measure: when the students are measured.
+        snapshots: which parameters are kept.
+        checkpoints: where the run can be resumed.
+        mesh: shape of the device mesh.
+    """
+
+    setting: AnySetting = Regression()
+    exposure: Exposure = Exposure()
+    optimizer: Optimizer = Optimizer()
+    batch: int = 1024
+    steps: int = 10_000
+    stream: int = 0
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
+    measure: Measurement = Measurement()
+    snapshots: Snapshots = Snapshots()
+    checkpoints: Checkpoints = Checkpoints()
+    mesh: MeshShape = MeshShape()
+
+    def __post_init__(self) -> None:
+        positive = {
+            "batch": self.batch,
+            "steps": self.steps,
+            "measure.every": self.measure.every,
+            "measure.per_doubling": self.measure.per_doubling,
+            "checkpoints.every": self.checkpoints.every,
+            "checkpoints.keep": self.checkpoints.keep,
+        }
+        natural = {
+            "stream": self.stream,
+            "measure.cycles": self.measure.cycles,
+            "snapshots.cycles": self.snapshots.cycles,
+            "snapshots.every": self.snapshots.every,
+        }
+        for name, value in positive.items():
+            if value < 1:
+                raise ConfigError(name, f"expected at least 1, got {value}")
+        for name, value in natural.items():
+            if value < 0:
+                raise ConfigError(name, f"expected at least 0, got {value}")
+
+    def schedule(self) -> Schedule:
+        """The exposure schedule of this stream.
+
+        Raises:
+            ConfigError: the schedule cannot be honoured in this batch.
+        """
+        return Schedule(
+            self.setting.frequencies,
+            self.batch,
+            placement=self.exposure.placement,
+            gap=self.exposure.gap,
+            withheld=self.exposure.withheld,
+            background=self.exposure.background,
+            seed=self.stream,
+        )
+
+    def data_key(self) -> jax.Array:
+        """Key of the stream's inputs; step t draws its batch from fold_in(key, t)."""
+        return jax.random.key(np.uint32(self.stream), impl="threefry2x32")
+
+    def recipe(self) -> dict[str, Any]:
+        """All that decides what is learned at a step; the length of the run is no part of it."""
+        kept = ("setting", "exposure", "optimizer", "batch", "stream", "precision")
+        tree = to_dict(self)
+        return {name: tree[name] for name in kept} | {"order_version": ORDER_VERSION}
+
+    def identity(self) -> str:
+        """Fingerprint of the recipe, 16 hexadecimal digits."""
+        return fingerprint(self.recipe())

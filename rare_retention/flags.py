@@ -1,0 +1,194 @@
+"""The command line of the launchers: from arguments to a configuration.
+
+Example:
+    python -m launch.study --config=configs/x.py:small --config.run.steps=100 --workdir=/tmp/x
+
+`--config` names a Python file that defines `get_config()` or `get_config(size: str = "paper")`, and
+after a colon its argument; `--config.FIELD=VALUE` changes a field of what it returns.
+"""
+
+import difflib
+import inspect
+import re
+import sys
+import traceback
+import types
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, overload
+
+import pydantic
+from absl import app, flags
+
+from rare_retention import annotations
+from rare_retention.config import override
+from rare_retention.errors import ConfigError, UserError
+
+T = TypeVar("T")
+
+
+def load(spec: str) -> Any:
+    """The configuration of a file.
+
+    Args:
+        spec: `path/to/file.py`, or `path/to/file.py:argument`.
+
+    Raises:
+        ConfigError: There is no such file, it fails, or it refuses the argument.
+    """
+    name, _, argument = spec.partition(":")
+    path = Path(name)
+    if not path.is_file():
+        stems = sorted(file.stem for file in path.parent.glob("*.py"))
+        near = difflib.get_close_matches(path.stem, stems)
+        hint = ", ".join(str(path.with_name(f"{stem}.py")) for stem in near)
+        raise ConfigError("", f"no such file{hint and f'; did you mean {hint}?'}", name)
+    # Under a name of its own, so that the classes that the file defines can be resolved.
+    module = types.ModuleType("config_" + re.sub(r"\W", "_", name))
+    module.__file__ = name
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(path.read_bytes(), name, "exec"), module.__dict__)
+        tree = _get_config(module, name, argument)
+    except Exception as error:
+        if isinstance(error, ConfigError) and error.source:
+            raise
+        raise _located(error, name) from error
+    if not annotations.is_config(type(tree)):
+        raise ConfigError("", f"get_config returned {annotations.show(tree)}", name)
+    return tree
+
+
+def _get_config(module: types.ModuleType, name: str, argument: str) -> Any:
+    get_config = getattr(module, "get_config", None)
+    if get_config is None:
+        raise ConfigError("", "there is no function get_config in it", name)
+    parameters = list(inspect.signature(get_config, eval_str=True).parameters.values())
+    if not argument:
+        if parameters and parameters[0].default is inspect.Parameter.empty:
+            raise ConfigError("", f"an argument is needed, as in {name}:{parameters[0].name}", name)
+        return get_config()
+    if not parameters:
+        raise ConfigError("", f"get_config takes no argument, got {argument!r}", name)
+    annotation = parameters[0].annotation
+    annotation = str if annotation is inspect.Parameter.empty else annotation
+    value = annotations.read(annotation, argument)
+    if not annotations.fits(annotation, value):
+        raise ConfigError(parameters[0].name, annotations.wrong(annotation, value), name)
+    return get_config(value)
+
+
+def _located(error: Exception, name: str) -> ConfigError:
+    """An error raised in a file, as one line that says where."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == name]
+    source = f"{name}:{lines[-1]}" if lines else name
+    field = getattr(error, "field", "") if isinstance(error, ValueError) else ""
+    message = getattr(error, "message", "") or str(error)
+    match error:
+        case SyntaxError():
+            source = f"{error.filename}:{error.lineno}"
+            message = f"{type(error).__name__}: {error.msg}"
+        case pydantic.ValidationError():
+            detail = error.errors(include_url=False)[0]
+            field, message = ".".join(map(str, detail["loc"])), detail["msg"]
+        case _ if not (field or isinstance(error, UserError)):
+            message = f"{type(error).__name__}: {error}"
+    return ConfigError(field, " ".join(message.split()), source)
+
+
+def split(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Parts `--config.FIELD=VALUE` and `--config.FIELD VALUE` from the other arguments."""
+    changes: dict[str, str] = {}
+    others: list[str] = []
+    queue = deque(argv)
+    while queue:
+        argument = queue.popleft()
+        option = re.fullmatch(r"--?config\.([^=]*)(?:=(.*))?", argument, re.DOTALL)
+        if option is None:
+            others.append(argument)
+            continue
+        field, value = option.groups()
+        if value is None and (not queue or queue[0].startswith("--")):
+            raise UserError(f"{argument} needs a value, as in {argument}=VALUE")
+        changes[field] = queue.popleft() if value is None else value
+    return changes, others
+
+
+def parse(
+    argv: Sequence[str], config: type[Any] | None = None, values: flags.FlagValues = flags.FLAGS
+) -> Any:
+    """Parses a command line into absl's flags and a configuration.
+
+    Args:
+        argv: The program's name and its arguments.
+        config: Class of the configuration that the launcher needs, None if it needs none.
+        values: Flags to set, with one called `config` if `config` is given.
+
+    Returns:
+        The configuration with its overrides, or, without `config`, the positional arguments.
+
+    Raises:
+        UserError: A flag is not known, or does not fit.
+        ConfigError: The configuration does not load, or refuses an override.
+    """
+    changes, others = split(argv) if config else ({}, list(argv))
+    try:
+        arguments = values(others)[1:]
+    except flags.Error as error:
+        message = re.sub(r"flag --(\w+)=None: Flag .*", r"--\1 is required", str(error))
+        raise UserError(" ".join(message.split())) from None
+    if config is None:
+        return arguments
+    if arguments:
+        raise UserError(f"unexpected argument {arguments[0]!r}; flags are given as --name=VALUE")
+    if not values.config:
+        raise UserError("--config is required, as in --config=configs/quickstart.py")
+    tree = load(values.config)
+    if not isinstance(tree, config):
+        message = f"get_config returned {type(tree).__name__}, but this program needs "
+        raise ConfigError("", message + config.__name__, values.config)
+    return override(tree, changes)
+
+
+@overload
+def run(main: Callable[[list[str]], int | None]) -> NoReturn: ...
+
+
+@overload
+def run(main: Callable[[T], int | None], config: type[T]) -> NoReturn: ...
+
+
+def run(main: Callable[[Any], int | None], config: type[Any] | None = None) -> NoReturn:
+    """Runs a launcher and exits: with 2 and one line on stderr after a `UserError`.
+
+    Args:
+        main: Takes the configuration, or the positional arguments if there is none; returns the
+            exit code.
+        config: Class of the configuration that `--config` must give; None for no such flag.
+    """
+    if config is not None:
+        text = "Python file with get_config, FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE "
+        text += "changes a field of what it returns"
+        flags.DEFINE_string("config", None, text, module_name=sys.argv[0])
+    app.run(_guard(main), flags_parser=_guard(partial(_parse_or_help, config)))
+
+
+def _parse_or_help(config: type[Any] | None, argv: list[str]) -> Any:
+    if not {"--help", "-help", "-h", "-?", "--helpshort"}.isdisjoint(argv):
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    return parse(argv, config)
+
+
+def _guard(function: Callable[[Any], T]) -> Callable[[Any], T]:
+    """Turns a UserError into its message and exit code 2."""
+
+    def guarded(argument: Any) -> T:
+        try:
+            return function(argument)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
+
+    return guarded

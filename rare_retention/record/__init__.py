@@ -1,0 +1,1 @@
+"""What a run leaves behind: checkpoints, metrics and a manifest, each safe against a kill."""

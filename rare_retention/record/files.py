@@ -1,0 +1,70 @@
+"""Files that are whole or absent: written beside their place, then moved into it."""
+
+import errno
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from etils import epath
+
+from rare_retention.errors import UserError
+
+
+@contextmanager
+def disk(path: epath.Path) -> Iterator[None]:
+    """Turns a failed write below `path` into one clear line.
+
+    Raises:
+        UserError: the disk is full, the quota is used up or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"{path}: no space left on the disk; what was saved before is intact: free some "
+                "space and run the same command again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise
+
+
+def write(path: epath.Path, fill: Callable[[IO[bytes]], None]) -> None:
+    """Writes a file in one step: a kill or a full disk leaves the old one, or none.
+
+    Args:
+        path: where the file is to stand; its folder is made.
+        fill: writes the content into an open binary file.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: epath.Path, data: Any) -> None:
+    """Writes JSON in one step."""
+    text = json.dumps(data, indent=2) + "\n"
+    write(path, lambda file: file.write(text.encode()) and None)
+
+
+def read_json(path: epath.Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+        UserError: the file is no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: damaged, not valid JSON ({error}); restore it, or choose another workdir"
+        ) from None

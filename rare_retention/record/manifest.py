@@ -1,0 +1,65 @@
+"""The manifest of a run: what it is, on what it ran, and what it was and will be shown."""
+
+import importlib.metadata
+import platform
+import sys
+import time
+from typing import Any
+
+import jax
+from etils import epath
+
+from rare_retention.record.files import read_json, write_json
+
+NAME = "manifest.json"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "rare-retention")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # rare_retention itself may run from a checkout that is not installed
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """The devices of this job."""
+    device = jax.devices()[0]
+    return {
+        "platform": device.platform,
+        "device": device.device_kind,
+        "devices": jax.device_count(),
+        "hosts": jax.process_count(),
+        "machine": platform.machine(),
+    }
+
+
+def write_manifest(folder: epath.Path, **content: Any) -> None:
+    """Writes the manifest of a run, keeping when it was first started."""
+    path = folder / NAME
+    started = read_json(path)["started"] if path.exists() else _now()
+    write_json(
+        path,
+        {
+            "started": started,
+            "written": _now(),
+            "command": " ".join(sys.argv),
+            "versions": versions(),
+            "hardware": hardware(),
+            **content,
+        },
+    )
+
+
+def read_manifest(folder: epath.Path) -> dict[str, Any] | None:
+    """The manifest of a run; None where it never started."""
+    path = folder / NAME
+    return read_json(path) if path.exists() else None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

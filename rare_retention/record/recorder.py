@@ -1,0 +1,135 @@
+"""The recorder of a run: takes each measured state and keeps of it what the plan asks for."""
+
+import time
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.record import manifest, metrics
+from rare_retention.record.checkpoints import RESUME, RETENTION, Store
+
+
+class Recorder:
+    """Writes metrics, retention snapshots and checkpoints of one run.
+
+    Measured values are fetched one stop late, so that the host never waits for the step that the
+    devices have just begun.
+    """
+
+    def __init__(
+        self,
+        folder: epath.Path,
+        identity: str,
+        *,
+        snapshots: tuple[int, ...],
+        checkpoints: tuple[int, ...],
+        keep: int,
+        about: dict[str, Any],
+    ) -> None:
+        """Opens the records of a run.
+
+        Args:
+            folder: of the run.
+            identity: fingerprint of its recipe.
+            snapshots: states whose parameters are kept.
+            checkpoints: states from which it can be resumed.
+            keep: newest checkpoints that stay.
+            about: content of the manifest that does not change while the run goes on.
+        """
+        self._folder = folder
+        self._snapshots = frozenset(snapshots)
+        self._checkpoints = frozenset(checkpoints)
+        self._about = about | {"identity": identity}
+        self._resume = Store(folder / RESUME, identity, keep)
+        self._retention = Store(folder / RETENTION, identity)
+        labels = [f"{s['group']}_{s['initialisation']}" for s in about["students"]]
+        self._metrics = metrics.Metrics(folder, labels)
+        self._pending: tuple[int, dict[str, jax.Array]] | None = None
+        self._start = time.monotonic()
+
+    def restore(self, abstract: Any) -> Any | None:
+        """The newest whole checkpoint, with everything recorded after it removed; None without one.
+
+        Args:
+            abstract: the state as `jax.ShapeDtypeStruct` with shardings.
+
+        Raises:
+            UserError: there are checkpoints, but none is whole.
+        """
+        damaged: UserError | None = None
+        for step in reversed(self._resume.steps()):
+            try:
+                state = self._resume.restore(step, abstract)
+            except UserError as error:
+                damaged = damaged or error
+                continue
+            if damaged:
+                warnings.warn(f"{damaged}; going on from step {step}", stacklevel=2)
+            self._cut(step)
+            return state
+        if damaged:
+            raise damaged
+        self._cut(-1)
+        return None
+
+    def _cut(self, step: int) -> None:
+        """Removes what was recorded after `step`, and checkpoints that could not be restored."""
+        metrics.cut(self._folder, step)
+        for store in (self._resume, self._retention):
+            for later in store.steps():
+                if later > step:
+                    store.delete(later)
+
+    def record(self, step: int, state: Any, measured: dict[str, jax.Array], *, save: bool) -> None:
+        """Takes a measured state.
+
+        Args:
+            step: number of updates applied to it.
+            state: whole training state, still on the devices.
+            measured: its values, each [S, ...].
+            save: keep a checkpoint whatever the plan says, because the run is about to stop.
+        """
+        self._fetch()
+        self._pending = (step, measured)
+        if step in self._snapshots:
+            self._retention.save(step, state.params)
+        if save or step in self._checkpoints:
+            self._fetch()
+            self._metrics.flush()
+            if step:
+                self._resume.save(step, state)
+
+    def finish(self, status: str, step: int, shown: list[int]) -> None:
+        """Completes all records.
+
+        Args:
+            status: "running", "finished" or "stopped".
+            step: state reached.
+            shown: rows of each task in all batches so far.
+        """
+        self._fetch()
+        self._metrics.close()
+        self._resume.close()
+        self._retention.close()
+        self.describe(status, step, shown)
+
+    def describe(self, status: str, step: int, shown: list[int]) -> None:
+        """Writes the manifest; arguments as in `finish`."""
+        manifest.write_manifest(
+            self._folder,
+            status=status,
+            step=step,
+            shown=shown,
+            seconds=round(time.monotonic() - self._start, 1),
+            **self._about,
+        )
+
+    def _fetch(self) -> None:
+        if self._pending is not None:
+            step, measured = self._pending
+            self._pending = None
+            self._metrics.add(step, {name: np.asarray(v) for name, v in measured.items()})

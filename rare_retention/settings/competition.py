@@ -1,0 +1,181 @@
+"""One or more neurons between a common and a rare task (paper Example 7, Fig. 11)."""
+
+import math
+from functools import cached_property
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import PartitionSpec
+
+from rare_retention.config import ConfigError, config
+from rare_retention.models.gated import Gated
+from rare_retention.settings.protocol import Measure, Params, Student, watched
+
+_TASKS = ("common", "rare")
+
+
+@config
+class Competition:
+    """Gated neurons that compete for a common and a rare task; implements `Setting`.
+
+    Rows of a batch have no inputs: a row is the task whose loss it adds. Figure 11 is plain gradient
+    descent without clipping on batches of one row.
+
+    Attributes:
+        kind: tag of this setting in a config tree.
+        neurons: number of neurons of each model.
+        initialisations: models of each number of neurons, which differ in their initial angles
+            only; those of equal initialisation share their first neurons.
+        sharpness: inverse temperature of the gates, see `Gated`.
+        spread: initial angles are uniform between 0 (the common direction) and this many radians.
+            The default is any direction of the plane, up to the symmetry of the losses.
+        rare: frequency q of the rare task; the common one has p = 1 - q.
+        watch: ids of the tasks whose interference is followed; -1 is the rare one.
+    """
+
+    kind: Literal["competition"] = "competition"
+    neurons: tuple[int, ...] = (1, 2)
+    initialisations: int = 1
+    sharpness: float = 50.0
+    spread: float = math.pi / 2
+    rare: float = 0.1
+    watch: tuple[int, ...] = (-1,)
+
+    def __post_init__(self) -> None:
+        if not self.neurons:
+            raise ConfigError("neurons", "expected at least one number, got none")
+        for i, neurons in enumerate(self.neurons):
+            if neurons < 1:
+                raise ConfigError(f"neurons[{i}]", f"expected at least 1, got {neurons}")
+        if len(set(self.neurons)) < len(self.neurons):
+            raise ConfigError("neurons", f"expected different numbers, got {self.neurons}")
+        if self.initialisations < 1:
+            raise ConfigError("initialisations", f"expected at least 1, got {self.initialisations}")
+        if self.sharpness < 0:
+            raise ConfigError("sharpness", f"expected at least 0, got {self.sharpness}")
+        if not 0 < self.spread <= math.pi / 2:
+            raise ConfigError(
+                "spread", f"expected an angle above 0 and at most pi / 2, got {self.spread}"
+            )
+        if not 0 < self.rare <= 0.5:
+            raise ConfigError("rare", f"expected a share above 0, at most 0.5, got {self.rare}")
+        watched(self.watch, len(_TASKS))
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The common task, then the rare one."""
+        return _TASKS
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Shares (p, q) of the two tasks, float64."""
+        return np.array([1 - self.rare, self.rare])
+
+    @property
+    def watch_ids(self) -> tuple[int, ...]:
+        """Watched tasks as ids, 0 or 1."""
+        return watched(self.watch, len(_TASKS))
+
+    @property
+    def inputs(self) -> int:
+        """Dimension of the plane that the two task directions span."""
+        return len(_TASKS)
+
+    @property
+    def students(self) -> tuple[Student, ...]:
+        """All models, by number of neurons (their width) and then by initialisation."""
+        return tuple(
+            Student(_group(neurons), neurons, i)
+            for neurons in sorted(self.neurons)
+            for i in range(self.initialisations)
+        )
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """What `probe` returns."""
+        return {
+            "alignment": Measure(("task",), "1", "largest (u.v)^2 of a neuron u, task direction v"),
+            "loss": Measure(("task",), "1", "task loss 1 - sum_i g_i (u_i.v)^2"),
+            "angle": Measure(("neuron",), "rad", "angle from the common direction to the rare one"),
+        }
+
+    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """Name -> (dimensions, float64 values) of what does not change in training."""
+        return {"frequency": (("task",), self.frequencies)}
+
+    @cached_property
+    def _graphs(self) -> dict[str, nnx.GraphDef[Any]]:
+        return {
+            _group(neurons): nnx.split(nnx.eval_shape(lambda n=neurons: self._draw(n, 0)))[0]
+            for neurons in self.neurons
+        }
+
+    def _draw(self, neurons: int, initialisation: jax.typing.ArrayLike) -> Gated:
+        key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), initialisation)
+        with nnx.use_eager_sharding(False):  # `logical_axes` lays the stacks out as a whole
+            return Gated(neurons, self.sharpness, self.spread, rngs=nnx.Rngs(key))
+
+    def init(self) -> Params:
+        """Initial angles: for each number of neurons {"angle": [R, n]}."""
+        draws = jnp.arange(self.initialisations)
+
+        def stack(neurons: int) -> Any:
+            return jax.vmap(lambda i: nnx.to_pure_dict(nnx.state(self._draw(neurons, i))))(draws)
+
+        return {_group(neurons): stack(neurons) for neurons in sorted(self.neurons)}
+
+    def logical_axes(self) -> Params:
+        """Names of the dimensions of every leaf of `init`."""
+
+        def axes(neurons: int) -> Any:
+            student = nnx.eval_shape(lambda: self._draw(neurons, 0))
+            names = nnx.to_pure_dict(nnx.get_partition_spec(nnx.state(student)))
+            return jax.tree.map(
+                lambda own: PartitionSpec("student", *own),
+                names,
+                is_leaf=lambda x: isinstance(x, PartitionSpec),
+            )
+
+        return {_group(neurons): axes(neurons) for neurons in sorted(self.neurons)}
+
+    def losses(self, params: Params, task: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+        """Mean loss of the rows, split by task; there is nothing to draw from the key."""
+        share = jax.nn.one_hot(task, len(_TASKS)).mean(0)
+        return {
+            name: jax.vmap(lambda w, g=self._graphs[name]: share * nnx.merge(g, w)())(weights)
+            for name, weights in params.items()
+        }
+
+    def reference(self, params: Params) -> dict[str, jax.Array]:
+        """Loss of the watched tasks, [R, len(watch)] for each number of neurons."""
+        watch = jnp.asarray(self.watch_ids)
+        return {
+            name: jax.vmap(lambda w, g=self._graphs[name]: nnx.merge(g, w)()[watch])(weights)
+            for name, weights in params.items()
+        }
+
+    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
+        """Values of `measures` for each number of neurons, each with a leading student axis."""
+
+        def one(graph: nnx.GraphDef[Any], weights: Any) -> dict[str, jax.Array]:
+            student = nnx.merge(graph, weights)
+            angle = student.angle[...]
+            # Students of all groups are joined: what a smaller one lacks is NaN.
+            missing = max(self.neurons) - angle.size
+            return {
+                "alignment": student.alignment().max(-1),
+                "loss": student(),
+                "angle": jnp.pad(angle, (0, missing), constant_values=jnp.nan),
+            }
+
+        return {
+            name: jax.vmap(lambda w, g=self._graphs[name]: one(g, w))(weights)
+            for name, weights in params.items()
+        }
+
+
+def _group(neurons: int) -> str:
+    return f"neurons_{neurons:05d}"  # JAX sorts the keys of a dict: padded names sort by number

@@ -1,0 +1,117 @@
+"""The protocol between the loop and a setting: all that training knows of models and tasks."""
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from rare_retention.config import ConfigError
+
+Params = dict[str, Any]
+"""One pytree for each group of students of equal shape; every leaf has a leading student axis."""
+
+
+class Student(NamedTuple):
+    """One model of a run.
+
+    Attributes:
+        group: the stack it is trained in; students of a group have equal shapes.
+        width: N, hidden units of the bottleneck (the size of the model in this setting).
+        initialisation: number of its initial draw; equal numbers and widths start equal.
+    """
+
+    group: str
+    width: int
+    initialisation: int
+
+
+class Measure(NamedTuple):
+    """What a measured value is: its dimensions after the student, its unit, its meaning."""
+
+    dims: tuple[str, ...]
+    unit: str
+    meaning: str
+
+
+class Setting(Protocol):
+    """A family of models and a mixture of tasks; a frozen config that can draw and train them."""
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the K tasks, most frequent first."""
+        ...
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Share of each task in the stream, pi [K], float64."""
+        ...
+
+    @property
+    def inputs(self) -> int:
+        """Dimension of the input, D; what a random student of width N captures is N / D."""
+        ...
+
+    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """What theory needs of the tasks: name -> (dimensions, values), "frequency" among them."""
+        ...
+
+    @property
+    def watch_ids(self) -> tuple[int, ...]:
+        """Tasks whose interference is followed, as ids in [0, K)."""
+        ...
+
+    @property
+    def students(self) -> tuple[Student, ...]:
+        """All models of a run, in the order of the stacked groups."""
+        ...
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """Name of each value that `probe` returns, and what it is."""
+        ...
+
+    def init(self) -> Params:
+        """Initial weights of all students."""
+        ...
+
+    def partition(self) -> Params:
+        """Partition over the mesh of every leaf of `init`, a tree of the same structure."""
+        ...
+
+    def losses(self, params: Params, task: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+        """Contribution of each task to the loss of a batch.
+
+        Args:
+            params: weights of the R students of each group.
+            task: task of each row, int [B].
+            key: the step's key, from which the rows are drawn.
+
+        Returns:
+            For each group [R, K]; the sum over tasks is the training loss.
+        """
+        ...
+
+    def reference(self, params: Params) -> dict[str, jax.Array]:
+        """Loss of each watched task, [R, len(watch)] for each group, whatever the batch holds."""
+        ...
+
+    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
+        """Measured values, for each group: name -> [R, ...], as listed in `measures`."""
+        ...
+
+
+def watched(watch: tuple[int, ...], tasks: int) -> tuple[int, ...]:
+    """Ids in [0, K) of tasks given by ids of either sign, -1 being the last and rarest.
+
+    Raises:
+        ConfigError: an id is out of range or repeated, or there is none.
+    """
+    if not watch:
+        raise ConfigError("watch", "expected at least one task, got none")
+    for i, k in enumerate(watch):
+        if not -tasks <= k < tasks:
+            raise ConfigError(f"watch[{i}]", f"expected a task from {-tasks} to {tasks - 1}, got {k}")
+    ids = tuple(k % tasks for k in watch)
+    if len(set(ids)) < len(ids):
+        raise ConfigError("watch", f"expected different tasks, got {watch}")
+    return ids

@@ -1,0 +1,220 @@
+"""The synthetic setting: bottleneck students on a mixture of regressions (paper Sec. 3)."""
+
+from functools import cached_property
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import PartitionSpec
+
+from rare_retention.config import ConfigError, config
+from rare_retention.models.bottleneck import Bottleneck
+from rare_retention.models.grouping import tile
+from rare_retention.parallel import RULES, constrain, logical_names, shards
+from rare_retention.settings import population
+from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.tasks.regression import RegressionTasks, targets
+from rare_retention.theory.utility import common_set
+
+_TILE = 32
+
+
+@config
+class Regression:
+    """Bottleneck students of several widths, each drawn several times; implements `Setting`.
+
+    Attributes:
+        kind: tag of this setting in a config tree.
+        tasks: the mixture of regressions.
+        widths: N of the students; each at most the number of inputs.
+        initialisations: students of each width, which differ in their initial draw only.
+        watch: ids of the tasks whose interference is followed; negative ids count from the
+            rarest, -1.
+    """
+
+    kind: Literal["regression"] = "regression"
+    tasks: RegressionTasks = RegressionTasks()
+    widths: tuple[int, ...] = (8, 16, 32, 64, 128, 256)
+    initialisations: int = 1
+    watch: tuple[int, ...] = (-1,)
+
+    def __post_init__(self) -> None:
+        if not self.widths:
+            raise ConfigError("widths", "expected at least one width, got none")
+        for i, width in enumerate(self.widths):
+            if not 1 <= width <= self.tasks.inputs:
+                raise ConfigError(
+                    f"widths[{i}]",
+                    f"expected a width from 1 to tasks.inputs = {self.tasks.inputs}, got {width}",
+                )
+        if len(set(self.widths)) < len(self.widths):
+            raise ConfigError("widths", f"expected different widths, got {self.widths}")
+        if self.initialisations < 1:
+            raise ConfigError("initialisations", f"expected at least 1, got {self.initialisations}")
+        watched(self.watch, self.tasks.count)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the K tasks, most frequent first."""
+        return tuple(f"regression {k + 1}" for k in range(self.tasks.count))
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Prior pi [K]."""
+        return self.tasks.frequencies()
+
+    @property
+    def inputs(self) -> int:
+        """D."""
+        return self.tasks.inputs
+
+    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """Prior pi_k and spectra lambda_{k,j}."""
+        return {
+            "frequency": (("task",), self.frequencies),
+            "spectrum": (("task", "direction"), self.tasks.spectra()),
+        }
+
+    @property
+    def watch_ids(self) -> tuple[int, ...]:
+        """Watched tasks as ids in [0, K)."""
+        return watched(self.watch, self.tasks.count)
+
+    @property
+    def students(self) -> tuple[Student, ...]:
+        """All students, by width and then by initialisation."""
+        return tuple(
+            Student(_group(width), width, i)
+            for width in self.widths
+            for i in range(self.initialisations)
+        )
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """What `probe` returns."""
+        return {
+            "loss": Measure(("task",), "mean squared error", "population loss l_k"),
+            "signal": Measure(("task",), "share", "captured share s_k(U) = Tr(P_U C_k)/Tr(C_k)"),
+            "residual": Measure((), "energy", "residual of the common tasks delta_F(U)"),
+            "common_gradient": Measure((), "norm", "|G_F|, G_F = sum_F pi_k dL_k/dW"),
+            "rare_gradient": Measure(("watch",), "norm", "|G_r|, G_r = dL_r/dW"),
+            "cosine": Measure(("watch",), "1", "cos(G_r, G_F) on the encoder"),
+            "basis_gradient": Measure((), "norm", "|G_F(U)| at U = orth(W^T)"),
+            "basis_bound": Measure((), "norm", "2 sqrt(lambda_1(M_F) delta_F(U)) (Theorem 4)"),
+        }
+
+    @cached_property
+    def _graphs(self) -> dict[str, nnx.GraphDef[Any]]:
+        with logical_names():
+            return {
+                _group(width): nnx.split(nnx.eval_shape(lambda w=width: self._draw(w, 0)))[0]
+                for width in self.widths
+            }
+
+    def _draw(self, width: int, initialisation: jax.typing.ArrayLike) -> Bottleneck:
+        key = jax.random.fold_in(jax.random.key(width, impl="threefry2x32"), initialisation)
+        tasks = self.tasks
+        with logical_names():  # the run lays out whole stacks, by `partition`
+            return Bottleneck(width, tasks.inputs, tasks.count, tasks.block, rngs=nnx.Rngs(key))
+
+    def init(self) -> Params:
+        """Initial weights: for each width {"encoder": [R, N, D], "decoders": [R, K, d_T, N]}."""
+        draws = jnp.arange(self.initialisations)
+
+        def stack(width: int) -> Any:
+            # Not vmap: batched LAPACK calls of several widths can deadlock on CPU (jaxlib 0.10).
+            return jax.lax.map(lambda i: nnx.to_pure_dict(nnx.state(self._draw(width, i))), draws)
+
+        return {_group(width): stack(width) for width in self.widths}
+
+    def partition(self) -> Params:
+        """Partition of every leaf of `init` over the mesh."""
+
+        def axes(width: int) -> Any:
+            with logical_names():
+                student = nnx.eval_shape(lambda: self._draw(width, 0))
+                specs = nnx.to_pure_dict(nnx.get_partition_spec(nnx.state(student)))
+            return jax.tree.map(
+                lambda own: PartitionSpec(RULES["student"], *own),
+                specs,
+                is_leaf=lambda x: isinstance(x, PartitionSpec),
+            )
+
+        return {_group(width): axes(width) for width in self.widths}
+
+    def losses(self, params: Params, task: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+        """Squared error of a freshly drawn batch, split by task; see `Setting.losses`."""
+        rows, pieces = task.shape[0], shards("batch")
+        scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)
+        x = constrain(jax.random.normal(key, (rows, self.tasks.inputs)), "batch", None)
+        y = targets(scale, x, task)
+        x, y, task = (
+            constrain(a.reshape(pieces, rows // pieces, *a.shape[1:]), "batch") for a in (x, y, task)
+        )
+        tiles = jax.vmap(lambda ids: tile(ids, self.tasks.count, _TILE))(task)
+        owner = jax.nn.one_hot(tiles.task, self.tasks.count)
+
+        def by_task(graph: nnx.GraphDef[Any], weights: Any) -> jax.Array:
+            student = nnx.merge(graph, weights)
+            prediction = jax.vmap(student)(x, tiles)
+            error = (prediction - jax.vmap(lambda a, i: a[i])(y, tiles.source))
+            error = error * tiles.filled[..., None]
+            return jnp.einsum("ptk,pt->k", owner, jnp.square(error).sum((-2, -1))) / rows
+
+        return {
+            name: jax.vmap(lambda w, g=self._graphs[name]: by_task(g, w))(weights)
+            for name, weights in params.items()
+        }
+
+    def reference(self, params: Params) -> dict[str, jax.Array]:
+        """Population loss of the watched tasks, [R, len(watch)] for each width."""
+        scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)
+
+        def one(w: dict[str, jax.Array]) -> jax.Array:
+            return jnp.stack([
+                population.task_loss(w["encoder"], w["decoders"], scale, k) for k in self.watch_ids
+            ])
+
+        return {name: jax.vmap(one)(weights) for name, weights in params.items()}
+
+    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
+        """Population values of `measures` for each width, each with a leading student axis."""
+        # Not vmap: batched LAPACK calls of several widths can deadlock on CPU (jaxlib 0.10).
+        return {name: jax.lax.map(self._probe, weights) for name, weights in params.items()}
+
+    def _probe(self, weights: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        prior, spectra = self.frequencies, self.tasks.spectra()
+        common = np.isin(np.arange(self.tasks.count), common_set(prior))
+        encoder, decoders = weights["encoder"], weights["decoders"]
+        errors = population.residuals(encoder, decoders, jnp.asarray(np.sqrt(spectra), jnp.float32))
+
+        mass = jnp.asarray(np.where(common, prior, 0.0), jnp.float32)
+        g_common = population.encoder_gradient(mass, decoders, errors)
+        g_rare = jnp.stack([
+            2 * decoders[k].T @ errors[k] for k in self.watch_ids
+        ])
+        norms = jnp.sqrt(jnp.square(g_rare).sum((-2, -1)))
+        norm = jnp.linalg.norm(g_common)
+        inner = (g_rare * g_common).sum((-2, -1))
+
+        basis = population.row_basis(encoder)
+        moment = np.zeros(self.tasks.inputs)
+        moment[: spectra.size] = (np.where(common, prior, 0.0)[:, None] * spectra).ravel()
+        moment = jnp.asarray(moment, jnp.float32)
+        residual = (moment * (1 - jnp.square(basis).sum(0))).sum()
+        return {
+            "loss": jnp.square(errors).sum((-2, -1)),
+            "signal": population.signals(basis, jnp.asarray(spectra, jnp.float32)),
+            "residual": residual,
+            "common_gradient": norm,
+            "rare_gradient": norms,
+            "cosine": inner / jnp.maximum(norm * norms, jnp.finfo(jnp.float32).tiny),
+            "basis_gradient": jnp.linalg.norm(population.common_gradient(basis, moment)),
+            "basis_bound": 2 * jnp.sqrt(moment.max() * jnp.maximum(residual, 0.0)),
+        }
+
+
+def _group(width: int) -> str:
+    return f"width_{width:05d}"  # JAX sorts the keys of a dict: padded names sort by width

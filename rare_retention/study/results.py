@@ -1,0 +1,154 @@
+"""Results of a study: all its runs as one xarray Dataset with named dimensions and units."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from etils import epath
+
+from rare_retention.config import to_json
+from rare_retention.errors import UserError
+from rare_retention.record import metrics
+from rare_retention.record.files import write
+from rare_retention.record.manifest import read_manifest
+from rare_retention.study.grid import Cell, Study, cells
+
+RUNS, RESULTS = "runs", "results.nc"
+
+
+def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
+    """Joins the runs of a study; what was not measured or not run is NaN.
+
+    Dimensions are (stream, *grid, width, initialisation, step, ...); the runs of a grid may be
+    measured at different steps, the results have the union of them.
+
+    Raises:
+        UserError: no run has been measured yet, or a file is damaged.
+    """
+    parts = {}
+    for cell in cells(study):
+        part = load_run(workdir / RUNS / cell.name)
+        if part is not None:
+            parts[cell.name] = part
+    if not parts:
+        raise UserError(f"{workdir}: no run of this study has been measured yet")
+    places = _coordinates(study)
+    template = next(iter(parts.values()))
+    steps = np.unique(np.concatenate([part.step.values for part in parts.values()]))
+    joined = _empty(template, places, steps)
+    for cell in cells(study):
+        place = {name: _label(value) for name, value in cell.coordinates.items()}
+        joined["finished"].loc[place] = cell.name in parts and parts[cell.name].attrs["finished"]
+        if cell.name in parts:
+            _fill(joined, parts[cell.name], place)
+    joined = joined.assign_attrs(
+        name=study.name,
+        question=study.question,
+        study=to_json(study),
+        inputs=template.attrs["inputs"],
+        batch=study.run.batch,
+        steps=study.run.steps,
+    )
+    if "gap" not in joined.dims:
+        joined = joined.assign_coords(gap=study.run.exposure.gap)
+    return joined
+
+
+def load_run(folder: epath.Path) -> xr.Dataset | None:
+    """Metrics of one run with dimensions (width, initialisation, step, ...); None without any."""
+    about = read_manifest(folder)
+    if about is None:
+        return None
+    values = metrics.read(folder)
+    if not values:
+        return None
+    steps = values.pop("step")
+    widths = list(dict.fromkeys(s["width"] for s in about["students"]))
+    draws = list(dict.fromkeys(s["initialisation"] for s in about["students"]))
+    variables: dict[str, Any] = {}
+    for name, array in values.items():
+        measure = about["measures"][name]
+        students = np.moveaxis(array, 1, 0).reshape(len(widths), len(draws), *array.shape[:1],
+                                                    *array.shape[2:])
+        variables[name] = (
+            ("width", "initialisation", "step", *measure["dims"]),
+            students,
+            {"units": measure["unit"], "long_name": measure["meaning"]},
+        )
+    for name, constant in about["constants"].items():
+        variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
+    watch = about["watch"]
+    coordinates = {
+        "width": widths,
+        "initialisation": draws,
+        "step": steps,
+        "task": np.arange(len(about["tasks"])),
+        "watch": watch,
+        "part": [*(f"task {k}" for k in watch), "others"],
+    }
+    used = {dim for dims, *_ in variables.values() for dim in dims}
+    return xr.Dataset(
+        variables,
+        {name: (name, c) for name, c in coordinates.items() if name in used},
+        {"inputs": about["inputs"], "finished": about["status"] == "finished"},
+    )
+
+
+def save(results: xr.Dataset, path: epath.Path) -> None:
+    """Writes results as compressed netCDF-4, in one step."""
+    coding = {name: {"zlib": True} for name in results.data_vars if results[name].ndim}
+    data = results.to_netcdf(engine="h5netcdf", encoding=coding)
+    write(path, lambda file: file.write(data) and None)
+
+
+def load(path: epath.Path) -> xr.Dataset:
+    """Reads results.
+
+    Raises:
+        UserError: there are none, or the file is damaged.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no results; run the study first")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as results:
+            return results.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: damaged ({' '.join(str(error).split())}); delete it and rebuild the report"
+        ) from None
+
+
+def _coordinates(study: Study) -> dict[str, list[Any]]:
+    grid = {axis.name: [_label(value) for value in axis.values] for axis in study.grid}
+    return {"stream": list(range(study.streams)), **grid}
+
+
+def _label(value: Any) -> Any:
+    """Coordinates are numbers and text; a tuple becomes its text."""
+    return str(value) if isinstance(value, tuple) else value
+
+
+def _empty(template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray) -> xr.Dataset:
+    """A Dataset of NaN with the variables of one run over all runs."""
+    outer = {name: (name, values) for name, values in places.items()}
+    sizes = {**template.sizes, "step": len(steps)}
+    variables: dict[str, Any] = {}
+    for name, variable in template.data_vars.items():
+        leading = tuple(places) if "step" in variable.dims else tuple(places)[1:]
+        dims = (*leading, *variable.dims)
+        shape = [len(places[d]) if d in places else sizes[d] for d in dims]
+        variables[name] = (dims, np.full(shape, np.nan, variable.dtype), variable.attrs)
+    shape = [len(values) for values in places.values()]
+    variables["finished"] = (tuple(places), np.zeros(shape, bool))
+    inner = {name: (name, c.values) for name, c in template.coords.items() if name != "step"}
+    return xr.Dataset(variables, {**outer, **inner, "step": ("step", steps)})
+
+
+def _fill(joined: xr.Dataset, part: xr.Dataset, place: dict[str, Any]) -> None:
+    at = np.searchsorted(joined.step.values, part.step.values)
+    for name, variable in part.data_vars.items():
+        own = {d: joined.get_index(d).get_loc(v) for d, v in place.items()
+               if d in joined[name].dims}
+        if "step" in variable.dims:
+            own["step"] = at
+        joined[name][own] = variable.values

@@ -1,0 +1,1 @@
+"""Training: state, optimizer, the step with its measurements, and the one loop."""

@@ -1,0 +1,78 @@
+"""Optimizer of a run, built from Optax; applied to each student of a stack on its own."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rare_retention.config import ConfigError, config
+
+
+@config
+class Optimizer:
+    """AdamW with clipped gradients; the defaults are PyTorch's, which the paper uses.
+
+    Attributes:
+        method: "adamw"; or "sgd", plain gradient descent, which ignores decay, betas and epsilon.
+        peak: largest learning rate.
+        schedule: "inverse_sqrt": peak / sqrt(1 + t / timescale) at step t; or "constant".
+        timescale: steps after which the inverse square root has fallen to 0.71 of its peak.
+        warmup: steps of linear growth from zero to the schedule's value.
+        weight_decay: decoupled decay, multiplied by the learning rate.
+        beta1: decay of the mean of the gradient.
+        beta2: decay of the mean of its square.
+        epsilon: added to the root of the mean square.
+        clip: largest norm of a student's whole gradient, larger ones are scaled down to it; None
+            leaves gradients as they are.
+    """
+
+    method: Literal["adamw", "sgd"] = "adamw"
+    peak: float = 1e-3
+    schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"
+    timescale: float = 1000.0
+    warmup: int = 0
+    weight_decay: float = 1e-2
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    clip: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("peak", "timescale", "epsilon", "clip"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(name, f"expected a positive number, got {value}")
+        for name in ("warmup", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, f"expected at least 0, got {getattr(self, name)}")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(name, f"expected 0 <= {name} < 1, got {getattr(self, name)}")
+
+    def learning_rate(self) -> optax.Schedule:
+        """Learning rate as a function of the step."""
+
+        def inverse_sqrt(step: jax.typing.ArrayLike) -> jax.Array:
+            return self.peak / jnp.sqrt(1.0 + jnp.asarray(step, jnp.float32) / self.timescale)
+
+        constant = optax.constant_schedule(self.peak)
+        body = inverse_sqrt if self.schedule == "inverse_sqrt" else constant
+        if not self.warmup:
+            return body
+        growth = optax.linear_schedule(0.0, 1.0, self.warmup)
+        return lambda step: growth(step) * body(step)
+
+    def build(self) -> optax.GradientTransformation:
+        """The transformation of one student's gradient into its update."""
+        adamw = optax.adamw(
+            self.learning_rate(),
+            b1=self.beta1,
+            b2=self.beta2,
+            eps=self.epsilon,
+            weight_decay=self.weight_decay,
+        )
+        body = adamw if self.method == "adamw" else optax.sgd(self.learning_rate())
+        return body if self.clip is None else optax.chain(
+            optax.clip_by_global_norm(self.clip), body
+        )

@@ -1,0 +1,84 @@
+"""At which steps a run stops to measure, to snapshot and to checkpoint."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rare_retention.config import ConfigError
+from rare_retention.data.exposure import Schedule
+from rare_retention.experiment import Run
+
+BYTES_PER_MB = 2**20
+
+
+class Plan(NamedTuple):
+    """States of a run, as numbers of updates applied, at which something is recorded.
+
+    Attributes:
+        stops: states that are measured; compiled calls end here. Ascending, without 0, ends with
+            the last step.
+        snapshots: states whose parameters are kept; every one is 0 or a stop.
+        checkpoints: states from which the run can be resumed; every one is a stop.
+    """
+
+    stops: tuple[int, ...]
+    snapshots: tuple[int, ...]
+    checkpoints: tuple[int, ...]
+
+
+def make_plan(run: Run, schedule: Schedule) -> Plan:
+    """Merges the regular measurements with those around exposures.
+
+    Raises:
+        ConfigError: the run cannot realise its schedule.
+    """
+    schedule.check(run.steps)
+    measured = set(range(run.measure.every, run.steps, run.measure.every))
+    measured |= _around(run, schedule, run.measure.cycles, run.measure.per_doubling)
+    snapshots = _around(run, schedule, run.snapshots.cycles, 1)
+    if run.snapshots.every:
+        snapshots |= set(range(0, run.steps + 1, run.snapshots.every)) | {run.steps}
+    checkpoints = set(range(run.checkpoints.every, run.steps, run.checkpoints.every)) | {run.steps}
+    stops = (measured | snapshots | checkpoints) - {0}
+    return Plan(tuple(sorted(stops)), tuple(sorted(snapshots)), tuple(sorted(checkpoints)))
+
+
+def _around(run: Run, schedule: Schedule, cycles: int, per_doubling: int) -> set[int]:
+    """States before, after and log-spaced behind chosen exposures of the first watched task."""
+    if not cycles:
+        return set()
+    exposures = schedule.exposures(0, run.steps, run.setting.watch_ids[0])
+    chosen = np.unique(np.linspace(0, len(exposures) - 1, cycles).round().astype(int))
+    states: set[int] = set()
+    for i in chosen:
+        shown = int(exposures[i])
+        following = int(exposures[i + 1]) if i + 1 < len(exposures) else run.steps
+        offsets = log_spaced(following - shown - 1, per_doubling)
+        states |= {shown, following} | {shown + 1 + offset for offset in offsets}
+    return {state for state in states if state <= run.steps}
+
+
+def log_spaced(longest: int, per_doubling: int) -> list[int]:
+    """Whole numbers 0, 1, ... up to `longest`, `per_doubling` of them in each doubling."""
+    if longest < 1:
+        return [0]
+    points = range(math.ceil(math.log2(longest) * per_doubling) + 1)
+    return [0, *sorted({min(round(2 ** (i / per_doubling)), longest) for i in points})]
+
+
+def check_budget(run: Run, snapshot_bytes: int, plan: Plan) -> int:
+    """Bytes that all snapshots of the run take.
+
+    Raises:
+        ConfigError: they are over the budget.
+    """
+    total = snapshot_bytes * len(plan.snapshots)
+    if total > run.snapshots.budget_mb * BYTES_PER_MB:
+        raise ConfigError(
+            "snapshots.budget_mb",
+            f"{len(plan.snapshots)} snapshots of {snapshot_bytes / BYTES_PER_MB:.3g} MB take "
+            f"{total / BYTES_PER_MB:.4g} MB, but the budget is {run.snapshots.budget_mb:g} MB; "
+            "raise it, or keep fewer cycles",
+        )
+    return total

@@ -1,0 +1,54 @@
+"""State of a run: everything that one step turns into the next, as a plain pytree."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rare_retention.parallel import RULES
+from rare_retention.settings.protocol import Params, Setting
+
+
+class State(NamedTuple):
+    """Training state of all students of a run.
+
+    Attributes:
+        step: number of updates applied, int32.
+        params: weights, a stack for each group of students.
+        optimizer: Optax state of each group, with a leading student axis as well.
+    """
+
+    step: jax.Array
+    params: Params
+    optimizer: dict[str, Any]
+
+
+def create(setting: Setting, transform: optax.GradientTransformation) -> State:
+    """State before the first step."""
+    params = setting.init()
+    optimizer = {name: jax.vmap(transform.init)(stack) for name, stack in params.items()}
+    return State(jnp.zeros((), jnp.int32), params, optimizer)
+
+
+def shardings(setting: Setting, transform: optax.GradientTransformation, mesh: Mesh) -> State:
+    """Sharding of every leaf of the state; moments are laid out as their parameters."""
+    abstract = jax.eval_shape(lambda: create(setting, transform))
+    params = jax.tree.map(
+        lambda own: NamedSharding(mesh, own),
+        setting.partition(),
+        is_leaf=lambda x: isinstance(x, PartitionSpec),
+    )
+    student = NamedSharding(mesh, PartitionSpec(RULES["student"]))
+    optimizer = {
+        name: optax.tree_utils.tree_map_params(
+            transform,
+            lambda _, sharding: sharding,
+            state,
+            params[name],
+            transform_non_params=lambda _: student,
+        )
+        for name, state in abstract.optimizer.items()
+    }
+    return State(NamedSharding(mesh, PartitionSpec()), params, optimizer)

@@ -1,0 +1,37 @@
+"""Settings of every test: eight fake devices, and JAX at its strictest.
+
+They are environment variables set before JAX is imported, so that launchers that a test starts as
+processes of their own have them too.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import hypothesis
+
+DEVICES = "--xla_force_host_platform_device_count"
+CI = bool(os.environ.get("CI"))
+ROOT = Path(__file__).resolve().parent.parent
+
+if "jax" in sys.modules:
+    raise RuntimeError("JAX was imported before tests/conftest.py could set it up")
+
+flags = os.environ.get("XLA_FLAGS", "")
+if DEVICES not in flags:
+    os.environ["XLA_FLAGS"] = f"{flags} {DEVICES}=8".strip()
+os.environ |= {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+    "JAX_NUMPY_RANK_PROMOTION": "raise",
+    "JAX_DEFAULT_PRNG_IMPL": "threefry2x32",
+    "JAX_THREEFRY_PARTITIONABLE": "true",
+    "MPLBACKEND": "Agg",
+    # Failing examples are kept for replay among pytest's own caches.
+    "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".pytest_cache" / "hypothesis"),
+}
+
+# Derandomised runs draw the same examples every time and keep none.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("ci" if CI else "local")
