@@ -16,23 +16,27 @@ class Gated(nnx.Module):
     sends each task to the one that is best at it, and turns the others away.
 
     Attributes:
-        angle: t_i [n] in radians, at the start uniform between 0 (a) and `spread`.
+        angle: t_i [n] in radians, uniform in a given range at the start.
         sharpness: inverse temperature of the gates; at 0 they are equal.
     """
 
-    def __init__(self, neurons: int, sharpness: float, spread: float, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, neurons: int, sharpness: float, start: tuple[float, float], *, rngs: nnx.Rngs
+    ) -> None:
         """Draws the initial angles.
 
         Args:
             neurons: n.
             sharpness: inverse temperature of the gates.
-            spread: largest initial angle, in radians.
+            start: smallest and largest initial angle, in radians.
             rngs: its `params` stream seeds the angles; equal seeds give equal first neurons,
                 however many there are.
         """
         key = rngs.params()
+        low, high = start
         draws = [
-            jax.random.uniform(jax.random.fold_in(key, i), maxval=spread) for i in range(neurons)
+            jax.random.uniform(jax.random.fold_in(key, i), minval=low, maxval=high)
+            for i in range(neurons)
         ]
         self.angle = nnx.Param(jnp.stack(draws), out_sharding=("hidden",))
         self.sharpness = sharpness

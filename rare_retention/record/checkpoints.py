@@ -15,6 +15,7 @@ from rare_retention.record.digest import digests
 from rare_retention.record.files import disk
 
 RESUME, RETENTION = "resume", "retention"
+_ITEMS = ("tree", "meta")
 
 
 class Store:
@@ -33,7 +34,7 @@ class Store:
         options = ocp.CheckpointManagerOptions(max_to_keep=keep)
         with disk(folder):
             self._manager = ocp.CheckpointManager(
-                folder.resolve(), options=options, item_names=("tree", "meta")
+                folder.resolve(), options=options, item_names=_ITEMS
             )
 
     def steps(self) -> list[int]:
@@ -65,27 +66,10 @@ class Store:
             UserError: it is damaged, or belongs to another recipe.
         """
         place = self._folder / str(step)
-        try:
-            found = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    tree=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()
-                ),
-            )
-        except Exception as error:  # Orbax raises whatever the damaged file makes it raise
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{place}: cannot be restored ({reason})") from error
-        if found.meta["identity"] != self._identity:
-            raise UserError(
-                f"{place}: belongs to recipe {found.meta['identity']}, not to {self._identity}"
-            )
-        changed = [
-            name for name, value in digests(found.tree).items()
-            if found.meta["digests"].get(name) != value
-        ]
-        if changed:
-            raise UserError(f"{place}: damaged, {changed[0]} differs from its digest")
-        return found.tree
+        tree, meta = _read(self._manager, step, abstract, place)
+        if meta["identity"] != self._identity:
+            raise UserError(f"{place}: belongs to recipe {meta['identity']}, not {self._identity}")
+        return tree
 
     def delete(self, step: int) -> None:
         """Removes a checkpoint."""
@@ -104,3 +88,46 @@ class Store:
         """Waits for saves under way and closes the store."""
         with disk(self._folder):
             self._manager.close()
+
+
+def steps_in(folder: epath.Path) -> list[int]:
+    """Steps that have a checkpoint in a root, ascending; none where there is no such folder."""
+    return sorted(int(path.name) for path in folder.glob("[0-9]*")) if folder.exists() else []
+
+
+def verify(folder: epath.Path, step: int) -> Any:
+    """Reads a checkpoint as it was saved, onto the default device.
+
+    Args:
+        folder: root of the checkpoints.
+        step: which one.
+
+    Returns:
+        Its tree: parameters (`retention/`), or the whole state (`resume/`), as nested dicts.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    with ocp.CheckpointManager(folder.resolve(), item_names=_ITEMS) as manager:
+        return _read(manager, step, None, folder / str(step))[0]
+
+
+def _read(
+    manager: ocp.CheckpointManager, step: int, abstract: Any, place: epath.Path
+) -> tuple[Any, dict[str, Any]]:
+    """Tree and meta of a checkpoint whose digests agree."""
+    try:
+        found = manager.restore(
+            step,
+            args=ocp.args.Composite(
+                tree=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()
+            ),
+        )
+    except Exception as error:  # Orbax raises whatever the damaged file makes it raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{place}: cannot be restored ({reason})") from error
+    kept = found.meta["digests"]
+    changed = [name for name, value in digests(found.tree).items() if kept.get(name) != value]
+    if changed:
+        raise UserError(f"{place}: damaged, {changed[0]} differs from its digest")
+    return found.tree, found.meta

@@ -34,7 +34,8 @@ def _digest(leaf: jax.Array) -> jax.Array:
 
 
 def digests(tree: Any) -> dict[str, int]:
-    """Digest of every leaf, by its path in the tree."""
+    """Digest of every leaf, by its path in the tree, such as "params/width_00008/encoder"."""
     paths, leaves = zip(*jax.tree.leaves_with_path(tree), strict=True)
     values = jax.device_get(_digests(list(leaves)))
-    return {jax.tree_util.keystr(p): int(v) for p, v in zip(paths, values, strict=True)}
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path in paths]
+    return {name: int(value) for name, value in zip(names, values, strict=True)}

@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec
 
 from rare_retention.config import ConfigError, config
 from rare_retention.models.gated import Gated
+from rare_retention.parallel import RULES, logical_names
 from rare_retention.settings.protocol import Measure, Params, Student, watched
 
 _TASKS = ("common", "rare")
@@ -21,8 +22,8 @@ _TASKS = ("common", "rare")
 class Competition:
     """Gated neurons that compete for a common and a rare task; implements `Setting`.
 
-    Rows of a batch have no inputs: a row is the task whose loss it adds. Figure 11 is plain gradient
-    descent without clipping on batches of one row.
+    Rows of a batch have no inputs: a row is the task whose loss it adds. Figure 11 is plain
+    gradient descent without clipping, on batches of one row.
 
     Attributes:
         kind: tag of this setting in a config tree.
@@ -30,17 +31,18 @@ class Competition:
         initialisations: models of each number of neurons, which differ in their initial angles
             only; those of equal initialisation share their first neurons.
         sharpness: inverse temperature of the gates, see `Gated`.
-        spread: initial angles are uniform between 0 (the common direction) and this many radians.
-            The default is any direction of the plane, up to the symmetry of the losses.
+        start: range in radians from which the initial angles are drawn, from 0 (the common
+            direction, where no gradient turns a neuron) to pi / 2 (the rare one). By default every
+            neuron starts nearer to the common direction.
         rare: frequency q of the rare task; the common one has p = 1 - q.
-        watch: ids of the tasks whose interference is followed; -1 is the rare one.
+        watch: ids of the tasks whose interference is followed; -1 is the rare task.
     """
 
     kind: Literal["competition"] = "competition"
     neurons: tuple[int, ...] = (1, 2)
     initialisations: int = 1
-    sharpness: float = 50.0
-    spread: float = math.pi / 2
+    sharpness: float = 100.0
+    start: tuple[float, float] = (0.2, 0.7)
     rare: float = 0.1
     watch: tuple[int, ...] = (-1,)
 
@@ -56,9 +58,9 @@ class Competition:
             raise ConfigError("initialisations", f"expected at least 1, got {self.initialisations}")
         if self.sharpness < 0:
             raise ConfigError("sharpness", f"expected at least 0, got {self.sharpness}")
-        if not 0 < self.spread <= math.pi / 2:
+        if not 0 <= self.start[0] <= self.start[1] <= math.pi / 2:
             raise ConfigError(
-                "spread", f"expected an angle above 0 and at most pi / 2, got {self.spread}"
+                "start", f"expected two ascending angles from 0 to pi / 2, got {self.start}"
             )
         if not 0 < self.rare <= 0.5:
             raise ConfigError("rare", f"expected a share above 0, at most 0.5, got {self.rare}")
@@ -108,15 +110,16 @@ class Competition:
 
     @cached_property
     def _graphs(self) -> dict[str, nnx.GraphDef[Any]]:
-        return {
-            _group(neurons): nnx.split(nnx.eval_shape(lambda n=neurons: self._draw(n, 0)))[0]
-            for neurons in self.neurons
-        }
+        with logical_names():
+            return {
+                _group(neurons): nnx.split(nnx.eval_shape(lambda n=neurons: self._draw(n, 0)))[0]
+                for neurons in self.neurons
+            }
 
     def _draw(self, neurons: int, initialisation: jax.typing.ArrayLike) -> Gated:
         key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), initialisation)
-        with nnx.use_eager_sharding(False):  # `logical_axes` lays the stacks out as a whole
-            return Gated(neurons, self.sharpness, self.spread, rngs=nnx.Rngs(key))
+        with logical_names():  # the run lays out whole stacks, by `partition`
+            return Gated(neurons, self.sharpness, self.start, rngs=nnx.Rngs(key))
 
     def init(self) -> Params:
         """Initial angles: for each number of neurons {"angle": [R, n]}."""
@@ -127,19 +130,20 @@ class Competition:
 
         return {_group(neurons): stack(neurons) for neurons in sorted(self.neurons)}
 
-    def logical_axes(self) -> Params:
-        """Names of the dimensions of every leaf of `init`."""
+    def partition(self) -> Params:
+        """Partition of every leaf of `init` over the mesh."""
 
-        def axes(neurons: int) -> Any:
-            student = nnx.eval_shape(lambda: self._draw(neurons, 0))
-            names = nnx.to_pure_dict(nnx.get_partition_spec(nnx.state(student)))
+        def specs(neurons: int) -> Any:
+            with logical_names():
+                student = nnx.eval_shape(lambda: self._draw(neurons, 0))
+                own = nnx.to_pure_dict(nnx.get_partition_spec(nnx.state(student)))
             return jax.tree.map(
-                lambda own: PartitionSpec("student", *own),
-                names,
+                lambda spec: PartitionSpec(RULES["student"], *spec),
+                own,
                 is_leaf=lambda x: isinstance(x, PartitionSpec),
             )
 
-        return {_group(neurons): axes(neurons) for neurons in sorted(self.neurons)}
+        return {_group(neurons): specs(neurons) for neurons in sorted(self.neurons)}
 
     def losses(self, params: Params, task: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Mean loss of the rows, split by task; there is nothing to draw from the key."""

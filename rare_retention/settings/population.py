@@ -22,8 +22,8 @@ def residuals(encoder: jax.Array, decoders: jax.Array, scale: jax.Array) -> jax.
     """
     tasks, block, width = decoders.shape
     product = decoders.reshape(-1, width) @ encoder
-    own = jnp.arange(tasks * block)[:, None] == jnp.arange(encoder.shape[1])
-    return (product - jnp.where(own, scale.reshape(-1, 1), 0.0)).reshape(tasks, block, -1)
+    target = scale.reshape(-1, 1) * jnp.eye(tasks * block, encoder.shape[1])
+    return (product - target).reshape(tasks, block, -1)
 
 
 def losses(encoder: jax.Array, decoders: jax.Array, scale: jax.Array) -> jax.Array:
@@ -36,9 +36,8 @@ def task_loss(
 ) -> jax.Array:
     """Population loss of one task, at the cost of its own d_T rows; shapes as in `residuals`."""
     block = scale.shape[1]
-    error = decoders[task] @ encoder
-    own = (task * block + jnp.arange(block))[:, None] == jnp.arange(encoder.shape[1])
-    return jnp.square(error - jnp.where(own, scale[task][:, None], 0.0)).sum()
+    target = scale[task][:, None] * jnp.eye(block, encoder.shape[1], k=task * block)
+    return jnp.square(decoders[task] @ encoder - target).sum()
 
 
 def encoder_gradient(weight: jax.Array, decoders: jax.Array, residual: jax.Array) -> jax.Array:
@@ -51,11 +50,12 @@ def encoder_gradient(weight: jax.Array, decoders: jax.Array, residual: jax.Array
 def row_basis(encoder: jax.Array) -> jax.Array:
     """Orthonormal basis of the row space of W, U^T [N, D], so that P_W = U U^T.
 
-    Shifted Cholesky-QR in three passes (Fukaya et al. 2020): matmuls but for N x N factors, and
-    orthonormal to float32 rounding for condition numbers of W up to about 10^6.
+    Shifted Cholesky-QR (Fukaya et al. 2020): matmuls but for N x N factors, and orthonormal to
+    float32 rounding for condition numbers of W up to about 10^6. One shifted pass is enough up to
+    10^5 only; beyond, the pass after it would factorise a singular matrix.
     """
     basis = encoder
-    for shift in (1e-6, 0.0, 0.0):
+    for shift in (1e-6, 1e-6, 0.0, 0.0):
         gram = basis @ basis.T
         eye = jnp.eye(gram.shape[0], dtype=gram.dtype)
         factor = jnp.linalg.cholesky(gram + shift * jnp.trace(gram) * eye)
@@ -81,5 +81,5 @@ def common_gradient(basis: jax.Array, moment: jax.Array) -> jax.Array:
         basis: U^T with orthonormal rows, [N, D].
         moment: the diagonal of M_F = sum_{k in F} pi_k C_k in the coordinates of the input, [D].
     """
-    weighted = basis * moment
+    weighted = basis * moment[None]
     return 2 * (weighted - (weighted @ basis.T) @ basis)

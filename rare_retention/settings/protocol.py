@@ -70,6 +70,10 @@ class Setting(Protocol):
         """Name of each value that `probe` returns, and what it is."""
         ...
 
+    def flops(self, batch: int) -> float:
+        """Floating-point operations of the matrix products of one training step."""
+        ...
+
     def init(self) -> Params:
         """Initial weights of all students."""
         ...

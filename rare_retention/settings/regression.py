@@ -105,6 +105,11 @@ class Regression:
             "basis_bound": Measure((), "norm", "2 sqrt(lambda_1(M_F) delta_F(U)) (Theorem 4)"),
         }
 
+    def flops(self, batch: int) -> float:
+        """Encoder forward and backward (4 B D N), decoders forward and backward (6 B d_T N)."""
+        hidden = sum(self.widths) * self.initialisations
+        return batch * hidden * (4.0 * self.tasks.inputs + 6.0 * self.tasks.block)
+
     @cached_property
     def _graphs(self) -> dict[str, nnx.GraphDef[Any]]:
         with logical_names():

@@ -2,18 +2,16 @@
 
 from typing import NamedTuple
 
-import xarray as xr
 from etils import epath
 
-from rare_retention.config import difference, from_dict, to_dict
 from rare_retention.errors import UserError
 from rare_retention.record.files import read_json, write_json
 from rare_retention.record.manifest import read_manifest
+from rare_retention.study.folder import RUNS, claim
 from rare_retention.study.grid import Cell, Study, cells
-from rare_retention.study.results import RESULTS, RUNS, gather, save
 from rare_retention.train.loop import train
 
-STUDY, FAILURE = "study.json", "failure.json"
+FAILURE = "failure.json"
 
 
 class Outcome(NamedTuple):
@@ -70,13 +68,6 @@ def execute(study: Study, workdir: epath.Path, retry_failed: bool = False) -> Ou
     return Outcome(finished, failed, stopped=False)
 
 
-def collect(study: Study, workdir: epath.Path) -> xr.Dataset:
-    """Gathers the results of a study and writes them to results.nc."""
-    results = gather(study, workdir)
-    save(results, workdir / RESULTS)
-    return results
-
-
 def is_finished(cell: Cell, folder: epath.Path) -> bool:
     """Whether a run of exactly this recipe has reached its last step."""
     about = read_manifest(folder)
@@ -86,39 +77,3 @@ def is_finished(cell: Cell, folder: epath.Path) -> bool:
         and about["status"] == "finished"
         and about["step"] >= cell.run.steps
     )
-
-
-def claim(study: Study, workdir: epath.Path) -> None:
-    """Makes the workdir this study's own, or checks that it is.
-
-    A study may grow: more streams, more values, more steps, other figures and claims.
-
-    Raises:
-        UserError: it holds a study of another name or recipe.
-    """
-    path = workdir / STUDY
-    if path.exists():
-        stored = from_dict(Study, read_json(path))
-        changes = difference(
-            {"name": stored.name, "run": stored.run.recipe()},
-            {"name": study.name, "run": study.run.recipe()},
-        )
-        varied = tuple(f"run.{axis.field}:" for axis in study.grid)
-        changes = [change for change in changes if not change.startswith(varied)]
-        if changes:
-            raise UserError(
-                f"{workdir}: holds another study: {'; '.join(changes)}; choose another --workdir"
-            )
-    write_json(path, to_dict(study))
-
-
-def stored_study(workdir: epath.Path) -> Study:
-    """The study that a workdir holds.
-
-    Raises:
-        UserError: it holds none.
-    """
-    path = workdir / STUDY
-    if not path.exists():
-        raise UserError(f"{workdir}: holds no study (there is no {STUDY})")
-    return from_dict(Study, read_json(path))

@@ -11,10 +11,8 @@ from rare_retention.errors import UserError
 from rare_retention.record import metrics
 from rare_retention.record.files import write
 from rare_retention.record.manifest import read_manifest
-from rare_retention.study.grid import Cell, Study, cells
-
-RUNS, RESULTS = "runs", "results.nc"
-
+from rare_retention.study.folder import RESULTS, RUNS
+from rare_retention.study.grid import Study, cells
 
 def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     """Joins the runs of a study; what was not measured or not run is NaN.
@@ -52,6 +50,13 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     if "gap" not in joined.dims:
         joined = joined.assign_coords(gap=study.run.exposure.gap)
     return joined
+
+
+def collect(study: Study, workdir: epath.Path) -> xr.Dataset:
+    """Gathers the results of a study and writes them to results.nc; errors as in `gather`."""
+    results = gather(study, workdir)
+    save(results, workdir / RESULTS)
+    return results
 
 
 def load_run(folder: epath.Path) -> xr.Dataset | None:

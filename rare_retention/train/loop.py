@@ -19,7 +19,7 @@ from rare_retention.record.files import read_json, write_json
 from rare_retention.record.recorder import Recorder
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.optimizer import Optimizer
-from rare_retention.train.plan import Plan, check_budget, make_plan
+from rare_retention.train.plan import Plan, check_budget, make_plan, sizes
 from rare_retention.train.state import State, create, shardings
 from rare_retention.train.step import SAMPLED_MEASURES, STEP_MEASURES, Step
 
@@ -52,7 +52,7 @@ def train(run: Run, folder: epath.Path, label: str = "") -> int:
         compiled = programs(
             run.setting, run.optimizer, run.measure.sampled, run.measure.effect, mesh
         )
-        check_budget(run, _bytes(compiled.abstract.params), plan)
+        check_budget(run, sizes(run).parameter_bytes, plan)
         _claim(run, folder)
         recorder = _recorder(run, folder, plan)
         state = recorder.restore(compiled.abstract)
@@ -154,6 +154,3 @@ def planned(schedule: Schedule, steps: int) -> list[float]:
     """Rows of each task that a run of `steps` steps is expected to show."""
     return [float(share) * schedule.batch * steps for share in schedule.shares]
 
-
-def _bytes(abstract: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))

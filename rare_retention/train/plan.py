@@ -1,13 +1,15 @@
 """At which steps a run stops to measure, to snapshot and to checkpoint."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from rare_retention.config import ConfigError
 from rare_retention.data.exposure import Schedule
 from rare_retention.experiment import Run
+from rare_retention.train.state import create
 
 BYTES_PER_MB = 2**20
 
@@ -82,3 +84,34 @@ def check_budget(run: Run, snapshot_bytes: int, plan: Plan) -> int:
             "raise it, or keep fewer cycles",
         )
     return total
+
+
+class Sizes(NamedTuple):
+    """How large a run is.
+
+    Attributes:
+        parameters: of all students.
+        parameter_bytes: of one snapshot.
+        state_bytes: of the whole training state.
+        flops_per_step: of matrix products in one plain step, a multiply and an add counted as two.
+    """
+
+    parameters: int
+    parameter_bytes: int
+    state_bytes: int
+    flops_per_step: float
+
+
+def sizes(run: Run) -> Sizes:
+    """Sizes of a run, without allocating anything."""
+    state = jax.eval_shape(lambda: create(run.setting, run.optimizer.build()))
+    return Sizes(
+        sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        _bytes(state.params),
+        _bytes(state),
+        run.setting.flops(run.batch),
+    )
+
+
+def _bytes(abstract: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))

@@ -1,6 +1,5 @@
 """What figures read from a study's results: grid points, final values, means, the mixture."""
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -54,7 +53,7 @@ def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[tuple[str,
     names = [name for name in grid(results) if name not in keep]
     for place in product(*(range(results.sizes[name]) for name in names)):
         chosen = results.isel(dict(zip(names, place, strict=True)))
-        yield ", ".join(f"{symbol(name)} = {chosen[name].item()}" for name in names), chosen
+        yield ", ".join(f"{symbol(n)} = {_shown(chosen[n].item())}" for n in names), chosen
 
 
 def symbol(name: str) -> str:
@@ -71,12 +70,14 @@ def at_end(results: xr.Dataset, name: str) -> xr.DataArray:
     kept = [d for d in values.dims if d in grid(results) or d == "step"]
     seen = values.notnull().any([d for d in values.dims if d not in kept])
     place = xr.DataArray(np.arange(values.sizes["step"]), dims="step")
-    return values.isel(step=seen.astype(int).dot(place * 0 + 1) * 0 + (seen * place).max("step"))
+    return values.isel(step=(seen * place).max("step"))
 
 
 def measured(results: xr.Dataset, name: str) -> xr.DataArray:
-    """A variable at the steps where any student was measured, float64."""
-    return results[name].astype(np.float64).dropna("step", how="all")
+    """A variable at the steps where any student was measured, float64; at all if none ever was."""
+    values = results[name].astype(np.float64)
+    kept = values.dropna("step", how="all")
+    return kept if kept.sizes["step"] else values
 
 
 def mixture(point: xr.Dataset) -> tuple[Array, Array]:
@@ -113,7 +114,7 @@ def rarest(results: xr.Dataset) -> int:
 
 
 def counts(point: xr.Dataset) -> xr.DataArray:
-    """Retained features n_k that the theory gives each student [stream, width, initialisation, task].
+    """Retained features n_k of theory, for each student [stream, width, initialisation, task].
 
     Where utilities tie at the cut several choices are optimal (Theorem 3): each student gets the
     one nearest its own final losses.
@@ -138,26 +139,30 @@ def _optima(prior: Array, spectra: Array, width: int) -> NDArray[np.int64]:
 
 
 def behind(results: xr.Dataset) -> str:
-    """How many students stand behind each point, and how many are missing, in one sentence."""
+    """How many students stand behind each point, and how many are missing, in a sentence or two."""
     final = at_end(results, "loss").notnull().any("task")
     found = final.sum([d for d in RUNS if d in final.dims])
     low, high = int(found.min()), int(found.max())
-    repeats = {name: final.sizes.get(name, 1) for name in RUNS}
-    if (low, high) == (1, 1) and math.prod(repeats.values()) == 1:
-        return "One run behind each point."
-    number = f"{low}" if low == high else f"{low} to {high}"
-    text = (
-        f"Means of {number} runs ({_plural(repeats['stream'], 'stream')} × "
-        f"{_plural(repeats['initialisation'], 'initialisation')}); spread: least to greatest."
-    )
-    return f"{text} {lost}." if (lost := missing(results)) else text
+    number = _plural(low, "student") if low == high else f"{low} to {high} students"
+    repeats = " × ".join(_plural(final.sizes.get(name, 1), name) for name in RUNS)
+    text = f"Behind each point: {number} ({repeats})."
+    return f"{text} {lost.capitalize()}." if (lost := missing(results)) else text
 
 
 def missing(results: xr.Dataset) -> str:
-    """A note such as `2 of 18 runs missing`; empty if there are none."""
+    """A note such as `2 of 18 students missing`; empty if there are none."""
     final = at_end(results, "loss").notnull().any("task")
     lost = int((~final).sum())
-    return f"{lost} of {final.size} runs missing" if lost else ""
+    return f"{lost} of {final.size} students missing" if lost else ""
+
+
+def note(results: xr.Dataset, text: str) -> str:
+    """The line above a legend: what is drawn and, if any are missing, how many students are."""
+    return f"{text}; {lost}" if (lost := missing(results)) else text
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _plural(count: int, noun: str) -> str:

@@ -1,27 +1,37 @@
 """How every figure looks: one style, one colour for each width, files that never differ."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+Line = Literal["-", "--", ":", "none"]
 Colour = tuple[float, float, float, float]
 
 PAGE_WIDTH = 9.0  # inches; at 100 pixels an inch a figure is read at 900 pixels
 PNG_DPI = 200
 
+_MOST_ENTRIES = 8  # widths in a legend; more stand on a colour bar
+_ROOM = 130  # characters of a line of the legend
+
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 BLUE, SKY, GREEN, ORANGE, VERMILLION = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00"
 INK, GREY, LIGHT = "#222222", "#707070", "#C4C4C4"
 
-_STYLE = {
+_STYLE: dict[Any, object] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
@@ -42,6 +52,16 @@ _STYLE = {
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
 }
+
+
+def _short(value: float, _: int | None = None) -> str:
+    """A number of few characters, such as 0.05, 2500, 10k or 1M."""
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:g}M"
+    return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
+
+
+_SHORT = FuncFormatter(_short)
 
 
 @contextmanager
@@ -95,12 +115,12 @@ def label(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
 
 
 def width_colours(widths: ArrayLike) -> dict[int, Colour]:
-    """A colour for each width of a study, from dark (narrow) to light (wide), the same in each figure.
+    """A colour for each width of a study, dark for narrow, light for wide, in every figure.
 
     They run through viridis but for its palest end, which is lost on white.
     """
     ordered = np.unique(np.asarray(widths, np.int64))
-    places = np.linspace(0.0, 0.88, len(ordered)) if len(ordered) > 1 else np.array([0.4])
+    places = np.linspace(0.0, 0.86, len(ordered)) if len(ordered) > 1 else np.array([0.4])
     colours = matplotlib.colormaps["viridis"](places)
     return {
         int(width): (float(r), float(g), float(b), float(a))
@@ -108,25 +128,48 @@ def width_colours(widths: ArrayLike) -> dict[int, Colour]:
     }
 
 
-def width_handles(colours: dict[int, Colour], marker: str = "") -> list[Line2D]:
-    """Entries of a legend for widths: lines, or bare markers."""
-    line = "none" if marker else "-"
-    return [
-        Line2D([], [], color=colour, marker=marker, linestyle=line, label=f"N = {width}")
-        for width, colour in colours.items()
-    ]
+def key(
+    figure: Figure,
+    panels: Sequence[Axes],
+    colours: dict[int, Colour],
+    note: str,
+    kinds: Sequence[Artist] = (),
+    marker: str = "",
+) -> None:
+    """Says which colour is which width: in the legend or, if there are many, on a colour bar.
+
+    Args:
+        figure: a figure.
+        panels: all its panels.
+        colours: of the widths shown.
+        note: the line above the legend; see `legend`.
+        kinds: entries of the legend that stand before the widths.
+        marker: how a width is drawn in the legend; a line if empty.
+    """
+    if len(colours) <= _MOST_ENTRIES:
+        line: Line = "none" if marker else "-"
+        widths = [
+            Line2D([], [], color=colour, marker=marker, linestyle=line, label=f"N = {width}")
+            for width, colour in colours.items()
+        ]
+        return legend(figure, [*kinds, *widths], note)
+    norm = BoundaryNorm(list(np.arange(len(colours) + 1) - 0.5), len(colours))
+    shades = ScalarMappable(norm, ListedColormap(list(colours.values())))
+    bar = figure.colorbar(shades, ax=list(panels), aspect=35, label="width N")
+    bar.set_ticks(list(range(len(colours))), labels=[f"{width}" for width in colours])
+    bar.minorticks_off()
+    legend(figure, kinds, note)
 
 
 def legend(figure: Figure, handles: Sequence[Artist], note: str) -> None:
     """The legend below all panels, under a line that says what a point and its spread are."""
+    handles = list(handles) or [Line2D([], [], linestyle="none", label=" ")]  # for the note's sake
     labels = [str(handle.get_label()) for handle in handles]
-    room = 116  # characters of a line of the legend, each entry's sample counted as seven
-    columns = max(1, min(len(handles), room // (7 + max(map(len, labels), default=0))))
     figure.legend(
-        handles=list(handles),
+        handles=handles,
         labels=labels,
         loc="outside lower left",
-        ncols=columns,
+        ncols=_columns(labels),
         title=note,
         alignment="left",
         handlelength=1.8,
@@ -134,24 +177,68 @@ def legend(figure: Figure, handles: Sequence[Artist], note: str) -> None:
     )
 
 
-def log_ticks(panel: Axes, values: ArrayLike, axis: str = "x") -> None:
-    """Puts a logarithmic axis' ticks on the values of a grid, leaving out those that would collide.
+def _columns(labels: Sequence[str]) -> int:
+    """The most columns of a legend that fit side by side."""
+    # A mathematical symbol takes about one character; the sample before each label takes seven.
+    signs = [7 + len(re.sub(r"\\[a-z]+|[\\${}^_]", "", label)) for label in labels]
+    for columns in range(len(signs), 1, -1):
+        if sum(max(part) for part in np.array_split(signs, columns)) <= _ROOM:
+            return columns
+    return 1
 
-    Args:
-        panel: the axes.
-        values: positive numbers.
-        axis: "x" or "y".
-    """
+
+def grid_ticks(panel: Axes, values: ArrayLike) -> None:
+    """Puts a logarithmic x axis' ticks on a grid's values, but for those that would collide."""
     ordered = np.unique(np.asarray(values, np.float64))
-    span = max(np.log2(ordered[-1] / ordered[0]), 1.0)
-    room = span / (9 if axis == "x" else 16)
+    room = max(np.log2(ordered[-1] / ordered[0]), 1.0) / 9
     kept: list[float] = []
-    for value in ordered[::-1]:  # from the top, so that the widest is always named
+    for value in ordered[::-1]:  # from the top, so that the largest is always named
         if not kept or np.log2(kept[-1] / value) >= room:
             kept.append(float(value))
-    chosen = panel.xaxis if axis == "x" else panel.yaxis
-    chosen.set_ticks(kept, [f"{value:g}" for value in kept])
-    chosen.set_ticks([], minor=True)
+    panel.set_xticks(kept, [f"{value:g}" for value in kept])
+    panel.set_xticks([], minor=True)
+
+
+def step_ticks(panel: Axes) -> None:
+    """A few ticks on a linear axis of training steps, in short numbers."""
+    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    panel.xaxis.set_major_formatter(_SHORT)
+
+
+def plain_log_x(panel: Axes) -> None:
+    """A logarithmic x axis in short numbers that has a few of them however short it is."""
+    span = panel.dataLim.x1 / panel.dataLim.minposx
+    if not span > 0:  # every student is missing
+        return
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 300 else (1.0,)))
+    panel.xaxis.set_major_formatter(_SHORT)
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def task_ticks(axis: Axis, tasks: int) -> None:
+    """Ticks at the first task and at multiples of a whole number."""
+    step = -(-tasks // 8)
+    axis.set_ticks([1, *range(step if step > 1 else 2, tasks + 1, step)])
+
+
+def same_y(panels: Sequence[Axes]) -> None:
+    """Gives panels side by side one vertical scale, with its numbers on the first."""
+    ends = np.concatenate([panel.dataLim.intervaly for panel in panels])
+    ends = ends[np.isfinite(ends)]
+    room = 0.05 * float(np.ptp(ends)) if len(ends) else 0.0
+    for panel in panels:
+        if room > 0:
+            panel.set_ylim(ends.min() - room, ends.max() + room)
+        panel.tick_params(labelleft=panel is panels[0])
+
+
+def diagonal(panel: Axes) -> None:
+    """Draws y = x without widening the axes."""
+    limits = panel.get_xlim(), panel.get_ylim()
+    ends = max(lower for lower, _ in limits), min(upper for _, upper in limits)
+    panel.plot(ends, ends, color=INK, linewidth=0.9, label="y = x")
+    panel.set(xlim=limits[0], ylim=limits[1])
 
 
 def png(figure: Figure) -> bytes:

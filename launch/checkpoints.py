@@ -1,0 +1,47 @@
+"""Lists the checkpoints of a run or of all runs of a study, and compares them with their digests.
+
+Example:
+    python -m launch.checkpoints --workdir=runs/quickstart --verify
+"""
+
+from absl import flags
+from etils import epath
+from tqdm import tqdm
+
+from launch.common import plural
+from rare_retention import flags as command_line
+from rare_retention.errors import UserError
+from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+from rare_retention.record.manifest import NAME
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of a run or of a study")
+_VERIFY = flags.DEFINE_bool("verify", False, "read every checkpoint and compare its digests")
+
+
+def main(_: list[str]) -> int:
+    """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
+    workdir = epath.Path(_WORKDIR.value)
+    runs = sorted(path.parent for path in [*workdir.glob(NAME), *workdir.glob(f"runs/*/{NAME}")])
+    if not runs:
+        raise UserError(f"{workdir}: holds no run (there is no {NAME})")
+    damaged = []
+    for run in runs:
+        for root in (RESUME, RETENTION):
+            steps = steps_in(run / root)
+            print(f"{run / root}: {plural(len(steps), 'checkpoint')} {', '.join(map(str, steps))}")
+            for step in tqdm(steps, disable=not _VERIFY.value, unit="checkpoint", leave=False):
+                if _VERIFY.value:
+                    try:
+                        verify(run / root, step)
+                    except UserError as error:
+                        damaged.append(str(error))
+    for line in damaged:
+        print(line)
+    if _VERIFY.value and not damaged:
+        print("all checkpoints are whole")
+    return 1 if damaged else 0
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("workdir")
+    command_line.run(main)

@@ -1,0 +1,53 @@
+"""Trains every run of a study that is not finished yet, and writes its report.
+
+Example:
+    python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart
+
+Running the same command again goes on where it was stopped, retraining nothing that is finished.
+"""
+
+from absl import flags
+from etils import epath
+
+from launch.common import plural, start
+from rare_retention import flags as command_line
+from rare_retention.report.build import build
+from rare_retention.report.figures import select
+from rare_retention.study.claims import check_names
+from rare_retention.study.describe import describe
+from rare_retention.study.execute import execute
+from rare_retention.study.grid import Study
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study, local or gs://")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then leave")
+_RETRY = flags.DEFINE_bool("retry_failed", False, "try runs again that failed earlier")
+
+INTERRUPTED = 130
+
+
+def main(study: Study) -> int:
+    """Runs the study; returns the exit code."""
+    start()
+    check_names(study.claims)
+    select(study.figures)
+    for line in describe(study):
+        print(line, flush=True)
+    if _DRY_RUN.value:
+        return 0
+    workdir = epath.Path(_WORKDIR.value)
+    outcome = execute(study, workdir, _RETRY.value)
+    if outcome.stopped:
+        print(f"stopped and saved; the same command goes on with {workdir}")
+        return INTERRUPTED
+    for name, reason in outcome.failed.items():
+        print(f"failed: {name}: {reason}; try again with --retry_failed")
+    if outcome.finished:
+        for line in build(study, workdir):
+            print(line)
+    print(f"{plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("workdir")
+    command_line.run(main, Study)

@@ -1,0 +1,80 @@
+"""How the common tasks' gradients act on a rare one: cosines, bounds, first-order changes.
+
+Each function takes values of one point of a study's grid, as from `states.points`.
+"""
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from rare_retention.evidence import states
+from rare_retention.theory import interference, utility
+
+BOUND_RTOL = 1e-3
+RESIDUAL_RTOL = 1e-6
+"""The share of Tr M_F that float32 may lose when a residual is computed."""
+
+
+def changes(reference: xr.DataArray, predicted: xr.DataArray) -> xr.Dataset:
+    """Measured and predicted changes of the rare loss between consecutive measured states.
+
+    Args:
+        reference: loss of the watched task, with a dimension `step`.
+        predicted: first-order change by the actual updates since the previous measured step.
+
+    Returns:
+        `measured` and `predicted`, with the last step of each window as `step`.
+    """
+    measured = states.measured(reference).diff("step")
+    return xr.Dataset({"measured": measured, "predicted": predicted.sel(step=measured["step"])})
+
+
+def change_error(of: xr.Dataset) -> xr.DataArray:
+    """Error of the predicted changes relative to the measured ones, over windows.
+
+    The sum of |predicted - measured| over that of |measured|, so that windows count by how much
+    happens in them and errors of different sign do not cancel. NaN where a window is missing or
+    nothing changes.
+
+    Args:
+        of: result of `changes`.
+    """
+    over = [d for d in of["measured"].dims if d not in states.UNITS]
+    error = abs(of["predicted"] - of["measured"]).sum(over, skipna=False)
+    size = abs(of["measured"]).sum(over, skipna=False)
+    return error / size.where(size > 0)
+
+
+def late_cosine(cosine: xr.DataArray, share: float = 0.25) -> xr.DataArray:
+    """Mean |cos(G_r, G_F)| over the states in the last `share` of the run's steps (Fig. 4b)."""
+    mean: xr.DataArray = abs(states.late(cosine, share)).mean("step", skipna=False)
+    return mean
+
+
+def rank_correlation(values: xr.DataArray, along: str = "width") -> xr.DataArray:
+    """Spearman's correlation of values with their coordinate; 0 for values all alike."""
+    place = stats.rankdata(values[along].to_numpy())
+
+    def correlate(rows: np.ndarray) -> np.ndarray:
+        ranks = stats.rankdata(rows, axis=-1, nan_policy="propagate")
+        x, y = place - place.mean(), ranks - ranks.mean(-1, keepdims=True)
+        norm = np.sqrt((x**2).sum() * (y**2).sum(-1))
+        return np.asarray((x * y).sum(-1) / np.where(norm == 0, 1, norm))
+
+    result: xr.DataArray = xr.apply_ufunc(correlate, values, input_core_dims=[[along]])
+    return result
+
+
+def within_bound(point: xr.Dataset) -> xr.DataArray:
+    """Whether |G_F(U)| obeys Theorem 4's bound at each measured state: 1 or 0, NaN where missing.
+
+    The squared bound is 4 lambda_1 delta_F(U), whose residual carries a rounding error of float32:
+    it may be exceeded by 1e-3 of itself, and by what 1e-6 of Tr M_F adds to the residual.
+    """
+    prior, spectra = states.mixture(point)
+    mu = interference.common_spectrum(prior, spectra, utility.common_set(prior))
+    gradient = states.measured(point["basis_gradient"])
+    bound = states.measured(point["basis_bound"])
+    rounding = 4 * mu[0] * RESIDUAL_RTOL * mu.sum()
+    obeyed = gradient**2 <= (bound * (1 + BOUND_RTOL)) ** 2 + rounding
+    return obeyed.astype(np.float64).where(gradient.notnull() & bound.notnull())

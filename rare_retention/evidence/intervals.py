@@ -1,0 +1,92 @@
+"""How far a number can be trusted: Student's t interval over independent units.
+
+Students of one stream see the same batches, so they are no independent draws of it. Where a study
+has two streams or more, each gives one number, its mean over initialisations, and the interval
+covers streams. With one stream the initialisations are the units, and the interval covers these
+only. One unit gives an estimate and no interval.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from rare_retention.evidence.states import UNITS
+
+CONFIDENCE = 0.95
+METHOD = "95% Student's t interval over streams, or over the initialisations of a single one"
+
+Covers = Literal["streams", "initialisations", "none"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and where the mean over all possible units lies with 95% confidence.
+
+    Attributes:
+        estimate: mean over the units; NaN if there is none.
+        low: lower end; NaN without two units.
+        high: upper end; NaN without two units.
+        units: how many independent numbers it rests on.
+        covers: what these units differ in.
+        streams: streams behind it.
+        initialisations: initialisations behind it.
+        missing: streams x initialisations left out because their statistic is NaN.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    units: int
+    covers: Covers
+    streams: int
+    initialisations: int
+    missing: int
+
+
+def student_t(values: xr.DataArray, confidence: float = CONFIDENCE) -> Interval:
+    """Student's t interval of a statistic, units as the module says.
+
+    Args:
+        values: one number for each [stream, initialisation], or with one of the two alone; NaN
+            where it is missing.
+        confidence: in (0, 1).
+    """
+    table = _table(values)
+    there = np.isfinite(table)
+    table = np.where(there, table, np.nan)[there.any(1)]
+    covers: Covers = "streams"
+    if len(table) > 1:
+        units = np.nanmean(table, axis=1)
+    else:
+        units = table[np.isfinite(table)]
+        covers = "initialisations" if len(units) > 1 else "none"
+    estimate = float(units.mean()) if len(units) else math.nan
+    half = math.nan
+    if len(units) > 1:
+        # Equal units have no spread at all; rounding must not give them one.
+        spread = 0.0 if np.ptp(units) == 0 else float(units.std(ddof=1))
+        quantile = float(stats.t.ppf((1 + confidence) / 2, len(units) - 1))
+        estimate = float(units[0]) if spread == 0 else estimate
+        half = quantile * spread / math.sqrt(len(units))
+    return Interval(
+        estimate=estimate,
+        low=estimate - half,
+        high=estimate + half,
+        units=len(units),
+        covers=covers,
+        streams=len(table),
+        initialisations=int(there.any(0).sum()),
+        missing=int((~there).sum()),
+    )
+
+
+def _table(values: xr.DataArray) -> np.ndarray:
+    """The values as [stream, initialisation], each 1 where the dimension is absent."""
+    if other := [str(d) for d in values.dims if d not in UNITS]:
+        raise ValueError(f"expected one number for each of {', '.join(UNITS)}, got also {other}")
+    absent = [d for d in UNITS if d not in values.dims]
+    return values.expand_dims(absent).transpose(*UNITS).to_numpy().astype(np.float64)

@@ -1,0 +1,118 @@
+"""States and grid points of a study's results: what all evidence is read from.
+
+A value is NaN where its run failed, and at steps at which its run was not measured. The functions
+tell these apart: what no student of a grid point has was not measured there.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+import xarray as xr
+
+from rare_retention.theory.checks import Array
+
+UNITS = ("stream", "initialisation")
+"""The dimensions over which students of one width are repeated."""
+
+_OWN = {*UNITS, "width", "step", "task", "watch", "part", "direction", "neuron"}
+
+
+def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[xr.Dataset]:
+    """The points of the grid that a study varied, their places as scalar coordinates.
+
+    Points at which no run has finished are left out.
+
+    Args:
+        results: of a study.
+        keep: dimensions of the grid that stay within each point.
+    """
+    names = [str(d) for d in results.sizes if d not in _OWN and d not in keep]
+    for place in product(*(range(results.sizes[name]) for name in names)):
+        point = results.isel(dict(zip(names, place, strict=True)))
+        if "finished" in point and not point["finished"].any():
+            continue
+        if "frequency" in point:
+            # Points may differ in their number of tasks; those that one lacks are NaN there.
+            known = point["frequency"].notnull()
+            point = point.isel(task=known.any([d for d in known.dims if d != "task"]).to_numpy())
+        yield point
+
+
+def finished(results: xr.Dataset) -> xr.Dataset:
+    """The results with NaN for every measured value of a run that has not finished."""
+    if "finished" not in results:
+        return results
+    measures = {k: v.where(results["finished"]) for k, v in results.items() if "step" in v.dims}
+    return results.assign(measures)
+
+
+def mixture(point: xr.Dataset) -> tuple[Array, Array]:
+    """Frequencies pi [K] and eigenvalues lambda [K, d_T] of a grid point, float64."""
+    spectra = point["spectrum"].transpose("task", "direction").fillna(0.0)
+    return (
+        point["frequency"].to_numpy().astype(np.float64),
+        spectra.to_numpy().astype(np.float64),
+    )
+
+
+def gap(point: xr.Dataset) -> int:
+    """Steps G between exposures of the watched tasks; 1 where no task is withheld."""
+    return int(point["gap"]) if "gap" in point.coords else 1
+
+
+def rarest(point: xr.Dataset) -> int:
+    """The rarest of the watched tasks, by its id; ValueError where the point has none of them."""
+    found = np.intersect1d(point["watch"], point["task"])
+    if not found.size:
+        raise ValueError("the grid point has none of the watched tasks")
+    return int(found.max())
+
+
+def measured(values: xr.DataArray) -> xr.DataArray:
+    """The states, float64, at steps where at least one student has a value.
+
+    Where no student has any, the last state stands for them all.
+    """
+    seen = values.notnull().any([d for d in values.dims if d != "step"]).to_numpy()
+    seen[-1] |= not seen.any()
+    return values.isel(step=seen).astype(np.float64)
+
+
+def final(values: xr.DataArray) -> xr.DataArray:
+    """Values of one grid point at its last measured step.
+
+    A student that diverged before is NaN: its last good state is not its final one.
+    """
+    return measured(values).isel(step=-1, drop=True)
+
+
+def halfway(values: xr.DataArray) -> xr.DataArray:
+    """Values of one grid point at the last step measured in the first half of its run."""
+    present = measured(values)
+    steps = present["step"].to_numpy()
+    index = max(int(np.searchsorted(steps, steps[-1] / 2, side="right")) - 1, 0)
+    return present.isel(step=index, drop=True)
+
+
+def late(values: xr.DataArray, share: float = 0.25) -> xr.DataArray:
+    """Values of one grid point in the last `share` of the steps that its run took."""
+    present = measured(values)
+    steps = present["step"]
+    return present.isel(step=(steps >= (1 - share) * steps[-1]).to_numpy())
+
+
+def before_exposure(values: xr.DataArray, gap: int) -> xr.DataArray | None:
+    """Values of one grid point just before the last exposure so measured; None if none was.
+
+    At the end of a run students of different gaps stand at different phases of their cycles; these
+    states compare.
+    """
+    present = measured(values)
+    kept = np.flatnonzero(present["step"].to_numpy() % gap == gap - 1)
+    return present.isel(step=int(kept[-1]), drop=True) if kept.size else None
+
+
+def complete(values: xr.DataArray) -> xr.DataArray:
+    """Whether all values of each stream and initialisation are there; bool over `UNITS`."""
+    return values.notnull().all([d for d in values.dims if d not in UNITS])

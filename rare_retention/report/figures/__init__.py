@@ -1,0 +1,140 @@
+"""The figures of a study, each a function of its results alone.
+
+A new figure is a function `(results: xr.Dataset) -> Figure` in a file of its own and an entry of
+`FIGURES`.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from rare_retention.errors import ConfigError
+from rare_retention.report.figures import (
+    competition,
+    complexity,
+    gap_width,
+    horizon,
+    injection,
+    interference,
+    phase,
+    prediction,
+    rank_one,
+    residual,
+)
+
+__all__ = ["FIGURES", "FigureSpec", "select"]
+
+
+class FigureSpec(NamedTuple):
+    """A figure that a study can ask for.
+
+    Attributes:
+        draw: makes it from a study's results.
+        caption: what must be seen in it, in one sentence.
+        paper: the paper's figures that it reproduces; empty where it is our own.
+        needs: variables and coordinates that the results must have.
+    """
+
+    draw: Callable[[xr.Dataset], Figure]
+    caption: str
+    paper: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+_MIXTURE = ("loss", "frequency", "spectrum")
+
+FIGURES: dict[str, FigureSpec] = {
+    "phase_diagram": FigureSpec(
+        phase.phase_diagram,
+        "The region of learned tasks follows the staircases that utility predicts.",
+        ("2a", "13", "17"),
+        _MIXTURE,
+    ),
+    "observed_vs_predicted": FigureSpec(
+        prediction.observed_vs_predicted,
+        "Every task at every width ends at the loss that Theorem 3 predicts: points lie on the "
+        "diagonal (where utilities tie, the nearest optimum is the prediction).",
+        ("2b", "14"),
+        _MIXTURE,
+    ),
+    "residual_axis": FigureSpec(
+        residual.residual_axis,
+        "The rare task's signal is about 0 to the right of the line and rises towards 1 to the "
+        "left of it: it is learned once little is left of the common tasks.",
+        ("3", "15", "19"),
+        ("signal", "residual", *_MIXTURE),
+    ),
+    "injection": FigureSpec(
+        injection.injection,
+        "A narrow student's signal jumps at each injection and falls back before the next; a wide "
+        "student's accumulates.",
+        ("4a", "16a", "20"),
+        ("signal", "gap", *_MIXTURE),
+    ),
+    "gap_width": FigureSpec(
+        gap_width.gap_width,
+        "The rare signal falls with the gap, much faster for narrow students; the frequent signal "
+        "stays flat, and gradients align less the wider the student.",
+        ("4b", "16b"),
+        ("signal", "cosine", "gap", *_MIXTURE),
+    ),
+    "competition": FigureSpec(
+        competition.competition,
+        "One neuron is pulled back from the rare task; of two, one stays with it.",
+        ("11",),
+        ("alignment", "loss"),
+    ),
+    "complexity": FigureSpec(
+        complexity.complexity,
+        "Where tasks differ in complexity, what is learned no longer follows frequency alone, and "
+        "utility still predicts it.",
+        ("12", "13", "14", "15", "16"),
+        ("signal", *_MIXTURE),
+    ),
+    "rank_one": FigureSpec(
+        rank_one.rank_one,
+        "The k-th task of one direction is learned by the first width of the grid that is at least "
+        "k.",
+        ("18",),
+        ("signal", *_MIXTURE),
+    ),
+    "long_horizon": FigureSpec(
+        horizon.long_horizon,
+        "However long the training, the loss of tasks above a student's capacity never bends down.",
+        ("21",),
+        _MIXTURE,
+    ),
+    "interference": FigureSpec(
+        interference.interference,
+        "First-order interference accounts for what happens to the rare loss, and the common "
+        "gradient stays below its bound, which shrinks with the residual.",
+        (),
+        ("reference", "predicted_change", "basis_gradient", "basis_bound", *_MIXTURE),
+    ),
+}
+
+
+def select(names: Sequence[str], results: xr.Dataset | None = None) -> dict[str, FigureSpec]:
+    """The figures of these names, in their order.
+
+    Args:
+        names: keys of `FIGURES`.
+        results: checked to hold what each figure needs; None before a study has any.
+
+    Raises:
+        ConfigError: there is no such figure, or the results cannot be drawn so.
+    """
+    for i, name in enumerate(names):
+        if name not in FIGURES:
+            near = difflib.get_close_matches(name, FIGURES, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FIGURES)}"
+            raise ConfigError(f"figures[{i}]", f"no figure {name!r}: {hint}")
+        lacking = [n for n in FIGURES[name].needs if results is not None and n not in results]
+        if lacking:
+            raise ConfigError(
+                f"figures[{i}]", f"{name} needs {', '.join(lacking)}, which this study lacks"
+            )
+    return {name: FIGURES[name] for name in names}

@@ -1,0 +1,71 @@
+"""Tasks of different complexity: what students capture of each (Figs. 12-16)."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rare_retention.report.figures import data, style
+from rare_retention.report.figures.prediction import predicted_signal
+from rare_retention.report.figures.style import Colour
+from rare_retention.theory import utility
+
+_MOST_WIDTHS = 5  # more lines would hide each other
+
+
+@style.styled()
+def complexity(results: xr.Dataset) -> Figure:
+    """Captured share of each task for each spectrum: observed marks on predicted lines."""
+    points = list(data.points(results))
+    columns = min(len(points), 2)
+    figure, panels = style.canvas(
+        "Captured share by task", len(points), columns, 2.9, sharex=True, sharey=True
+    )
+    colours = _chosen(style.width_colours(results["width"]))
+    for panel, (name, point) in zip(panels, points, strict=True):
+        _panel(panel, name, point, colours)
+    style.label(panels, columns, "task k (1: most frequent)", "captured share $s_k$")
+    kinds = [
+        Line2D([], [], color=style.GREY, label="predicted"),
+        Line2D([], [], color=style.GREY, marker="o", ls="none", label="observed"),
+    ]
+    text = "mark: mean; bar: least to greatest"
+    if len(colours) < results.sizes["width"]:
+        text += f"; {len(colours)} of {results.sizes['width']} widths shown"
+    style.key(figure, panels, colours, data.note(results, text), kinds)
+    return figure
+
+
+def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+    observed = data.at_end(point, "signal")
+    predicted = data.spread(predicted_signal(point).where(observed.notnull())).mean
+    seen = data.spread(observed)
+    tasks = point["task"].to_numpy() + 1
+    for width, colour in colours.items():
+        mine = data.Spread(*(part.sel(width=width).transpose("task") for part in seen))
+        axes.plot(tasks, predicted.sel(width=width), color=colour, linewidth=1.1, label=f"{width}")
+        axes.errorbar(
+            tasks,
+            mine.mean,
+            yerr=data.bars(mine),
+            fmt="o",
+            color=colour,
+            markersize=3.5,
+            elinewidth=0.8,
+            label=f"{width} observed",
+        )
+    _, spectra = data.mixture(point)
+    needed = [utility.effective_directions(spectrum) for spectrum in spectra]
+    low, high = min(needed), max(needed)
+    span = f"{low}" if low == high else f"{low} to {high}"
+    directions = f"{span} directions hold 90%"
+    axes.set(title=f"{name}: {directions}" if name else directions, ylim=(-0.04, 1.04))
+    style.task_ticks(axes.xaxis, len(tasks))
+
+
+def _chosen(colours: dict[int, Colour]) -> dict[int, Colour]:
+    """At most `_MOST_WIDTHS` widths, evenly chosen."""
+    widths = list(colours)
+    places = np.linspace(0, len(widths) - 1, min(len(widths), _MOST_WIDTHS)).round().astype(int)
+    return {widths[i]: colours[widths[i]] for i in places}

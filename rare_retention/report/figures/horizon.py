@@ -1,0 +1,48 @@
+"""Very long training: tasks above a student's capacity are never learned (Fig. 21)."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rare_retention.report.figures import data, style
+from rare_retention.theory import utility
+
+
+@style.styled()
+def long_horizon(results: xr.Dataset) -> Figure:
+    """Normalised loss of every task over steps, a panel for each width."""
+    points = [
+        (f"N = {int(width)}, {name}" if name else f"N = {int(width)}", point.sel(width=width))
+        for name, point in data.points(results)
+        for width in point["width"]
+    ]
+    figure, panels = style.canvas("Long training", len(points), 3, 2.3, sharex=True, sharey=True)
+    for panel, (name, point) in zip(panels, points, strict=True):
+        _panel(panel, name, point)
+    style.label(panels, 3, "step", "loss $l_k$ / baseline")
+    handles = [
+        Line2D([], [], color=style.SKY, label="task within capacity ($n_k(N) > 0$)"),
+        Line2D([], [], color=style.VERMILLION, label="task above capacity ($n_k(N) = 0$)"),
+    ]
+    text = "line: mean of a task; band: least to greatest of tasks above capacity"
+    style.legend(figure, handles, data.note(results, text))
+    return figure
+
+
+def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
+    loss = data.normalised(data.measured(point, "loss"), point)
+    loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
+    drawn = data.spread(loss)
+    above = utility.retained(*data.mixture(point), int(point["width"])) == 0
+    steps = loss["step"].to_numpy()
+    for task in np.argsort(above, kind="stable"):  # the highlighted ones on top
+        mean, low, high = (part.isel(task=task) for part in drawn)
+        colour = style.VERMILLION if above[task] else style.SKY
+        if above[task]:
+            axes.fill_between(steps, low, high, color=colour, alpha=0.08, linewidth=0)
+        axes.plot(steps, mean, color=colour, linewidth=0.9, alpha=0.85, label=f"task {task + 1}")
+    style.plain_log_x(axes)
+    ends = (steps[0] / 1.1, steps[-1] * 1.1)  # Matplotlib finds none where every student is missing
+    axes.set(xlim=ends, title=f"{name} ({above.sum()} of {len(above)} above)")

@@ -1,0 +1,105 @@
+"""First-order interference with the rare task, and Theorem 4's bound on the common gradient."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rare_retention.report.figures import data, style
+from rare_retention.report.figures.style import Colour
+
+
+@style.styled()
+def interference(results: xr.Dataset) -> Figure:
+    """Predicted and measured change of the rare loss, and |G_F(U)| against its bound."""
+    points = list(data.points(results))
+    figure, panels = style.canvas("Interference with the rare task", 2 + len(points), 3, 2.9)
+    colours = style.width_colours(results["width"])
+    _changes(panels[0], [point for _, point in points], colours)
+    _bound(panels[1], [point for _, point in points], colours)
+    for panel, (name, point) in zip(panels[2:], points, strict=True):
+        _cumulative(panel, name, point, colours)
+    kinds = [
+        Line2D([], [], color=style.GREY, label="measured"),
+        Line2D([], [], color=style.GREY, linestyle="--", label="predicted"),
+    ]
+    text = "dots: one student between two measurements; lines: mean; bands: least to greatest"
+    style.key(figure, panels, colours, data.note(results, text), kinds)
+    return figure
+
+
+def changes(point: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Predicted and measured change of the rare loss since the step measured before.
+
+    Both have the measured steps but for the first.
+    """
+    rare = data.rarest(point)
+    reference = data.measured(point, "reference").sel(watch=rare)
+    predicted = point["predicted_change"].astype(np.float64).sel(watch=rare)
+    return predicted.sel(step=reference["step"][1:]), reference.diff("step")
+
+
+def _changes(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -> None:
+    pairs = [changes(point) for point in points]
+    sizes = np.concatenate([np.abs(v.to_numpy()).ravel() for pair in pairs for v in pair])
+    largest = float(np.max(sizes, initial=0, where=np.isfinite(sizes))) or 1.0
+    power = 10.0 ** np.floor(np.log10(largest))
+    for predicted, measured in pairs:
+        _dots(axes, predicted, measured, colours)
+    # Both signs and two powers of ten; what is smaller still lies on a linear scale about 0.
+    axes.set_xscale("symlog", linthresh=power / 10)
+    axes.set_yscale("symlog", linthresh=power / 10)
+    style.diagonal(axes)
+    ticks = [-power, -power / 10, 0, power / 10, power]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set(title="change of the rare loss", xlabel="first-order prediction", ylabel="measured")
+
+
+def _bound(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -> None:
+    for point in points:
+        bound, gradient = (data.measured(point, f"basis_{n}") for n in ("bound", "gradient"))
+        _dots(axes, bound, gradient, colours)
+    axes.set(
+        title="common gradient (Theorem 4)",
+        xlabel=r"bound $2\sqrt{\lambda_1(M_F)\,\delta_F(U)}$",
+        ylabel=r"$|G_F(U)|$",
+    )
+    if np.all(np.isfinite(axes.dataLim.minpos)):  # not so if every student is missing
+        axes.set(xscale="log", yscale="log")
+    style.diagonal(axes)
+
+
+def _dots(axes: Axes, x: xr.DataArray, y: xr.DataArray, colours: dict[int, Colour]) -> None:
+    for width, colour in colours.items():
+        order = ("stream", "initialisation", "step")
+        axes.plot(
+            x.sel(width=width).transpose(*order).to_numpy().ravel(),
+            y.sel(width=width).transpose(*order).to_numpy().ravel(),
+            linestyle="none",
+            marker="o",
+            markersize=2.5,
+            markeredgewidth=0,
+            color=colour,
+            alpha=0.5,
+            rasterized=True,  # thousands of them
+            label=f"{width}",
+        )
+
+
+def _cumulative(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+    predicted, measured = changes(point)
+    steps = measured["step"].to_numpy()
+    for values, line in ((predicted, "--"), (measured, "-")):
+        drawn = data.spread(values.cumsum("step", skipna=False))
+        for width, colour in colours.items():
+            mean, low, high = (part.sel(width=width) for part in drawn)
+            axes.plot(steps, mean, color=colour, linestyle=line, label=f"{width}")
+            if line == "-":
+                axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
+    title = "since the start"
+    axes.set(
+        title=f"{title}, {name}" if name else title, xlabel="step", ylabel="change of the rare loss"
+    )
+    style.step_ticks(axes)

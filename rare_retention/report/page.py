@@ -1,0 +1,284 @@
+"""The report of a study: one self-contained page, and its figures as files beside it."""
+
+import base64
+import inspect
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import IO, Any, NamedTuple, TypedDict
+
+import jinja2
+import xarray as xr
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.record.files import read_json, write
+from rare_retention.report.figures import data, select, style
+
+STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figures"
+
+_SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not tested": "–"}
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("rare_retention.report"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+class Provenance(TypedDict):
+    """Where and how a study ran.
+
+    Attributes:
+        versions: of Python and of each package that decides the numbers.
+        hardware: what the study ran on, such as {"device": "cpu", "devices": 1, "hosts": 1}.
+        started: when the study started, as text.
+        seconds: of wall-clock time that it took.
+        commands: the command lines that run it again and rebuild this page.
+    """
+
+    versions: Mapping[str, str]
+    hardware: Mapping[str, object]
+    started: str
+    seconds: float
+    commands: Sequence[str]
+
+
+class Drawn(NamedTuple):
+    """A figure of the page: its name, its captions, and its PNG in base64."""
+
+    name: str
+    caption: str
+    paper: str
+    png: str
+
+
+def build(
+    workdir: epath.PathLike,
+    verdicts: Sequence[Mapping[str, Any]],
+    provenance: Provenance,
+    figures: Sequence[str],
+) -> epath.Path:
+    """Writes the figures and the page of a study, the same bytes each time.
+
+    Args:
+        workdir: of a study that has written `study.json` and `results.nc`.
+        verdicts: judged claims with the keys claim, statement, source, statistic, threshold,
+            relation, estimate, low, high, units, covers, verdict and note.
+        provenance: where and how the study ran.
+        figures: names out of `report.figures.FIGURES`.
+
+    Returns:
+        The page, `workdir/report.html`.
+
+    Raises:
+        ConfigError: there is no such figure, or the results lack what it needs.
+        UserError: a file of the study is absent or damaged, or the folder cannot be written.
+    """
+    folder = epath.Path(workdir)
+    for name in (STUDY, RESULTS):
+        if not (folder / name).exists():
+            raise UserError(
+                f"{folder}: no {name} here; expected the folder of a study that has run"
+            )
+    study, results = read_json(folder / STUDY), _read(folder / RESULTS)
+    drawn = draw(results, figures, folder / FOLDER)
+    text = render(describe(study, results, verdicts, provenance, drawn))
+    page = folder / PAGE
+    _save(page, text.encode())
+    return page
+
+
+def draw(results: xr.Dataset, names: Sequence[str], folder: epath.Path) -> list[Drawn]:
+    """Writes `NAME.png` and `NAME.svg` of each figure into a folder.
+
+    Raises:
+        ConfigError: there is no such figure, or the results lack what it needs.
+    """
+    chosen = select(names, results)
+    behind = data.behind(results)
+    drawn = []
+    for name, spec in chosen.items():
+        figure = spec.draw(results)
+        png = style.png(figure)
+        _save(folder / f"{name}.png", png)
+        _save(folder / f"{name}.svg", style.svg(figure))
+        paper = f"paper, Fig. {', '.join(spec.paper)}" if spec.paper else "not in the paper"
+        caption = f"{spec.caption} {behind}"
+        drawn.append(Drawn(name, caption, paper, base64.b64encode(png).decode()))
+    return drawn
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The page as HTML; every text in the context is escaped."""
+    return _TEMPLATES.get_template("report.html").render(context)
+
+
+def describe(
+    study: Mapping[str, Any],
+    results: xr.Dataset,
+    verdicts: Sequence[Mapping[str, Any]],
+    provenance: Provenance,
+    figures: Sequence[Drawn],
+) -> dict[str, Any]:
+    """Everything that the page says, for `render`.
+
+    Args:
+        study: the study's config as plain JSON values.
+        results: of the study.
+        verdicts: see `build`.
+        provenance: see `build`.
+        figures: what `draw` returned.
+    """
+    judged = [verdict_row(verdict) for verdict in verdicts]
+    return {
+        "title": str(results.attrs["name"]).replace("_", " "),
+        "question": paragraphs(str(results.attrs["question"])),
+        "verdicts": judged,
+        "tally": [
+            {"word": word, "symbol": symbol, "count": count, "css": _css(word)}
+            for word, symbol in _SYMBOLS.items()
+            if (count := sum(row["verdict"] == word for row in judged))
+        ],
+        "figures": figures,
+        "summary": summary(results),
+        "sections": sections(study),
+        "lost": lost(results),
+        "hardware": {name: str(value) for name, value in provenance["hardware"].items()},
+        "versions": dict(provenance["versions"]),
+        "started": provenance["started"],
+        "duration": duration(provenance["seconds"]),
+        "commands": list(provenance["commands"]),
+    }
+
+
+def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """A judged claim as the texts of a row of the table."""
+    units = str(verdict["units"] or "")
+    low, high = number(verdict["low"]), number(verdict["high"])
+    word = str(verdict["verdict"])
+    texts = {
+        name: str(verdict[name] or "")
+        for name in ("claim", "statement", "source", "statistic", "covers", "note")
+    }
+    return texts | {
+        "verdict": word,
+        "symbol": _SYMBOLS.get(word, "?"),
+        "css": _css(word),
+        "estimate": f"{number(verdict['estimate'])} {units}".strip(),
+        "interval": f"{low} to {high}" if (low, high) != ("–", "–") else "",
+        "test": f"{verdict['relation']} {number(verdict['threshold'])} {units}".strip(),
+    }
+
+
+def number(value: object) -> str:
+    """Three significant digits; a dash for nothing or NaN; other values as they are."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def paragraphs(text: str) -> list[tuple[str, str]]:
+    """A docstring as ("p" or "pre", text): indented blocks, such as commands, stay as they are."""
+    blocks = re.split(r"\n\s*\n", inspect.cleandoc(text))
+    return [
+        ("pre", inspect.cleandoc(f"\n{block}")) if block.startswith("    ") else ("p", block)
+        for block in blocks
+        if block.strip()
+    ]
+
+
+def summary(results: xr.Dataset) -> dict[str, str]:
+    """What was varied, repeated and trained, by name."""
+    found = {
+        data.symbol(name): ", ".join(number(value) for value in results[name].values.tolist())
+        for name in data.grid(results)
+    }
+    steps = results["step"].to_numpy()
+    return found | {
+        "widths N": ", ".join(f"{width}" for width in results["width"].to_numpy()),
+        "streams": f"{results.sizes['stream']}",
+        "initialisations": f"{results.sizes['initialisation']} of each width",
+        "tasks K": f"{results.sizes['task']}",
+        "inputs D": f"{results.attrs['inputs']}",
+        "batch B": f"{results.attrs['batch']}",
+        "steps": f"{results.attrs['steps']} (measured at {len(steps)})",
+    }
+
+
+def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """The config as small tables: one for each group of fields, named by its dotted path."""
+    groups: dict[str, dict[str, str]] = {}
+    for path, value in _leaves("", study):
+        group, _, name = path.rpartition(".")
+        groups.setdefault(group or "study", {})[name] = value
+    return list(groups.items())
+
+
+def lost(results: xr.Dataset) -> list[str]:
+    """Lines such as `stream 2, gap G = 64: N = 32 (initialisation 1)` for all that has no end."""
+    final = data.at_end(results, "loss").notnull().any("task")
+    names = data.grid(results)
+    order = ("stream", *names)
+    runs = final.stack(run=order).transpose("run", "width", "initialisation")
+    finished = results["finished"].stack(run=order)
+    lines = []
+    for run, whole in zip(runs, finished, strict=True):
+        place = [f"stream {int(run['stream'])}"]
+        place += [f"{data.symbol(name)} = {number(run[name].item())}" for name in names]
+        students = [
+            f"N = {int(student['width'])} (initialisation {int(student['initialisation'])})"
+            for student in run.stack(student=("width", "initialisation"))
+            if not bool(student)
+        ]
+        if len(students) == run.size:
+            lines.append(f"{', '.join(place)}: every student")
+        elif students:
+            lines.append(f"{', '.join(place)}: {', '.join(students)}")
+        elif not bool(whole):
+            lines.append(f"{', '.join(place)}: stopped early, measured to where it came")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Wall-clock time in the two largest units, such as 2 h 05 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _read(path: epath.Path) -> xr.Dataset:
+    try:
+        return xr.load_dataset(BytesIO(path.read_bytes()), engine="h5netcdf")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged, not the results of a study ({error})") from None
+
+
+def _save(path: epath.Path, content: bytes) -> None:
+    def fill(file: IO[bytes]) -> None:
+        file.write(content)
+
+    write(path, fill)
+
+
+def _css(word: str) -> str:
+    return word.replace(" ", "-") if word in _SYMBOLS else "inconclusive"
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Leaves by dotted path; a list is one leaf unless it holds groups."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(f"{path}.{name}" if path else str(name), item)
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", item)
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,1 @@
+"""Studies: a grid of runs, their execution and results, and the claims that these judge."""

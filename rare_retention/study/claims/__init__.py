@@ -1,0 +1,66 @@
+"""The paper's claims about the synthetic setting, and the judge of a study's results by them.
+
+A claim fixes its sentence, statistic, threshold and interval before any run; `judge` computes the
+statistic for each stream and initialisation and says whether the interval lies on the right side.
+Where results cannot test a claim, the verdict says why.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import xarray as xr
+
+from rare_retention.errors import ConfigError
+from rare_retention.study.claims import capture, competition, interference, retention
+from rare_retention.study.claims.claim import Claim
+from rare_retention.study.claims.verdict import Verdict, judge_claim
+
+__all__ = ["CLAIMS", "Claim", "Verdict", "check_names", "judge"]
+
+CLAIMS: dict[str, Claim] = {
+    claim.name: claim
+    for claim in (
+        *capture.CLAIMS,
+        *retention.CLAIMS,
+        *interference.CLAIMS,
+        *competition.CLAIMS,
+    )
+}
+"""Every claim by its name, in the paper's order within each theme."""
+
+
+def check_names(names: Sequence[str], field: str = "claims") -> None:
+    """Checks that these are claims, each named once.
+
+    Args:
+        names: of the claims.
+        field: the configuration's field that lists them, for the error.
+
+    Raises:
+        ConfigError: a claim is unknown or repeated.
+    """
+    for i, name in enumerate(names):
+        if name not in CLAIMS:
+            near = difflib.get_close_matches(name, CLAIMS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the claims are {', '.join(CLAIMS)}"
+            raise ConfigError(f"{field}[{i}]", f"unknown claim {name!r}; {hint}")
+        if name in names[:i]:
+            raise ConfigError(f"{field}[{i}]", f"claim {name!r} is listed twice")
+
+
+def judge(results: xr.Dataset, names: Iterable[str] = tuple(CLAIMS)) -> list[Verdict]:
+    """Judges claims by the results of a study.
+
+    Args:
+        results: of a study; runs that have not finished are left out.
+        names: of the claims, all of them by default.
+
+    Returns:
+        One verdict for each name, in their order.
+
+    Raises:
+        ConfigError: a claim is unknown or repeated.
+    """
+    chosen = tuple(names)
+    check_names(chosen)
+    return [judge_claim(CLAIMS[name], results) for name in chosen]

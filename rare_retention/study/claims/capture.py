@@ -1,0 +1,262 @@
+"""Claims on what is captured: staircases, the rare task's onset, capacity, complexity."""
+
+import numpy as np
+import xarray as xr
+
+from rare_retention.evidence import capture, states
+from rare_retention.study.claims.claim import Claim, NotTested, over_points, require
+from rare_retention.theory import utility
+
+_NEEDED = ("signal", "frequency", "spectrum")
+
+
+def _staircase(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED)
+    shares = over_points(results, lambda point: capture.staircase_agreement(_mixed(point)))
+    # Levels that no task has are NaN for all; students that miss a width are NaN at every level.
+    return shares.mean("point", skipna=False).min("level")
+
+
+def _prediction(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED)
+    return over_points(results, lambda point: _worst_error(_mixed(point))).max(
+        "point", skipna=False
+    )
+
+
+def _rare_right_of_line(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED, "residual", "watch")
+
+    def mean(point: xr.Dataset) -> xr.DataArray:
+        found = _onset(point)
+        right = found["residual"] > found["line"]
+        if not right.any():
+            raise NotTested("no student ends with a residual right of the line")
+        rare: xr.DataArray = found["rare"].where(right).mean("width")
+        return rare.where(states.complete(found["rare"]))
+
+    return over_points(results, mean).mean("point", skipna=False)
+
+
+def _rare_of_widest(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED, "residual", "watch")
+
+    def widest(point: xr.Dataset) -> xr.DataArray:
+        found = _onset(point)
+        prior, spectra = states.mixture(point)
+        width = int(point["width"].max())
+        given = utility.predicted_signal(spectra, utility.retained(prior, spectra, width))
+        rare = float(given[point["task"].to_numpy() == states.rarest(point)][0])
+        if rare <= 0.5:
+            raise NotTested(
+                f"Theorem 3 gives the widest student, {width}, a share of {rare:.2g} of the rare "
+                "task: too narrow"
+            )
+        return found["rare"].sel(width=width, drop=True)
+
+    return over_points(results, widest).mean("point", skipna=False)
+
+
+def _rank_one(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED)
+
+    def agreement(point: xr.Dataset) -> xr.DataArray:
+        directions = np.sum(states.mixture(_mixed(point))[1] > 0, axis=1)
+        if np.any(directions != 1):
+            raise NotTested(f"tasks have up to {directions.max()} directions, not one")
+        widths = capture.rank_one_widths(point)
+        same = (widths["empirical"] == widths["predicted"]).mean("task")
+        return same.where(states.complete(widths["empirical"]))
+
+    return over_points(results, agreement).mean("point", skipna=False)
+
+
+def _above_capacity(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED)
+
+    def mean(point: xr.Dataset) -> xr.DataArray:
+        final = states.final(point["signal"])
+        above = final.where(_out_of_reach(point)).mean(("width", "task"))
+        return above.where(states.complete(final))
+
+    return over_points(results, mean).mean("point", skipna=False)
+
+
+def _late_rise(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED)
+
+    def largest(point: xr.Dataset) -> xr.DataArray:
+        rise = states.final(point["signal"]) - states.halfway(point["signal"])
+        greatest: xr.DataArray = rise.where(_out_of_reach(point)).max(("width", "task"))
+        return greatest.where(states.complete(rise))
+
+    return over_points(results, largest).max("point", skipna=False)
+
+
+def _complexity_error(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED)
+
+    def error(point: xr.Dataset) -> xr.DataArray:
+        _inverted(point)
+        return _worst_error(point)
+
+    return over_points(results, error).max("point", skipna=False)
+
+
+def _inversions_seen(results: xr.Dataset) -> xr.DataArray:
+    require(results, *_NEEDED)
+
+    def seen(point: xr.Dataset) -> xr.DataArray:
+        cells, pairs = _inverted(point)
+        levels = cells["observed"].fillna(0).sum("level")
+        same = _rarer_has_more(levels).where(pairs).mean(("width", "task", "rarer"))
+        return same.where(states.complete(cells["observed"].max("level", skipna=False)))
+
+    return over_points(results, seen).mean("point", skipna=False)
+
+
+def _mixed(point: xr.Dataset) -> xr.Dataset:
+    """The point, if no task is withheld there: Theorem 3 speaks of the mixture as it is."""
+    if (gap := states.gap(point)) > 1:
+        raise NotTested(f"watched tasks are withheld for {gap} steps at a time")
+    return point
+
+
+def _worst_error(point: xr.Dataset) -> xr.DataArray:
+    """Largest over widths of the mean over tasks of |observed - predicted| captured share."""
+    found = capture.shares(point)
+    error = abs(found["observed"] - found["predicted"])
+    worst: xr.DataArray = error.mean("task", skipna=False).max("width", skipna=False)
+    return worst
+
+
+def _onset(point: xr.Dataset) -> xr.Dataset:
+    found = capture.against_residual(_mixed(point))
+    if np.isnan(found["line"]):
+        raise NotTested("the rarest watched task is one of the common ones")
+    return found
+
+
+def _out_of_reach(point: xr.Dataset) -> xr.DataArray:
+    """Cells [width, task] to which every optimum gives no feature."""
+    found = capture.shares(_mixed(point))
+    cells: xr.DataArray = (found["count"] == 0) & ~found["ambiguous"]
+    if not cells.any():
+        raise NotTested("no student is too narrow for any task")
+    return cells
+
+
+def _inverted(point: xr.Dataset) -> tuple[xr.Dataset, xr.DataArray]:
+    """Cells, and pairs [width, task, rarer] of which the rarer task should be learned further."""
+    cells = capture.levels_learned(_mixed(point))
+    sure = cells["judged"].any("level")
+    pairs = _rarer_has_more(cells["predicted"].sum("level"))
+    pairs = pairs & sure & sure.rename(task="rarer")
+    if not pairs.any():
+        raise NotTested("no rarer task is predicted to be learned further than a more frequent one")
+    return cells, pairs
+
+
+def _rarer_has_more(levels: xr.DataArray) -> xr.DataArray:
+    """Whether of two tasks the rarer, along `rarer`, is learned to a higher level."""
+    other = levels.rename(task="rarer")
+    more: xr.DataArray = (other > levels) & (other["rarer"] > levels["task"])
+    return more
+
+
+CLAIMS = (
+    Claim(
+        name="staircase",
+        statement="A task is learned to m features once the student reaches the width N*_k(m).",
+        source="Theorem 3, Figs. 2a, 13, 17",
+        statistic="Share of cells (task, width) whose final signal lies on the predicted side of "
+        "half way between m - 1 and m features, the least over m = 1, 2, 3; cells whose count a "
+        "tie at the cut leaves open do not count.",
+        relation=">=",
+        threshold=0.9,
+        measure=_staircase,
+    ),
+    Claim(
+        name="prediction",
+        statement="The features of largest utility give the captured share of every task.",
+        source="Theorem 3, Figs. 2b, 14",
+        statistic="Mean over tasks of |observed - predicted| final captured share, nearest of the "
+        "optima, at the width and grid point where it is largest.",
+        relation="<=",
+        threshold=0.03,
+        measure=_prediction,
+    ),
+    Claim(
+        name="rare_signal_right_of_line",
+        statement="A student that leaves more of the common tasks than delta*_F(N_r^crit) does not "
+        "learn the rare task.",
+        source="Proposition 6, Figs. 3, 15, 19",
+        statistic="Mean final signal of the rarest watched task over the widths whose final "
+        "residual is above delta*_F(N_r^crit).",
+        relation="<=",
+        threshold=0.25,
+        measure=_rare_right_of_line,
+    ),
+    Claim(
+        name="rare_signal_left_of_line",
+        statement="The rare task is learned by a student wide enough for the common ones and it.",
+        source="Figs. 3, 15, 19",
+        statistic="Final signal of the rarest watched task in the widest student, if Theorem 3 "
+        "gives that one more than half of the task.",
+        relation=">=",
+        threshold=0.5,
+        measure=_rare_of_widest,
+    ),
+    Claim(
+        name="rank_one_staircase",
+        statement="Of tasks of one direction the k-th most frequent needs width k.",
+        source="Sec. 3, Fig. 18",
+        statistic="Share of tasks whose first width with a final signal above 0.5 is the first "
+        "width of the grid that is at least N*_k(1).",
+        relation=">=",
+        threshold=0.9,
+        measure=_rank_one,
+    ),
+    Claim(
+        name="above_capacity_unlearned",
+        statement="Tasks beyond a student's capacity stay unlearned.",
+        source="Fig. 21",
+        statistic="Mean final signal over cells (task, width) to which every optimum gives no "
+        "feature.",
+        relation="<=",
+        threshold=0.1,
+        measure=_above_capacity,
+    ),
+    Claim(
+        name="above_capacity_flat",
+        statement="Longer training does not bring in tasks beyond a student's capacity.",
+        source="Fig. 21",
+        statistic="Largest rise of the signal over the second half of the run, among cells (task, "
+        "width) to which every optimum gives no feature.",
+        relation="<=",
+        threshold=0.1,
+        measure=_late_rise,
+    ),
+    Claim(
+        name="complexity_prediction",
+        statement="Utility gives the captured shares also where complexity upsets the order of "
+        "frequency.",
+        source="Figs. 12-16",
+        statistic="As `prediction`, at grid points where a rarer task is predicted to be learned "
+        "to a higher level m = 1, 2, 3 than a more frequent one.",
+        relation="<=",
+        threshold=0.05,
+        measure=_complexity_error,
+    ),
+    Claim(
+        name="complexity_inversion",
+        statement="With tasks of unequal complexity the order of learning is not that of "
+        "frequency.",
+        source="Figs. 12-16",
+        statistic="Share of the predicted inversions that are seen: at a width, a rarer task is "
+        "learned to a higher level m = 1, 2, 3 than a more frequent one.",
+        relation=">=",
+        threshold=0.8,
+        measure=_inversions_seen,
+    ),
+)

@@ -1,0 +1,86 @@
+"""What a claim is: a sentence of the paper, and fixed beforehand what number judges it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import xarray as xr
+
+from rare_retention.evidence import intervals, states
+
+Relation = Literal[">", ">=", "<", "<="]
+
+
+class NotTested(Exception):
+    """A study, or a point of its grid, cannot test a claim; the message says why."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim, fixed before any run.
+
+    Attributes:
+        name: slug, as in a study's `claims`.
+        statement: the claim in one plain sentence.
+        source: where the paper makes it.
+        statistic: what is computed for each stream and initialisation.
+        relation: how the statistic stands to the threshold where the claim holds.
+        threshold: in the statistic's units.
+        measure: results of a study -> the statistic [stream, initialisation], NaN where a value
+            that it needs is missing; raises NotTested where the study cannot test the claim.
+        interval: how the statistic's uncertainty is estimated.
+    """
+
+    name: str
+    statement: str
+    source: str
+    statistic: str
+    relation: Relation
+    threshold: float
+    measure: Callable[[xr.Dataset], xr.DataArray]
+    interval: str = intervals.METHOD
+
+
+def require(results: xr.Dataset, *names: str) -> None:
+    """Checks that the results hold these variables.
+
+    Raises:
+        NotTested: some are missing.
+    """
+    if missing := [name for name in names if name not in results]:
+        raise NotTested(f"the results hold no {', '.join(missing)}")
+
+
+def require_widths(results: xr.Dataset) -> None:
+    """Checks that there are widths to compare.
+
+    Raises:
+        NotTested: there is one width only.
+    """
+    if results.sizes["width"] < 2:
+        raise NotTested("the study has one width only")
+
+
+def over_points(
+    results: xr.Dataset, statistic: Callable[[xr.Dataset], xr.DataArray], *keep: str
+) -> xr.DataArray:
+    """A statistic of each point of the grid, along a dimension `point`.
+
+    Args:
+        results: of a study.
+        statistic: of one point; it raises NotTested where the point cannot test the claim.
+        keep: dimensions of the grid that stay within each point.
+
+    Raises:
+        NotTested: no point can test the claim; the reason is the last point's.
+    """
+    found: list[xr.DataArray] = []
+    reason = "no run has finished"
+    for point in states.points(results, keep):
+        try:
+            found.append(statistic(point).reset_coords(drop=True))
+        except NotTested as refusal:
+            reason = str(refusal)
+    if not found:
+        raise NotTested(reason)
+    return xr.concat(found, "point", coords="minimal", compat="override", join="outer")

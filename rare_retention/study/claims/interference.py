@@ -1,0 +1,73 @@
+"""Claims on gradients: cosines by width, Theorem 4's bound, first-order changes."""
+
+import xarray as xr
+
+from rare_retention.evidence import interference, states
+from rare_retention.study.claims.claim import Claim, over_points, require, require_widths
+
+
+def _cosine_by_width(results: xr.Dataset) -> xr.DataArray:
+    require(results, "cosine", "watch")
+    require_widths(results)
+
+    def late(point: xr.Dataset) -> xr.DataArray:
+        rare = point["cosine"].sel(watch=states.rarest(point), drop=True)
+        return interference.late_cosine(rare)
+
+    return interference.rank_correlation(over_points(results, late).mean("point", skipna=False))
+
+
+def _bound(results: xr.Dataset) -> xr.DataArray:
+    require(results, "basis_gradient", "basis_bound", "frequency", "spectrum")
+
+    def share(point: xr.Dataset) -> xr.DataArray:
+        obeyed = interference.within_bound(point)
+        mean: xr.DataArray = obeyed.mean(("width", "step"), skipna=False)
+        return mean
+
+    return over_points(results, share).mean("point", skipna=False)
+
+
+def _first_order(results: xr.Dataset) -> xr.DataArray:
+    require(results, "reference", "predicted_change", "watch")
+
+    def error(point: xr.Dataset) -> xr.DataArray:
+        rare = point.sel(watch=states.rarest(point), drop=True)
+        changes = interference.changes(rare["reference"], rare["predicted_change"])
+        return interference.change_error(changes)
+
+    return over_points(results, error).mean("point", skipna=False)
+
+
+CLAIMS = (
+    Claim(
+        name="cosine_shrinks_with_width",
+        statement="The gradients of common and rare tasks are less aligned in wider students.",
+        source="Figs. 4b, 16b",
+        statistic="Spearman's correlation with width of |cos(G_r, G_F)|, mean over the states "
+        "measured in the last quarter of the run, for the rarest watched task.",
+        relation="<",
+        threshold=0.0,
+        measure=_cosine_by_width,
+    ),
+    Claim(
+        name="common_gradient_bound",
+        statement="The common tasks' gradient fades with their residual.",
+        source="Theorem 4",
+        statistic="Share of measured states with |G_F(U)| <= 2 sqrt(lambda_1(M_F) delta_F(U)), up "
+        "to float32 rounding.",
+        relation=">=",
+        threshold=1.0,
+        measure=_bound,
+    ),
+    Claim(
+        name="first_order_change",
+        statement="The updates change the rare loss as its gradient says, to first order.",
+        source="our own check of the account by interference",
+        statistic="Sum over windows between measured states of |predicted - measured| change of "
+        "the rarest watched task's loss, over the sum of |measured|.",
+        relation="<=",
+        threshold=0.2,
+        measure=_first_order,
+    ),
+)

@@ -1,0 +1,243 @@
+"""Claims on withheld tasks: what the gap costs, what is gained at an exposure and what is kept."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from rare_retention.evidence import retention, states
+from rare_retention.study.claims.claim import (
+    Claim,
+    NotTested,
+    over_points,
+    require,
+    require_widths,
+)
+
+LEAST_GAIN = 0.01
+"""Rises of the signal up to this one are no gains: there is nothing to keep or to lose."""
+
+NOT_YET = 0.5
+"""Cycles that start above this signal do not tell what is kept: the task is learned already."""
+
+LEAST_HELD = 0.05
+"""A mean signal below this one at the shortest gap leaves nothing to fall."""
+
+
+def _slope(results: xr.Dataset) -> xr.DataArray:
+    require(results, "signal", "watch")
+    require_widths(results)
+
+    def slope(point: xr.Dataset) -> xr.DataArray:
+        rare = _rare_by_gap(point)
+        doublings = np.log2(rare["gap"].astype(np.float64))
+        centred = doublings - doublings.mean()
+        narrow = rare.sel(width=_narrower_half(rare)).mean("width", skipna=False)
+        fitted: xr.DataArray = (narrow * centred).sum("gap", skipna=False) / (centred**2).sum()
+        return fitted
+
+    return over_points(results, slope, "gap").mean("point", skipna=False)
+
+
+def _relative_falls(results: xr.Dataset) -> xr.DataArray:
+    require(results, "signal", "watch")
+    require_widths(results)
+
+    def difference(point: xr.Dataset) -> xr.DataArray:
+        rare = _rare_by_gap(point).sortby("gap")
+        narrow = rare.sel(width=_narrower_half(rare)).mean("width", skipna=False)
+        return _fall(narrow) - _fall(_widest(rare))
+
+    return over_points(results, difference, "gap").mean("point", skipna=False)
+
+
+def _frequent_range(results: xr.Dataset) -> xr.DataArray:
+    require(results, "signal")
+
+    def largest(point: xr.Dataset) -> xr.DataArray:
+        frequent = _by_gap(point, int(point["task"].min()))
+        span = frequent.max("gap", skipna=False) - frequent.min("gap", skipna=False)
+        greatest: xr.DataArray = span.max("width", skipna=False)
+        return greatest
+
+    return over_points(results, largest, "gap").max("point", skipna=False)
+
+
+def _kept_difference(results: xr.Dataset) -> xr.DataArray:
+    require_widths(results)
+    return _mean_share_kept(results, lambda share: _widest(share) - _narrowest(share))
+
+
+def _kept_by_narrowest(results: xr.Dataset) -> xr.DataArray:
+    return _mean_share_kept(results, _narrowest)
+
+
+def _accumulation(results: xr.Dataset) -> xr.DataArray:
+    require(results, "signal", "watch")
+    require_widths(results)
+
+    def difference(point: xr.Dataset) -> xr.DataArray:
+        gathered = _cycles(point)["accumulation"]
+        return _widest(gathered) - _narrowest(gathered)
+
+    return over_points(results, difference).mean("point", skipna=False)
+
+
+def _lag(results: xr.Dataset) -> xr.DataArray:
+    require(results, "signal", "watch")
+    lags = over_points(results, lambda point: _cycles(point)["lag"])
+    whole = over_points(results, _whole).all("point")
+    return lags.median(("point", "width", "cycle"), skipna=True).where(whole)
+
+
+def _mean_share_kept(
+    results: xr.Dataset, of: Callable[[xr.DataArray], xr.DataArray]
+) -> xr.DataArray:
+    """Mean over grid points of what `of` makes of the shares kept by width."""
+    require(results, "signal", "watch")
+
+    def kept(point: xr.Dataset) -> xr.DataArray:
+        found = _cycles(point)
+        return of(retention.share_kept(found, found["before"] < NOT_YET))
+
+    # Points without a meaningful gain say nothing of what is kept, but a missing run is missing.
+    whole = over_points(results, _whole).all("point")
+    return over_points(results, kept).mean("point", skipna=True).where(whole)
+
+
+def _cycles(point: xr.Dataset) -> xr.Dataset:
+    """Cycles of the rarest watched task's signal at one grid point."""
+    gap = states.gap(point)
+    if gap < 2:
+        raise NotTested("no task is withheld")
+    signal = _signal(point, states.rarest(point))
+    if not retention.measured_cycles(states.measured(signal)["step"], gap).size:
+        raise NotTested(f"no whole cycle of gap {gap} was measured")
+    return retention.cycles(signal, gap, least_gain=LEAST_GAIN)
+
+
+def _whole(point: xr.Dataset) -> xr.DataArray:
+    """Whether every cycle of every width was measured for a stream and initialisation."""
+    return states.complete(_cycles(point)["gain"])
+
+
+def _rare_by_gap(point: xr.Dataset) -> xr.DataArray:
+    return _by_gap(point, states.rarest(point))
+
+
+def _by_gap(results: xr.Dataset, task: int) -> xr.DataArray:
+    """Signals of a task just before the last measured exposure, with a dimension `gap`."""
+    if "gap" not in results.dims:
+        raise NotTested("the study does not vary the gap")
+    found = {}
+    for point in states.points(results):
+        gap = states.gap(point)
+        held = states.before_exposure(_signal(point, task), gap)
+        if held is None:
+            raise NotTested(f"at gap {gap} no state just before an exposure was measured")
+        found[gap] = held.reset_coords(drop=True)
+    if len(found) < 2:
+        raise NotTested("fewer than two gaps have a finished run")
+    gaps = xr.DataArray(list(found), dims="gap", name="gap")
+    return xr.concat(found.values(), gaps, coords="minimal", compat="override", join="exact")
+
+
+def _signal(point: xr.Dataset, task: int) -> xr.DataArray:
+    return point["signal"].sel(task=task, drop=True)
+
+
+def _narrower_half(values: xr.DataArray) -> np.ndarray:
+    """The narrower half of the widths, the middle one included, of at least two."""
+    widths = np.sort(values["width"].to_numpy())
+    return np.asarray(widths[: math.ceil(len(widths) / 2)])
+
+
+def _narrowest(values: xr.DataArray) -> xr.DataArray:
+    return values.sel(width=values["width"].min(), drop=True)
+
+
+def _widest(values: xr.DataArray) -> xr.DataArray:
+    return values.sel(width=values["width"].max(), drop=True)
+
+
+def _fall(signal: xr.DataArray) -> xr.DataArray:
+    """Relative fall from the shortest to the longest gap; NaN where there is nothing to fall."""
+    short, long = signal.isel(gap=0, drop=True), signal.isel(gap=-1, drop=True)
+    return 1 - long / short.where(short >= LEAST_HELD)
+
+
+CLAIMS = (
+    Claim(
+        name="gap_lowers_rare_signal",
+        statement="At the same long-run frequency, a narrow student holds less of the rare task "
+        "the longer it is withheld.",
+        source="Fig. 4b",
+        statistic="Slope against log2 of the gap of the rarest watched task's signal, just before "
+        "the last measured exposure, mean over the narrower half of the widths.",
+        relation="<",
+        threshold=0.0,
+        measure=_slope,
+    ),
+    Claim(
+        name="gap_costs_narrow_more",
+        statement="The longer gap costs narrow students more of the rare task than wide ones.",
+        source="Fig. 4b",
+        statistic="Relative fall of the rarest watched task's signal from the shortest gap to the "
+        "longest, just before the last measured exposure: narrower half of the widths minus "
+        "widest. At the shortest gap both must hold 0.05.",
+        relation=">",
+        threshold=0.0,
+        measure=_relative_falls,
+    ),
+    Claim(
+        name="frequent_signal_ignores_gap",
+        statement="The gap of the rare task does not touch the most frequent one.",
+        source="Fig. 4b",
+        statistic="Range over gaps of the most frequent task's signal, just before the last "
+        "measured exposure, at the width where it is largest.",
+        relation="<=",
+        threshold=0.05,
+        measure=_frequent_range,
+    ),
+    Claim(
+        name="retention_grows_with_width",
+        statement="Wide students keep more of what they gain at an exposure until the next one.",
+        source="Figs. 4a, 16a, 20",
+        statistic="Share of the gains in the rarest watched task's signal that is left at the next "
+        "exposure, over cycles that start below 0.5: widest minus narrowest, mean over gaps.",
+        relation=">",
+        threshold=0.2,
+        measure=_kept_difference,
+    ),
+    Claim(
+        name="narrow_loses_its_gain",
+        statement="A narrow student loses most of what it gained before the next exposure.",
+        source="Figs. 4a, 16a, 20",
+        statistic="Share of the narrowest student's gains in the rarest watched task's signal that "
+        "is left at the next exposure, over cycles that start below 0.5, mean over gaps.",
+        relation="<=",
+        threshold=0.5,
+        measure=_kept_by_narrowest,
+    ),
+    Claim(
+        name="wide_accumulates",
+        statement="A wide student builds up the rare task over exposures, a narrow one does not.",
+        source="Figs. 4a, 16a, 20",
+        statistic="Rise of the rarest watched task's signal from before the first measured "
+        "exposure to the end of the last measured cycle: widest minus narrowest, mean over gaps.",
+        relation=">",
+        threshold=0.2,
+        measure=_accumulation,
+    ),
+    Claim(
+        name="peak_lags_exposure",
+        statement="With AdamW the signal peaks after the exposure, not at it.",
+        source="Fig. 4a",
+        statistic="Median over widths, cycles and gaps of the steps from the state just after an "
+        "exposure to the peak of the rarest watched task's signal, for gains above 0.01.",
+        relation=">=",
+        threshold=1.0,
+        measure=_lag,
+    ),
+)

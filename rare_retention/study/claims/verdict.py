@@ -1,0 +1,125 @@
+"""The verdict on a claim: what its statistic's interval says of its threshold."""
+
+import dataclasses
+import math
+import operator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import xarray as xr
+
+from rare_retention.evidence import intervals, states
+from rare_retention.evidence.intervals import Covers, Interval
+from rare_retention.study.claims.claim import Claim, NotTested, Relation
+
+Outcome = Literal["holds", "fails", "inconclusive", "not tested"]
+
+_RELATIONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study says of a claim.
+
+    Attributes:
+        claim: its name.
+        statement: the claim in one sentence.
+        source: where the paper makes it.
+        statistic: what was computed.
+        interval: how its uncertainty was estimated.
+        verdict: `holds` where the whole interval is on the claim's side of the threshold, `fails`
+            where all of it is on the other, `inconclusive` where the threshold lies within or one
+            unit alone gives no interval, `not tested` where the study cannot say.
+        estimate: the statistic, NaN where not tested.
+        low: lower end of its interval, NaN without one.
+        high: upper end of its interval, NaN without one.
+        relation: how the statistic stands to the threshold where the claim holds.
+        threshold: in the statistic's units.
+        units: independent numbers behind the interval.
+        covers: what these units differ in.
+        streams: streams behind it.
+        initialisations: initialisations behind it.
+        note: why not tested or inconclusive, and what was left out; may be empty.
+    """
+
+    claim: str
+    statement: str
+    source: str
+    statistic: str
+    interval: str
+    verdict: Outcome
+    estimate: float
+    low: float
+    high: float
+    relation: Relation
+    threshold: float
+    units: int
+    covers: Covers
+    streams: int
+    initialisations: int
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as plain JSON values; NaN becomes None."""
+        plain = dataclasses.asdict(self)
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
+
+
+def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
+    """Judges one claim by the finished runs of a study."""
+    lost = _unfinished(results)
+    try:
+        values = claim.measure(states.finished(results))
+    except NotTested as refusal:
+        return _verdict(claim, "not tested", _NOTHING, [str(refusal), lost])
+    found = intervals.student_t(values)
+    dropped = ""
+    if found.missing:
+        dropped = f"{found.missing} of {values.size} statistics are missing"
+    if not found.units:
+        reason = "no student has all that the statistic needs"
+        return _verdict(claim, "not tested", _NOTHING, [reason, lost])
+    alone = "one unit only: no interval" if found.units == 1 else ""
+    return _verdict(claim, outcome(claim, found), found, [alone, dropped, lost])
+
+
+def outcome(claim: Claim, found: Interval) -> Outcome:
+    """Where the interval lies, seen from the claim's threshold."""
+    if found.units < 2:
+        return "inconclusive"
+    right = _RELATIONS[claim.relation]
+    ends = [bool(right(end, claim.threshold)) for end in (found.low, found.high)]
+    if all(ends):
+        return "holds"
+    return "inconclusive" if any(ends) else "fails"
+
+
+_NOTHING = Interval(math.nan, math.nan, math.nan, 0, "none", 0, 0, 0)
+
+
+def _verdict(claim: Claim, word: Outcome, found: Interval, notes: list[str]) -> Verdict:
+    return Verdict(
+        claim=claim.name,
+        statement=claim.statement,
+        source=claim.source,
+        statistic=claim.statistic,
+        interval=claim.interval,
+        verdict=word,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+        relation=claim.relation,
+        threshold=claim.threshold,
+        units=found.units,
+        covers=found.covers,
+        streams=found.streams,
+        initialisations=found.initialisations,
+        note="; ".join(note for note in notes if note),
+    )
+
+
+def _unfinished(results: xr.Dataset) -> str:
+    if "finished" not in results or results["finished"].all():
+        return ""
+    runs = results["finished"]
+    return f"{runs.size - int(runs.sum())} of {runs.size} runs have not finished"

@@ -1,0 +1,65 @@
+"""What a study will do, in words and numbers, before it does it."""
+
+from collections.abc import Iterator
+
+import jax
+
+from rare_retention.experiment import Run
+from rare_retention.study.grid import Study, cells
+from rare_retention.train.plan import BYTES_PER_MB, check_budget, make_plan, sizes
+
+
+def describe(study: Study) -> Iterator[str]:
+    """Lines of the plan of a study; every run is checked on the way.
+
+    Raises:
+        ConfigError: a run cannot be honoured; the message names the field and the remedy.
+    """
+    runs = list(cells(study))
+    first = runs[0].run
+    yield f"study      {study.name}"
+    yield f"runs       {len(runs)}: {study.streams} streams x " + (
+        " x ".join(f"{len(axis.values)} {axis.name}" for axis in study.grid) or "one setting"
+    )
+    yield from describe_run(first)
+    total = 0
+    for cell in runs:
+        plan = make_plan(cell.run, cell.run.schedule())
+        total += check_budget(cell.run, sizes(cell.run).parameter_bytes, plan)
+    if len(runs) > 1:
+        yield f"snapshots  {total / BYTES_PER_MB:.3g} MB in all runs"
+
+
+def describe_run(run: Run) -> Iterator[str]:
+    """Lines of the plan of one run."""
+    schedule = run.schedule()
+    plan = make_plan(run, schedule)
+    size = sizes(run)
+    kept = check_budget(run, size.parameter_bytes, plan)
+    yield f"devices    {jax.device_count()} x {jax.devices()[0].device_kind}"
+    yield f"students   {len(run.setting.students)} on each stream, {size.parameters:,} parameters"
+    yield f"steps      {run.steps:,} of {run.batch:,} rows; {run.steps * run.batch:,} rows"
+    yield f"compute    {size.flops_per_step * run.steps:.3g} FLOPs, {size.flops_per_step:.3g} a step"
+    yield f"memory     {size.state_bytes / BYTES_PER_MB:.3g} MB of training state"
+    yield (
+        f"records    {len(plan.stops):,} measured states, {len(plan.checkpoints)} checkpoints, "
+        f"{len(plan.snapshots)} snapshots of {kept / BYTES_PER_MB:.3g} MB"
+    )
+    how = f"{run.exposure.placement}"
+    if schedule.withheld:
+        names = ", ".join(run.setting.task_names[k] for k in schedule.withheld)
+        how += f", gap {schedule.gap}, {names} withheld, background {schedule.background}"
+    yield f"exposure   {how}"
+    for task in _shown_tasks(len(run.setting.task_names)):
+        expected = float(schedule.shares[task]) * run.batch
+        yield (
+            f"  {run.setting.task_names[task]:<16} {float(schedule.shares[task]):.4g} of the rows, "
+            f"{expected:.4g} a step, {expected * run.steps:,.0f} in all"
+        )
+
+
+def _shown_tasks(tasks: int, most: int = 8) -> list[int]:
+    """All tasks if they are few, else the most frequent and the rarest ones."""
+    if tasks <= most:
+        return list(range(tasks))
+    return [*range(most // 2), *range(tasks - most // 2, tasks)]

@@ -1,0 +1,46 @@
+"""The folder of a study: what stands where, and whose it is."""
+
+from etils import epath
+
+from rare_retention.config import difference, from_dict, to_dict
+from rare_retention.errors import UserError
+from rare_retention.record.files import read_json, write_json
+from rare_retention.study.grid import Study
+
+STUDY, RUNS, RESULTS, CLAIMS = "study.json", "runs", "results.nc", "claims.json"
+
+
+def claim(study: Study, workdir: epath.Path) -> None:
+    """Makes the workdir this study's own, or checks that it is.
+
+    A study may grow: more streams, more values, more steps, other figures and claims.
+
+    Raises:
+        UserError: it holds a study of another name or recipe.
+    """
+    path = workdir / STUDY
+    if path.exists():
+        stored = from_dict(Study, read_json(path))
+        changes = difference(
+            {"name": stored.name, "run": stored.run.recipe()},
+            {"name": study.name, "run": study.run.recipe()},
+        )
+        varied = tuple(f"run.{axis.field}:" for axis in study.grid)
+        changes = [change for change in changes if not change.startswith(varied)]
+        if changes:
+            raise UserError(
+                f"{workdir}: holds another study: {'; '.join(changes)}; choose another --workdir"
+            )
+    write_json(path, to_dict(study))
+
+
+def stored_study(workdir: epath.Path) -> Study:
+    """The study that a workdir holds.
+
+    Raises:
+        UserError: it holds none.
+    """
+    path = workdir / STUDY
+    if not path.exists():
+        raise UserError(f"{workdir}: holds no study (there is no {STUDY})")
+    return from_dict(Study, read_json(path))

@@ -1,0 +1,90 @@
+"""Changes of the rare loss, cosines by width and Theorem 4's bound on made-up states."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from rare_retention.evidence import interference
+
+NAN = np.nan
+
+
+def test_changes_are_between_the_states_that_were_measured():
+    """Steps 1 and 3 belong to another grid point: no student of this one has them."""
+    steps = {"step": [0, 1, 2, 3, 4]}
+    reference = xr.DataArray([[5.0, NAN, 3.0, NAN, 4.0]], steps, ("stream", "step"))
+    predicted = xr.DataArray([[NAN, NAN, -1.5, NAN, 1.25]], steps, ("stream", "step"))
+    found = interference.changes(reference, predicted)
+    assert found["step"].values.tolist() == [2, 4]
+    assert found["measured"].values.tolist() == [[-2, 1]]
+    assert found["predicted"].values.tolist() == [[-1.5, 1.25]]
+    assert interference.change_error(found).item() == pytest.approx(0.75 / 3)
+
+
+def test_errors_of_different_sign_do_not_cancel():
+    found = xr.Dataset(
+        {
+            "measured": (("stream", "width", "step"), [[[1.0, -1.0], [2.0, 0.0]]]),
+            "predicted": (("stream", "width", "step"), [[[2.0, -2.0], [2.0, 0.0]]]),
+        }
+    )
+    assert interference.change_error(found).item() == 2 / 4
+
+
+@pytest.mark.parametrize("measured", [[0.0, 0.0], [1.0, NAN]])
+def test_no_change_or_a_missing_window_leaves_no_error(measured):
+    found = xr.Dataset({"measured": ("step", measured), "predicted": ("step", [1.0, 1.0])})
+    assert np.isnan(interference.change_error(found))
+
+
+def test_late_cosine_is_the_mean_size_at_the_end():
+    cosine = xr.DataArray([[0.9, 0.9, -0.4, 0.2]], {"step": [0, 10, 75, 100]}, ("width", "step"))
+    assert interference.late_cosine(cosine).item() == pytest.approx(0.3)
+    assert interference.late_cosine(cosine, 1.0).item() == pytest.approx(0.6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(-3, 3), min_size=3, max_size=6), st.randoms())
+def test_rank_correlation_is_spearmans(values, random):
+    widths = random.sample(range(1, 100), len(values))
+    rows = xr.DataArray([values, [1.0] * len(values)], {"width": widths}, ("stream", "width"))
+    found = interference.rank_correlation(rows.astype(float))
+    assert found[1] == 0
+    if len(set(values)) > 1:
+        assert found[0].item() == pytest.approx(stats.spearmanr(widths, values).statistic)
+    else:
+        assert found[0] == 0
+
+
+def test_rank_correlation_of_a_missing_width_is_missing():
+    rows = xr.DataArray([1.0, NAN, 3.0], {"width": [1, 2, 3]}, ("width",))
+    assert np.isnan(interference.rank_correlation(rows))
+
+
+def states(gradient, bound):
+    """F = {0} with mu^F = (0.9, 0.09)."""
+    return xr.Dataset(
+        {
+            "basis_gradient": (("stream", "step"), np.atleast_2d(np.float32(gradient))),
+            "basis_bound": (("stream", "step"), np.atleast_2d(np.float32(bound))),
+            "frequency": ("task", [0.9, 0.1]),
+            "spectrum": (("task", "direction"), [[1.0, 0.1], [1.0, 0.1]]),
+        },
+        {"step": np.arange(np.shape(bound)[-1]), "task": [0, 1]},
+    )
+
+
+def test_the_bound_is_obeyed_up_to_the_rounding_of_float32():
+    """A residual of 1e-6 Tr M_F adds 2 sqrt(0.9 * 0.99e-6) = 1.9e-3 to a bound of nothing."""
+    found = interference.within_bound(
+        states([0.5, 0.5004, 0.502, 1.8e-3, 2.0e-3, NAN], [0.5, 0.5, 0.5, 0, 0, 1])
+    )
+    np.testing.assert_array_equal(found, [[1, 1, 0, 1, 0]])
+
+
+def test_a_missing_gradient_neither_obeys_nor_breaks_the_bound():
+    found = interference.within_bound(states([[NAN, 1.0], [2.0, 1.0]], np.ones((2, 2))))
+    np.testing.assert_array_equal(found, [[NAN, 1], [0, 1]])

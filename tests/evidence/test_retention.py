@@ -1,0 +1,182 @@
+"""Retention on saw-teeth of known gain, lag and half-life, and against a plain loop."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rare_retention.evidence import retention
+
+GAP, CYCLES = 64, 5
+GAIN = np.array([0.3, 0.2])
+LAG = np.array([3, 18])
+HALF_LIFE = np.array([10.0, 2000.0])
+
+
+def saw_tooth(steps):
+    """Two students [width, step]: linear rise of GAIN in LAG steps, then exponential decay.
+
+    The excess over the value before the exposure halves in every HALF_LIFE steps; what is left at
+    the next exposure is what that one starts from.
+    """
+    value = np.zeros((2, len(steps)))
+    kept = GAIN * 2.0 ** (-(GAP - 1 - LAG) / HALF_LIFE)
+    for w in range(2):
+        for i, step in enumerate(steps):
+            cycle, offset = divmod(step, GAP)
+            # State cycle * GAP is just after exposure cycle - 1, with one unit of rise behind it.
+            if cycle == 0:
+                continue
+            rise = GAIN[w] * (offset + 1) / (LAG[w] + 1)
+            fall = GAIN[w] * 2.0 ** (-(offset - LAG[w]) / HALF_LIFE[w])
+            value[w, i] = (cycle - 1) * kept[w] + (rise if offset < LAG[w] else fall)
+    return xr.DataArray(value, {"step": steps, "width": [8, 64]}, ("width", "step")), kept
+
+
+def test_saw_tooth_gives_back_what_it_was_made_of():
+    value, kept = saw_tooth(np.arange(GAP * (CYCLES + 1)))
+    found = retention.cycles(value, GAP)
+    assert found["cycle"].values.tolist() == list(range(CYCLES))
+    each = np.ones(CYCLES)
+    np.testing.assert_allclose(found["gain"], np.outer(GAIN, each))
+    np.testing.assert_allclose(found["lag"], np.outer(LAG, each))
+    np.testing.assert_allclose(found["decay"], np.outer(GAIN - kept, each))
+    np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, each))
+    np.testing.assert_allclose(found["before"], np.outer(kept, np.arange(CYCLES)), atol=1e-12)
+    np.testing.assert_allclose(found["peak"], found["before"] + found["gain"])
+    np.testing.assert_allclose(found["accumulation"], CYCLES * kept)
+    np.testing.assert_allclose(retention.share_kept(found), kept / GAIN)
+
+
+def test_half_life_is_censored_where_the_next_exposure_comes_first():
+    value, _ = saw_tooth(np.arange(GAP * (CYCLES + 1)))
+    found = retention.cycles(value, GAP)
+    np.testing.assert_allclose(found["half_life"].sel(width=8), HALF_LIFE[0])
+    assert not found["censored"].sel(width=8).any()
+    assert found["censored"].sel(width=64).all()
+    np.testing.assert_allclose(found["half_life"].sel(width=64), GAP - 1 - LAG[1])
+
+
+def test_few_states_of_few_cycles_are_enough():
+    """Log-spaced states of two cycles among regular ones: the same gains, half-lives nearly."""
+    offsets = np.array([-1, 0, 1, 2, 3, 5, 8, 12, 18, 25, 40, 63])
+    dense = [(c + 1) * GAP + offsets for c in (1, 4)]
+    steps = np.unique(np.concatenate([*dense, np.arange(0, GAP * 6, 50)]))
+    value, kept = saw_tooth(steps)
+    found = retention.cycles(value, GAP)
+    assert found["cycle"].values.tolist() == [1, 4]
+    np.testing.assert_allclose(found["gain"], np.outer(GAIN, [1, 1]))
+    np.testing.assert_allclose(found["lag"], np.outer(LAG, [1, 1]))
+    np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, [1, 1]))
+    np.testing.assert_allclose(found["half_life"].sel(width=8), HALF_LIFE[0], rtol=0.06)
+
+
+def test_a_loss_is_followed_as_it_falls():
+    value, _ = saw_tooth(np.arange(GAP * 3))
+    rising = retention.cycles(value, GAP)
+    falling = retention.cycles(2 - value, GAP, rises=False)
+    for name in ("gain", "lag", "decay", "share_kept", "half_life", "censored", "accumulation"):
+        np.testing.assert_allclose(falling[name], rising[name], atol=1e-12)
+    for name in ("before", "peak", "next_before"):
+        np.testing.assert_allclose(falling[name], 2 - rising[name])
+
+
+def test_small_gains_are_none():
+    value, _ = saw_tooth(np.arange(GAP * 3))
+    found = retention.cycles(value, GAP, least_gain=0.25)
+    for name in ("lag", "share_kept", "half_life"):
+        assert found[name].sel(width=8).notnull().all()
+        assert found[name].sel(width=64).isnull().all()
+    assert not found["censored"].sel(width=64).any()
+    np.testing.assert_allclose(found["gain"].sel(width=64), GAIN[1])
+    assert np.isnan(retention.share_kept(found).sel(width=64))
+
+
+def test_a_task_that_only_falls_gains_nothing():
+    value = xr.DataArray(-np.arange(32.0), {"step": np.arange(32)}, ("step",))
+    found = retention.cycles(value, 8)
+    assert (found["gain"] == -1).all()
+    assert found[["lag", "share_kept", "half_life"]].to_array().isnull().all()
+
+
+def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
+    value, _ = saw_tooth(np.arange(GAP * 3))
+    value = value.expand_dims(stream=3).copy()
+    value[1] = np.nan
+    value[2, 0, GAP + 30] = np.nan
+    found = retention.cycles(value, GAP)
+    for name in ("gain", "decay", "share_kept", "lag", "half_life"):
+        assert found[name].isel(stream=0).notnull().all()
+        assert found[name].isel(stream=1).isnull().all()
+        assert found[name].isel(stream=2, width=0).isnull().values.tolist() == [True, False]
+    assert not found["censored"].isel(stream=1).any()
+
+
+def test_share_kept_weighs_cycles_by_their_gain():
+    """Two gains, of 1 (half kept) and of 3 (a third kept): 1.5 of 4, not the mean of the shares."""
+    value = xr.DataArray([0, 1, 0.5, 3.5, 1.5], {"step": [1, 2, 3, 4, 5]}, ("step",))
+    found = retention.cycles(value, 2)
+    assert found["share_kept"].values.tolist() == pytest.approx([1 / 2, 1 / 3])
+    assert float(retention.share_kept(found)) == pytest.approx(1.5 / 4)
+    assert float(retention.share_kept(found, found["before"] < 0.2)) == pytest.approx(1 / 2)
+
+
+def test_coordinates_and_units_are_kept():
+    value, _ = saw_tooth(np.arange(GAP * 3))
+    value = value.assign_coords(gap=GAP).assign_attrs(units="share")
+    found = retention.cycles(value, GAP)
+    assert found["width"].values.tolist() == [8, 64]
+    assert int(found["gap"]) == GAP
+    assert found["gain"].attrs["units"] == "share"
+    assert found["lag"].attrs["units"] == "steps"
+    assert found["share_kept"].attrs["units"] == "1"
+    assert "step" not in found.coords
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.data())
+def test_any_series_as_a_plain_loop_measures_it(data):
+    gap = data.draw(st.integers(2, 6))
+    length = data.draw(st.integers(3 * gap, 5 * gap))
+    numbers = st.integers(-4, 4).map(float)
+    values = data.draw(st.lists(numbers, min_size=length, max_size=length))
+    found = retention.cycles(xr.DataArray(values, {"step": range(length)}, ("step",)), gap)
+    for i, c in enumerate(found["cycle"].values.tolist()):
+        before, inside = values[(c + 1) * gap - 1], values[(c + 1) * gap : (c + 2) * gap]
+        gain = max(inside) - before
+        assert found["gain"][i] == gain
+        assert found["decay"][i] == max(inside) - inside[-1]
+        if gain <= 0:
+            assert found[["lag", "share_kept", "half_life"]].isel(cycle=i).to_array().isnull().all()
+            continue
+        lag = inside.index(max(inside))
+        assert found["lag"][i] == lag
+        assert found["share_kept"][i] == (inside[-1] - before) / gain
+        lost = any(v <= before + gain / 2 for v in inside[lag:])
+        assert bool(found["censored"][i]) is not lost
+        if not lost:
+            assert found["half_life"][i] == gap - 1 - lag
+        else:
+            half_life = float(found["half_life"][i])
+            assert _at(inside, lag + half_life) == pytest.approx(before + gain / 2)
+            walked = inside[lag : lag + int(np.ceil(half_life))]
+            assert min(walked) > before + gain / 2
+
+
+def _at(inside, offset):
+    return float(np.interp(offset, np.arange(len(inside)), inside))
+
+
+@pytest.mark.parametrize("gap", [0, 1])
+def test_cycles_need_an_inside(gap):
+    with pytest.raises(ValueError, match="at least 2"):
+        retention.measured_cycles([0, 1, 2], gap)
+
+
+def test_states_must_make_a_whole_cycle():
+    value = xr.DataArray(np.arange(3.0), {"step": [7, 8, 14]}, ("step",))
+    with pytest.raises(ValueError, match="no whole cycle of gap 8"):
+        retention.cycles(value, 8)
+    assert retention.measured_cycles([7, 8, 15], 8).tolist() == [0]
+    assert retention.measured_cycles([7, 15, 16, 23], 8).tolist() == [1]

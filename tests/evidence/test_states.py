@@ -1,0 +1,114 @@
+"""Which states and grid points are read, when runs are measured at different steps or missing."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rare_retention.evidence import states
+
+NAN = np.nan
+
+
+def series(values, steps=None, dims=("stream", "step")):
+    values = np.asarray(values, np.float32)
+    steps = np.arange(values.shape[-1]) if steps is None else steps
+    return xr.DataArray(values, {"step": steps}, dims)
+
+
+def grid():
+    """Two gaps measured at different steps, and a third that has no finished run."""
+    signal = np.full((1, 3, 2, 4), NAN, np.float32)
+    signal[0, 0, :, [0, 2]] = 1
+    signal[0, 1, :, [0, 3]] = 2
+    return xr.Dataset(
+        {
+            "signal": (("stream", "gap", "task", "step"), signal),
+            "frequency": (("gap", "task"), [[0.5, 0.5], [1.0, NAN], [NAN, NAN]]),
+            "finished": (("stream", "gap"), [[True, True, False]]),
+        },
+        {"gap": [4, 8, 16], "task": [0, 1], "step": [0, 10, 20, 30], "watch": [0, 1]},
+    )
+
+
+def test_points_know_their_place_and_their_tasks():
+    found = list(states.points(grid()))
+    assert [states.gap(point) for point in found] == [4, 8]
+    assert [point.sizes["task"] for point in found] == [2, 1]
+    assert [states.rarest(point) for point in found] == [1, 0]
+    assert [states.final(point["signal"]).max() for point in found] == [1, 2]
+
+
+def test_points_can_keep_a_dimension():
+    (point,) = states.points(grid(), ["gap"])
+    assert point["signal"].sizes["gap"] == 3
+    assert point["task"].values.tolist() == [0, 1]
+
+
+def test_a_study_without_a_grid_is_one_point():
+    (point,) = states.points(grid().isel(gap=1))
+    assert states.gap(point) == 8
+    assert states.gap(point.drop_vars("gap")) == 1
+
+
+def test_values_of_unfinished_runs_are_missing():
+    results = grid().fillna(3)
+    found = states.finished(results)
+    assert found["signal"].sel(gap=16).isnull().all()
+    assert found["signal"].sel(gap=[4, 8]).notnull().all()
+    assert found["frequency"].equals(results["frequency"])
+    assert found["signal"].dims == results["signal"].dims
+    plain = results.drop_vars("finished")
+    assert states.finished(plain) is plain
+
+
+def test_final_is_the_last_measured_step_also_of_who_diverged():
+    """The first stream diverges after step 1: its value there is not its final one."""
+    values = series([[0, 1, NAN, NAN], [0, 2, 3, NAN]])
+    assert states.final(values).isnull().values.tolist() == [True, False]
+    assert states.final(values)[1] == 3
+    assert states.measured(values)["step"].values.tolist() == [0, 1, 2]
+
+
+def test_nothing_measured_is_nan():
+    values = series(np.full((2, 3), NAN))
+    for state in (states.final(values), states.halfway(values)):
+        assert state.sizes == {"stream": 2}
+        assert state.isnull().all()
+    assert states.late(values).isnull().all()
+
+
+def test_halfway_and_late_go_by_steps_not_by_measurements():
+    values = series([[0, 1, 2, 3, 4]], [0, 90, 100, 180, 200])
+    assert states.halfway(values)[0] == 2
+    assert states.late(values).values.tolist() == [[3, 4]]
+    assert states.late(values, 0.55).values.tolist() == [[1, 2, 3, 4]]
+
+
+def test_before_exposure_is_the_last_state_whose_update_is_an_exposure():
+    values = series([[0, 1, 2, 3]], [0, 7, 15, 16])
+    assert states.before_exposure(values, 8)[0] == 2
+    assert states.before_exposure(values, 5) is None
+    assert states.before_exposure(values, 1)[0] == 3
+
+
+def test_complete_needs_every_value():
+    values = xr.DataArray([[1.0, NAN], [1.0, 2.0]], dims=("stream", "width"))
+    assert states.complete(values).values.tolist() == [False, True]
+
+
+def test_mixture_orders_and_fills():
+    point = xr.Dataset(
+        {
+            "frequency": ("task", [0.7, 0.3]),
+            "spectrum": (("direction", "task"), [[1.0, 1.0], [0.5, NAN]]),
+        }
+    )
+    prior, spectra = states.mixture(point)
+    assert prior.tolist() == [0.7, 0.3]
+    assert spectra.tolist() == [[1, 0.5], [1, 0]]
+
+
+def test_rarest_needs_a_watched_task():
+    point = grid().isel(gap=0).isel(watch=slice(0, 0))
+    with pytest.raises(ValueError, match="none of the watched"):
+        states.rarest(point)

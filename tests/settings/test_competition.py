@@ -1,0 +1,134 @@
+"""One and two gated neurons between two tasks, trained by the step of every run (Fig. 11)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rare_retention import config
+from rare_retention.data.exposure import Schedule
+from rare_retention.errors import ConfigError
+from rare_retention.settings.competition import Competition
+from rare_retention.theory import competition
+from rare_retention.train.optimizer import Optimizer
+from rare_retention.train.state import create
+from rare_retention.train.step import Step
+
+RATE = 0.05
+
+
+def train(setting, rows):
+    """Measures at every state of plain descent through `rows` [T], each [T + 1, S, ...]."""
+    transform = Optimizer(method="sgd", schedule="constant", peak=RATE, clip=None).build()
+    step = Step(setting, transform, sampled=False, effect=False)
+    state = create(setting, transform)
+
+    def advance(state, row):
+        return step.advance(state, jax.random.key(0), row[None, None], jnp.int32(1))
+
+    start = step.measure(state)
+    _, then = jax.jit(lambda s, r: jax.lax.scan(advance, s, r))(state, jnp.asarray(rows))
+    return {name: np.concatenate([start[name][None], then[name]]) for name in start}
+
+
+def rows_of(setting, steps, placement, seed):
+    schedule = Schedule(setting.frequencies, 1, placement=placement, seed=seed)
+    return np.concatenate([schedule.rows(t) for t in range(steps)])
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """(setting, rows, measures) of 16 initialisations on two streams of the default setting."""
+    setting = Competition(initialisations=16)
+    streams = [rows_of(setting, 500, *which) for which in (("iid", 0), ("even", 1))]
+    return [(setting, rows, train(setting, rows)) for rows in streams]
+
+
+def test_one_neuron_follows_example_7(trained):
+    """Its angle, step by step, is that of the closed-form steps in float64."""
+    for _, rows, measured in trained:
+        path = [measured["angle"][0, :16, 0].astype(np.float64)]
+        for row in rows:
+            step = competition.rare_step if row else competition.common_step
+            path.append(step(path[-1], RATE))
+        np.testing.assert_allclose(measured["angle"][:, :16, 0], path, rtol=1e-4, atol=1e-30)
+
+
+def test_one_neuron_is_pulled_back_from_the_rare_task(trained):
+    """Fig. 11, one neuron: each rare step raises the alignment, the common steps undo it."""
+    for _, rows, measured in trained:
+        rare = measured["alignment"][:60, :16, 1]
+        change = np.diff(rare, axis=0)
+        shown = rows[:59] == 1
+        assert np.all(change[shown] > 0)
+        assert np.all(change[~shown] < 0)
+        assert rare[0].max() < 0.5
+        after = np.flatnonzero(shown)[1] + 1
+        assert np.all(rare[after + 8] < rare[after - 1])
+        assert measured["alignment"][-1, :16, 1].max() < 1e-6
+        assert measured["loss"][-1, :16, 1].min() > 0.999
+
+
+def test_two_neurons_keep_both_tasks(trained):
+    """Fig. 11, two neurons: in every initialisation the rare alignment reaches about one."""
+    for _, _, measured in trained:
+        assert measured["alignment"][0, 16:, 1].max() < 0.5
+        assert measured["alignment"][-1, 16:].min() > 0.99
+        assert measured["loss"][-1, 16:].max() < 0.01
+
+
+def test_a_second_neuron_is_the_only_difference(trained):
+    """Equal initialisations start from the same first neuron; what one neuron lacks is NaN."""
+    angle = trained[0][2]["angle"][0]
+    np.testing.assert_array_equal(angle[:16, 0], angle[16:, 0])
+    assert np.all(np.isnan(angle[:16, 1]))
+    assert np.all(np.isfinite(angle[16:]))
+    assert np.all((angle[16:] >= 0.2) & (angle[16:] <= 0.7))
+    assert len(np.unique(angle[16:])) == 32
+
+
+def test_losses_split_the_mean_loss_of_the_rows():
+    """Each task has its rows' share of the loss; the reference is the loss of a row."""
+    setting = Competition(neurons=(3, 1), initialisations=2, watch=(1, 0))
+    params = setting.init()
+    task = jnp.array([0, 1, 0, 0, 1, 0, 0, 0])
+    split = setting.losses(params, task, jax.random.key(0))
+    for name, probe in setting.probe(params).items():
+        loss = np.asarray(probe["loss"])
+        np.testing.assert_allclose(split[name], loss * [0.75, 0.25], rtol=1e-6)
+        np.testing.assert_array_equal(setting.reference(params)[name], loss[:, ::-1])
+
+
+def test_what_it_says_of_itself():
+    """Tasks, frequencies and constants; it survives JSON."""
+    setting = Competition(rare=0.2, start=(0.0, 1.5))
+    assert setting.task_names == ("common", "rare")
+    assert setting.watch_ids == (1,)
+    assert setting.inputs == 2
+    np.testing.assert_allclose(setting.frequencies, [0.8, 0.2])
+    (name, (dims, values)), *others = setting.constants().items()
+    assert (name, dims, others) == ("frequency", ("task",), [])
+    np.testing.assert_array_equal(values, setting.frequencies)
+    assert config.from_json(Competition, config.to_json(setting)) == setting
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"neurons": ()}, "neurons: expected at least one number"),
+        ({"neurons": (1, 0)}, r"neurons\[1\]: expected at least 1, got 0"),
+        ({"neurons": (2, 2)}, "neurons: expected different numbers"),
+        ({"initialisations": 0}, "initialisations: expected at least 1"),
+        ({"sharpness": -1.0}, "sharpness: expected at least 0"),
+        ({"start": (0.5, 0.2)}, "start: expected two ascending angles"),
+        ({"start": (0.5, 1.6)}, "start: expected two ascending angles"),
+        ({"rare": 0.0}, "rare: expected a share"),
+        ({"rare": 0.6}, "rare: expected a share"),
+        ({"watch": (2,)}, r"watch\[0\]: expected a task from -2 to 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(values, message):
+    """One line each, which names the field."""
+    with pytest.raises(ConfigError, match=message) as error:
+        Competition(**values)
+    assert "\n" not in str(error.value)

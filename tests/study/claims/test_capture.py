@@ -1,0 +1,158 @@
+"""Claims on captured shares: students that follow theory, and students that do not."""
+
+import numpy as np
+import pytest
+
+from rare_retention.study.claims import judge
+
+ALL = (
+    "staircase",
+    "prediction",
+    "rare_signal_right_of_line",
+    "rare_signal_left_of_line",
+    "above_capacity_unlearned",
+    "above_capacity_flat",
+)
+COMPLEXITY = {"exponents": (1.2, 4.0), "tasks": 16, "block": 16, "widths": (8, 16, 32, 40, 48)}
+
+
+def one(results, name):
+    (verdict,) = judge(results, [name])
+    return verdict
+
+
+def scaled(results, change):
+    """Results whose signals are changed at every state after the first."""
+    signal = results["signal"].copy()
+    signal[{"step": slice(1, None)}] = change(signal.isel(step=slice(1, None)))
+    return results.assign(signal=signal)
+
+
+def backwards(signal):
+    return signal.copy(data=signal.to_numpy()[..., ::-1])
+
+
+def with_rare(value):
+    def change(signal):
+        return signal.where(signal["task"] < signal["task"].max(), value)
+
+    return change
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_students_of_theory_hold(mixed, name):
+    verdict = one(mixed(), name)
+    assert verdict.verdict == "holds", verdict
+    assert (verdict.units, verdict.covers, verdict.initialisations) == (2, "streams", 2)
+    assert verdict.note == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("staircase", backwards),
+        ("prediction", backwards),
+        ("prediction", lambda signal: signal - 0.1),
+        ("rare_signal_right_of_line", with_rare(0.8)),
+        ("rare_signal_left_of_line", with_rare(0.1)),
+        ("above_capacity_unlearned", lambda signal: signal.clip(min=0.3)),
+    ],
+)
+def test_other_students_fail(mixed, name, change):
+    verdict = one(scaled(mixed(), change), name)
+    assert verdict.verdict == "fails", verdict
+
+
+def test_one_wide_error_is_enough_for_prediction_to_fail(mixed):
+    """A mean over widths would let 0.05 at one of six pass; the largest does not."""
+    results = mixed()
+    signal = results["signal"].copy()
+    signal[{"width": 2, "prior_exponent": 1}] -= 0.05
+    verdict = one(results.assign(signal=signal), "prediction")
+    assert verdict.verdict == "fails"
+    assert verdict.estimate == pytest.approx(0.05, abs=0.005)
+
+
+def test_a_late_rise_of_one_task_beyond_capacity_fails(mixed):
+    """The rarest task of the narrowest student rises by 0.2 in the second half."""
+    results = mixed()
+    signal = results["signal"].copy()
+    signal[{"width": 0, "task": -1, "step": -1}] += 0.2
+    verdict = one(results.assign(signal=signal), "above_capacity_flat")
+    assert verdict.verdict == "fails"
+    assert verdict.estimate == pytest.approx(0.2, abs=0.01)
+    early = results["signal"].copy()
+    early[{"width": 0, "task": -1, "step": slice(1, None)}] += 0.2
+    assert one(results.assign(signal=early), "above_capacity_flat").verdict == "holds"
+
+
+def test_rank_one_tasks(mixed):
+    results = mixed(betas=(2.0,), block=1, tasks=8, widths=(1, 2, 4, 6))
+    assert one(results, "rank_one_staircase").estimate == 1
+    assert one(results, "rank_one_staircase").verdict == "holds"
+    assert one(scaled(results, backwards), "rank_one_staircase").verdict == "fails"
+    assert "8 directions" in one(mixed(), "rank_one_staircase").note
+
+
+@pytest.mark.parametrize("name", ["complexity_prediction", "complexity_inversion"])
+def test_complexity(mixed, name):
+    results = mixed(betas=(1.0, 1.5), **COMPLEXITY)
+    assert one(results, name).verdict == "holds", one(results, name)
+    by_frequency = scaled(results, lambda signal: 1 - 0.001 * signal["task"] + 0 * signal)
+    assert one(by_frequency, name).verdict == "fails"
+
+
+@pytest.mark.parametrize("name", ["complexity_prediction", "complexity_inversion"])
+def test_equal_complexity_inverts_nothing(mixed, name):
+    verdict = one(mixed(), name)
+    assert verdict.verdict == "not tested"
+    assert "no rarer task is predicted" in verdict.note
+
+
+@pytest.mark.parametrize("name", [*ALL, "rank_one_staircase", "complexity_inversion"])
+def test_withheld_tasks_are_another_study(mixed, name):
+    verdict = one(mixed().assign_coords(gap=64), name)
+    assert verdict.verdict == "not tested"
+    assert verdict.note == "watched tasks are withheld for 64 steps at a time"
+
+
+def test_only_grid_points_that_can_test_a_claim_count(mixed):
+    """At beta = 0.2 the rarest of eight tasks gets nothing at width 2, at beta = 0 all tie."""
+    results = mixed(betas=(0.0, 1.5), widths=(2, 4, 8, 16, 32, 64))
+    tied = one(results.isel(prior_exponent=[0]), "above_capacity_unlearned")
+    assert tied.verdict == "not tested"
+    assert tied.note == "no student is too narrow for any task"
+    assert one(results, "above_capacity_unlearned").verdict == "holds"
+
+
+def test_a_rare_task_that_is_common_has_no_line(mixed):
+    verdict = one(mixed().assign_coords(watch=[0]), "rare_signal_right_of_line")
+    assert verdict.note == "the rarest watched task is one of the common ones"
+
+
+def test_a_widest_student_that_is_too_narrow_tests_nothing(mixed):
+    verdict = one(mixed(widths=(2, 4)), "rare_signal_left_of_line")
+    assert verdict.verdict == "not tested"
+    assert "Theorem 3 gives the widest student, 4, a share of 0 of the rare task" in verdict.note
+
+
+def test_students_left_of_the_line_say_nothing_of_its_right(mixed):
+    verdict = one(mixed(widths=(60, 64)), "rare_signal_right_of_line")
+    results = mixed(widths=(60, 64))
+    results["residual"] = 0 * results["residual"]
+    verdict = one(results, "rare_signal_right_of_line")
+    assert verdict.note == "no student ends with a residual right of the line"
+
+
+def test_a_tie_goes_either_way(mixed):
+    """beta = 1: at width 4 of 8 tasks, 1/4 of task 1 ties with task 4's first feature."""
+    results = mixed(betas=(1.0,), widths=(4, 24))
+    swapped = results["signal"].copy()
+    width = {"width": 0, "step": slice(1, None)}
+    swapped[{**width, "task": 0}] = 1 / results["spectrum"].isel(task=0).sum()
+    swapped[{**width, "task": 3}] = 1 / results["spectrum"].isel(task=3).sum()
+    other = results.assign(signal=swapped)
+    assert np.abs(other["signal"] - results["signal"]).max() > 0.1
+    for name in ("staircase", "prediction"):
+        assert one(other, name).estimate == pytest.approx(one(results, name).estimate, abs=2e-3)
+        assert one(other, name).verdict == "holds"

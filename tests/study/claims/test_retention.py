@@ -1,0 +1,168 @@
+"""Claims on withheld tasks: students that keep or lose as the paper says, and others."""
+
+import numpy as np
+import pytest
+
+from rare_retention.study.claims import judge
+
+ALL = (
+    "gap_lowers_rare_signal",
+    "gap_costs_narrow_more",
+    "frequent_signal_ignores_gap",
+    "retention_grows_with_width",
+    "narrow_loses_its_gain",
+    "wide_accumulates",
+    "peak_lags_exposure",
+)
+BY_GAP, BY_CYCLE = ALL[:3], ALL[3:]
+
+
+def one(results, name):
+    (verdict,) = judge(results, [name])
+    return verdict
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_students_of_the_paper_hold(burst, name):
+    verdict = one(burst(), name)
+    assert verdict.verdict == "holds", verdict
+    assert (verdict.units, verdict.covers) == (2, "streams")
+    assert verdict.note == ""
+
+
+def test_estimates_are_what_was_planted(burst):
+    found = {name: one(burst(), name).estimate for name in ALL}
+    assert found["peak_lags_exposure"] == 3
+    assert found["narrow_loses_its_gain"] == pytest.approx(0, abs=0.02)
+    assert found["retention_grows_with_width"] == pytest.approx(0.9, abs=0.03)
+    rare = {16: (0.05 + 0.5) / 2, 64: (0.0125 + 0.25) / 2}
+    assert found["gap_lowers_rare_signal"] == pytest.approx((rare[64] - rare[16]) / 2, abs=0.003)
+    assert found["gap_costs_narrow_more"] == pytest.approx(1 - rare[64] / rare[16], abs=0.01)
+
+
+@pytest.mark.parametrize("name", BY_CYCLE[:3] + BY_GAP[1:2])
+def test_students_of_swapped_widths_fail(burst, students, name):
+    narrow, middle, wide = students
+    verdict = one(burst((wide, wide, narrow)), name)
+    assert verdict.verdict == "fails", verdict
+
+
+def test_a_rare_signal_that_rises_with_the_gap_fails(burst, students):
+    narrow, middle, wide = students
+
+    def growing(gap, cycle):
+        return gap / 128, gap / 128 + 0.1
+
+    assert one(burst((growing, growing, wide)), "gap_lowers_rare_signal").verdict == "fails"
+
+
+def test_a_frequent_signal_that_falls_with_the_gap_fails(burst):
+    verdict = one(burst(frequent=lambda gap: 1 - gap / 640), "frequent_signal_ignores_gap")
+    assert verdict.verdict == "fails"
+    assert verdict.estimate == pytest.approx(48 / 640, abs=0.01)
+
+
+def test_a_peak_at_the_exposure_fails(burst):
+    verdict = one(burst(lag=0), "peak_lags_exposure")
+    assert verdict.verdict == "fails"
+    assert verdict.estimate == 0
+
+
+def test_final_signals_are_compared_at_the_same_phase(burst, students):
+    """The last state of the run, just after an exposure, is high whatever was kept."""
+    results = burst()
+    final = results["signal"].isel(step=-1, task=-1)
+    assert results["step"][-1] % 64 == 0
+    assert (final.sel(width=8, gap=64) < 0.2).all()
+    shifted = results.copy(deep=True)
+    shifted["signal"][{"step": -1, "task": -1}] = 0.9
+    for name in BY_GAP:
+        assert one(shifted, name).estimate == one(results, name).estimate
+
+
+@pytest.mark.parametrize("name", BY_GAP)
+def test_a_single_gap_varies_nothing(burst, name):
+    verdict = one(burst(gaps=(16,)), name)
+    assert verdict.note == "fewer than two gaps have a finished run"
+    alone = one(burst().isel(gap=0), name)
+    assert alone.verdict == "not tested"
+    assert alone.note == "the study does not vary the gap"
+
+
+@pytest.mark.parametrize("name", BY_CYCLE)
+def test_one_gap_is_enough_for_its_cycles(burst, name):
+    assert one(burst().isel(gap=1), name).verdict == "holds"
+
+
+@pytest.mark.parametrize("name", BY_CYCLE)
+def test_without_exposures_there_are_no_cycles(burst, mixed, name):
+    assert one(mixed(), name).note == "no task is withheld"
+    sparse = burst().isel(gap=0).sel(step=[0, 16, 1024])
+    assert one(sparse, name).note == "no whole cycle of gap 16 was measured"
+
+
+def test_a_gap_of_one_is_a_control(burst):
+    """Tasks shown at every step have no cycles, but their signal compares with withheld ones."""
+    results = burst().isel(gap=[0, 0, 1]).assign_coords(gap=[1, 16, 64])
+    assert one(results, "wide_accumulates").estimate == one(burst(), "wide_accumulates").estimate
+    assert one(results, "gap_lowers_rare_signal").verdict == "holds"
+
+
+def test_states_before_an_exposure_must_be_measured(burst):
+    results = burst()
+    kept = results["step"][results["step"] % 64 != 63]
+    verdict = one(results.sel(step=kept), "gap_lowers_rare_signal")
+    assert verdict.verdict == "not tested"
+    assert "at gap 64 no state just before an exposure" in verdict.note
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if n not in ("frequent_signal_ignores_gap",)])
+def test_one_width_compares_nothing(burst, students, name):
+    verdict = one(burst(students[:1]), name)
+    if name in ("narrow_loses_its_gain", "peak_lags_exposure"):
+        assert verdict.verdict == "holds"
+    else:
+        assert verdict.note == "the study has one width only"
+
+
+def test_students_without_gains_cannot_lose_them(burst):
+    def flat(gap, cycle):
+        return 0.2, 0.2
+
+    results = burst((flat, flat))
+    for name in ("narrow_loses_its_gain", "retention_grows_with_width", "peak_lags_exposure"):
+        verdict = one(results, name)
+        assert verdict.verdict == "not tested"
+        assert verdict.note == "no student has all that the statistic needs"
+
+
+def test_students_that_hold_nothing_cannot_fall(burst, students):
+    def nothing(gap, cycle):
+        return 0.0, 0.2
+
+    assert one(burst((nothing, students[2])), "gap_costs_narrow_more").verdict == "not tested"
+
+
+def test_a_saturated_student_is_judged_by_its_rise(burst, students):
+    """Steady ripples at 0.9 keep nothing, but the task is learned: they do not count."""
+    narrow, _, wide = students
+
+    def rippling(gap, cycle):
+        start, peak = wide(gap, cycle)
+        return start, max(peak, 0.97)
+
+    verdict = one(burst((narrow, rippling)).sel(gap=[64]), "retention_grows_with_width")
+    assert verdict.estimate > 0.2
+
+
+def test_a_missing_run_takes_its_stream_with_it(burst):
+    results = burst(streams=3)
+    results["finished"][1, 0] = False
+    for name in ALL:
+        verdict = one(results, name)
+        assert verdict.verdict == "holds"
+        assert (verdict.streams, verdict.units) == (2, 2)
+        assert "1 of 6 runs have not finished" in verdict.note
+        assert "2 of 6 statistics are missing" in verdict.note
+    assert results["signal"].isel(stream=1, gap=0).notnull().any()
+    assert np.isfinite(results["signal"].isel(stream=1, gap=1)).any()

@@ -1,0 +1,177 @@
+"""Verdicts from intervals, what is said where there is none, and the names of claims."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rare_retention.errors import ConfigError
+from rare_retention.study.claims import CLAIMS, check_names, judge
+from rare_retention.study.claims.claim import Claim, NotTested, over_points
+from rare_retention.study.claims.verdict import judge_claim
+
+NAN = np.nan
+
+
+def claim(relation, threshold, values):
+    measured = xr.DataArray(np.asarray(values, np.float64), dims=("stream", "initialisation"))
+    return Claim(
+        "made-up", "It is so.", "Fig. 0", "A number.", relation, threshold, lambda _: measured
+    )
+
+
+def verdict(relation, threshold, values):
+    return judge_claim(claim(relation, threshold, values), xr.Dataset())
+
+
+# Two streams at 0.9 and 1.1: the interval is 1 +- 12.7 * 0.1, from -0.27 to 2.27.
+WIDE = [[0.9], [1.1]]
+# Three at 0.99, 1 and 1.01: 1 +- 4.3 * 0.01 / sqrt(3), from 0.975 to 1.025.
+TIGHT = [[0.99], [1.0], [1.01]]
+
+
+@pytest.mark.parametrize(
+    ("relation", "threshold", "values", "expected"),
+    [
+        (">=", 0.9, TIGHT, "holds"),
+        (">=", 1.1, TIGHT, "fails"),
+        (">=", 1.02, TIGHT, "inconclusive"),
+        (">=", 0.98, TIGHT, "inconclusive"),
+        ("<=", 1.1, TIGHT, "holds"),
+        ("<=", 0.9, TIGHT, "fails"),
+        ("<", 1.1, TIGHT, "holds"),
+        (">", 1.1, TIGHT, "fails"),
+        (">=", 0.5, WIDE, "inconclusive"),
+        (">=", -0.3, WIDE, "holds"),
+        (">=", 2.3, WIDE, "fails"),
+        # No spread at all, and just at the threshold: it holds where equality is enough.
+        (">=", 1.0, [[1.0], [1.0]], "holds"),
+        (">", 1.0, [[1.0], [1.0]], "fails"),
+        ("<=", 1.0, [[1.0], [1.0]], "holds"),
+        ("<", 1.0, [[1.0], [1.0]], "fails"),
+    ],
+)
+def test_the_whole_interval_must_be_on_one_side(relation, threshold, values, expected):
+    assert verdict(relation, threshold, values).verdict == expected
+
+
+def test_one_unit_is_inconclusive_and_shows_its_estimate():
+    found = verdict(">=", 0.5, [[0.9]])
+    assert found.verdict == "inconclusive"
+    assert found.estimate == 0.9
+    assert (found.units, found.covers) == (1, "none")
+    assert found.note == "one unit only: no interval"
+
+
+def test_left_out_statistics_are_noted():
+    found = verdict(">=", 0.5, [[0.9, NAN], [0.9, 0.9]])
+    assert found.verdict == "holds"
+    assert found.note == "1 of 4 statistics are missing"
+    assert verdict(">=", 0.5, [[NAN, NAN]]).verdict == "not tested"
+
+
+def test_verdicts_are_plain_json():
+    found = verdict(">=", 0.5, [[0.9]]).to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["low"] is None
+    expected = {"verdict": "inconclusive", "estimate": 0.9, "threshold": 0.5, "relation": ">="}
+    assert expected.items() <= found.items()
+    assert {"units", "covers", "streams", "initialisations", "note", "source"} <= found.keys()
+
+
+def test_points_that_cannot_test_are_left_out():
+    results = xr.Dataset({"loss": (("stream", "batch"), [[1.0, 2.0, 3.0]])})
+
+    def odd(point):
+        if point["loss"].item() == 2:
+            raise NotTested("even")
+        return point["loss"]
+
+    assert over_points(results, odd)["point"].size == 2
+    with pytest.raises(NotTested, match="even"):
+        over_points(results.isel(batch=[1]), odd)
+
+
+def test_a_study_without_a_finished_run_tests_nothing(mixed, burst):
+    for results in (mixed(), burst()):
+        results["finished"] = results["finished"] & False
+        for found in judge(results):
+            assert found.verdict == "not tested"
+            assert "runs have not finished" in found.note
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_missing_variables_are_named(name):
+    empty = xr.Dataset(coords={"width": [1, 2]})
+    (found,) = judge(empty, [name])
+    assert found.verdict == "not tested"
+    assert found.note.startswith("the results hold no ")
+    assert np.isnan(found.estimate)
+
+
+def test_single_students_are_inconclusive(mixed, burst, competition):
+    alone = {"streams": 1, "initialisations": 1}
+    studies = (
+        mixed(**alone),
+        mixed(**alone, betas=(2.0,), block=1, widths=(1, 2, 4, 6)),
+        mixed(**alone, betas=(1.0,), exponents=(1.2, 4.0), tasks=16, block=16, widths=(16, 40)),
+        burst(**alone),
+        competition(**alone),
+    )
+    tested = set()
+    for results in studies:
+        for found in judge(results):
+            assert found.verdict in ("inconclusive", "not tested")
+            if found.verdict == "inconclusive":
+                tested.add(found.claim)
+                assert np.isfinite(found.estimate)
+    assert tested == set(CLAIMS)
+
+
+def test_initialisations_of_one_stream_are_said_to_be_no_streams(burst):
+    for found in judge(burst(streams=1, initialisations=3), ["wide_accumulates"]):
+        assert found.verdict == "holds"
+        assert (found.covers, found.streams, found.units) == ("initialisations", 1, 3)
+
+
+def test_streams_that_disagree_are_inconclusive(burst, students):
+    narrow, middle, wide = students
+    results = burst()
+    other = burst((wide, middle, narrow))
+    results["signal"][1] = other["signal"][1]
+    for name in ("retention_grows_with_width", "wide_accumulates", "narrow_loses_its_gain"):
+        assert judge(results, [name])[0].verdict == "inconclusive"
+
+
+def test_every_claim_says_what_it_is():
+    for name, entry in CLAIMS.items():
+        assert entry.name == name
+        assert entry.statement.endswith(".")
+        assert entry.statistic.endswith(".")
+        assert entry.source
+        assert "Student" in entry.interval
+
+
+def test_verdicts_come_in_the_order_asked_for(mixed):
+    names = ["prediction", "staircase"]
+    assert [found.claim for found in judge(mixed(), names)] == names
+    assert len(judge(mixed())) == len(CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["prediction", "stair_case"],
+            "claims[1]: unknown claim 'stair_case'; did you mean 'staircase'?",
+        ),
+        (["qqq"], "claims[0]: unknown claim 'qqq'; the claims are staircase, prediction, "),
+        (["prediction", "prediction"], "claims[1]: claim 'prediction' is listed twice"),
+    ],
+)
+def test_names_are_checked(names, message):
+    for check in (check_names, lambda chosen: judge(xr.Dataset(), chosen)):
+        with pytest.raises(ConfigError) as error:
+            check(names)
+        assert str(error.value).startswith(message)
