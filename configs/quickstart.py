@@ -1,28 +1,64 @@
-"""Does a wide student keep a rare task that a narrow one forgets?"""
+"""Does a wide student keep a rare task that a narrow one forgets?
+
+Two tasks share one stream: a common one, and a rare one with 0.24% of the rows. The rare task is
+withheld for 399 steps and then fills one batch. A student of width 3 gains it at every injection and
+has lost it before the next, because the common task's gradients take its directions back. A student
+of width 12 has room beside the common task, keeps most of each gain and accumulates it (Fig. 4a).
+
+    make quickstart
+    python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart
+
+Under a minute of training on 2 CPU cores: 3 streams x 2 widths x 2 initialisations, 6000 steps.
+
+The setting was tuned until the contrast was plain. A steep spectrum puts the rare task into one
+direction, so that its signal is that direction; a burst that fills its batch and a gap over which
+Adam's second moment of the rare decoder decays make the gain large; a constant learning rate keeps
+late injections comparable with early ones.
+"""
 
 from rare_retention.experiment import Exposure, Measurement, Run, Snapshots
 from rare_retention.settings.regression import Regression
-from rare_retention.study.grid import Axis, Study
+from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.optimizer import Optimizer
 
+GAP = 400
+RARE = 0.97 / GAP  # an injection of 248 of the 256 rows
+
 
 def get_config() -> Study:
-    """Two widths, bursts of the rarest of eight tasks."""
+    """A narrow and a wide student, and bursts of the rare one of two tasks."""
     return Study(
         name="quickstart",
         question=__doc__,
         run=Run(
             setting=Regression(
-                tasks=RegressionTasks(inputs=64, count=8, block=8, prior_exponent=2.0),
-                widths=(8, 48),
+                tasks=RegressionTasks(
+                    inputs=48,
+                    count=2,
+                    block=6,
+                    prior=(1 - RARE, RARE),
+                    spectrum_exponents=(4.0, 4.0),
+                ),
+                widths=(3, 12),
+                initialisations=2,
             ),
-            exposure=Exposure(placement="burst", gap=64, background="even"),
-            optimizer=Optimizer(peak=1e-2, timescale=1000.0),
-            batch=128,
-            steps=2048,
-            measure=Measurement(every=256, cycles=4),
-            snapshots=Snapshots(cycles=1),
+            exposure=Exposure(placement="burst", gap=GAP),
+            optimizer=Optimizer(peak=0.014, schedule="constant"),
+            batch=256,
+            steps=6000,
+            measure=Measurement(every=500, cycles=15),
+            snapshots=Snapshots(cycles=2),
         ),
-        streams=1,
+        streams=3,
+        figures=("injection", "interference"),
+        claims=(
+            "narrow_loses_its_gain",
+            "wide_accumulates",
+            "retention_grows_with_width",
+            "peak_lags_exposure",
+            "cosine_shrinks_with_width",
+            "common_gradient_bound",
+            "first_order_change",
+        ),
     )

@@ -41,7 +41,7 @@ def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[xr.Dataset
 
 def finished(results: xr.Dataset) -> xr.Dataset:
     """The results with NaN for every measured value of a run that has not finished."""
-    if "finished" not in results:
+    if "finished" not in results or results["finished"].all():
         return results
     measures = {k: v.where(results["finished"]) for k, v in results.items() if "step" in v.dims}
     return results.assign(measures)

@@ -46,8 +46,8 @@ class Recorder:
         self._about = about | {"identity": identity}
         self._resume = Store(folder / RESUME, identity, keep)
         self._retention = Store(folder / RETENTION, identity)
-        labels = [f"{s['group']}_{s['initialisation']}" for s in about["students"]]
-        self._metrics = metrics.Metrics(folder, labels)
+        self._labels = [f"{s['group']}_{s['initialisation']}" for s in about["students"]]
+        self._metrics = metrics.Metrics(folder, self._labels)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._start = time.monotonic()
 
@@ -132,4 +132,12 @@ class Recorder:
         if self._pending is not None:
             step, measured = self._pending
             self._pending = None
-            self._metrics.add(step, {name: np.asarray(v) for name, v in measured.items()})
+            values = {name: np.asarray(v) for name, v in measured.items()}
+            self._metrics.add(step, values)
+            lost = np.flatnonzero(~np.isfinite(values.get("train_loss", np.zeros(1))))
+            if lost.size:
+                self._metrics.flush()
+                raise FloatingPointError(
+                    f"the loss of {self._labels[lost[0]]} is not finite at step {step}; "
+                    "a lower optimizer.peak may help"
+                )

@@ -20,6 +20,7 @@ from rare_retention.report.figures import data, select, style
 STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figures"
 
 _SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not tested": "–"}
+_NOTHING = "–"
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("rare_retention.report"),
     autoescape=True,
@@ -67,7 +68,7 @@ def build(
     Args:
         workdir: of a study that has written `study.json` and `results.nc`.
         verdicts: judged claims with the keys claim, statement, source, statistic, threshold,
-            relation, estimate, low, high, units, covers, verdict and note.
+            relation, estimate, low, high, units, covers, interval, verdict and note.
         provenance: where and how the study ran.
         figures: names out of `report.figures.FIGURES`.
 
@@ -143,6 +144,7 @@ def describe(
             for word, symbol in _SYMBOLS.items()
             if (count := sum(row["verdict"] == word for row in judged))
         ],
+        "methods": list(dict.fromkeys(str(verdict["interval"]) for verdict in verdicts)),
         "figures": figures,
         "summary": summary(results),
         "sections": sections(study),
@@ -157,27 +159,23 @@ def describe(
 
 def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
     """A judged claim as the texts of a row of the table."""
-    units = str(verdict["units"] or "")
-    low, high = number(verdict["low"]), number(verdict["high"])
     word = str(verdict["verdict"])
-    texts = {
-        name: str(verdict[name] or "")
-        for name in ("claim", "statement", "source", "statistic", "covers", "note")
-    }
-    return texts | {
-        "verdict": word,
-        "symbol": _SYMBOLS.get(word, "?"),
+    low, high = number(verdict["low"]), number(verdict["high"])
+    kept = ("claim", "statement", "source", "statistic", "verdict", "note")
+    return {name: str(verdict[name]) for name in kept} | {
+        "symbol": _SYMBOLS[word],
         "css": _css(word),
-        "estimate": f"{number(verdict['estimate'])} {units}".strip(),
-        "interval": f"{low} to {high}" if (low, high) != ("–", "–") else "",
-        "test": f"{verdict['relation']} {number(verdict['threshold'])} {units}".strip(),
+        "estimate": number(verdict["estimate"]),
+        "interval": f"{low} to {high}" if _NOTHING not in (low, high) else "",
+        "covers": f"{verdict['units']} {verdict['covers']}" if verdict["units"] > 1 else "",
+        "test": f"{verdict['relation']} {number(verdict['threshold'])}",
     }
 
 
 def number(value: object) -> str:
     """Three significant digits; a dash for nothing or NaN; other values as they are."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
+        return _NOTHING
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
@@ -215,6 +213,8 @@ def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
     """The config as small tables: one for each group of fields, named by its dotted path."""
     groups: dict[str, dict[str, str]] = {}
     for path, value in _leaves("", study):
+        if path == "question":  # stands at the top of the page
+            continue
         group, _, name = path.rpartition(".")
         groups.setdefault(group or "study", {})[name] = value
     return list(groups.items())
@@ -222,8 +222,7 @@ def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
 
 def lost(results: xr.Dataset) -> list[str]:
     """Lines such as `stream 2, gap G = 64: N = 32 (initialisation 1)` for all that has no end."""
-    final = data.at_end(results, "loss").notnull().any("task")
-    names = data.grid(results)
+    final, names = data.ended(results), data.grid(results)
     order = ("stream", *names)
     runs = final.stack(run=order).transpose("run", "width", "initialisation")
     finished = results["finished"].stack(run=order)
@@ -257,8 +256,9 @@ def duration(seconds: float) -> str:
 def _read(path: epath.Path) -> xr.Dataset:
     try:
         return xr.load_dataset(BytesIO(path.read_bytes()), engine="h5netcdf")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged, not the results of a study ({error})") from None
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: damaged, not the results of a study ({reason})") from None
 
 
 def _save(path: epath.Path, content: bytes) -> None:
@@ -269,7 +269,7 @@ def _save(path: epath.Path, content: bytes) -> None:
 
 
 def _css(word: str) -> str:
-    return word.replace(" ", "-") if word in _SYMBOLS else "inconclusive"
+    return word.replace(" ", "-")
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -202,7 +202,7 @@ class Regression:
         ])
         norms = jnp.sqrt(jnp.square(g_rare).sum((-2, -1)))
         norm = jnp.linalg.norm(g_common)
-        inner = (g_rare * g_common).sum((-2, -1))
+        inner = (g_rare * g_common[None]).sum((-2, -1))
 
         basis = population.row_basis(encoder)
         moment = np.zeros(self.tasks.inputs)

@@ -1,6 +1,7 @@
 """The one loop: schedule -> batches -> step -> metrics, snapshots and checkpoints."""
 
 import functools
+from collections import Counter
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from rare_retention.config import difference, from_dict, to_dict
+from rare_retention.config import ConfigError, difference, from_dict, to_dict
 from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import chunks
 from rare_retention.errors import UserError
@@ -43,6 +44,7 @@ def train(run: Run, folder: epath.Path, label: str = "") -> int:
     schedule = run.schedule()
     plan = make_plan(run, schedule)
     mesh = make_mesh(run.mesh)
+    _check_mesh(run, mesh)
     with (
         Interruption() as interruption,
         jax.set_mesh(mesh),
@@ -66,10 +68,11 @@ def train(run: Run, folder: epath.Path, label: str = "") -> int:
                 state, measured = compiled.advance(
                     state, run.data_key(), rows, jnp.int32(stop - step)
                 )
-                recorder.record(stop, state, measured, save=interruption.requested)
+                leaving = interruption.requested  # read once: a signal may come during the save
+                recorder.record(stop, state, measured, save=leaving)
                 step = stop
                 bar.update(step - bar.n)
-                if interruption.requested:
+                if leaving:
                     break
         status = "finished" if step >= run.steps else "stopped"
         recorder.finish(status, step, schedule.shown(step).tolist())
@@ -105,6 +108,29 @@ def programs(
             layout,
         ),
     )
+
+
+def _check_mesh(run: Run, mesh: Mesh) -> None:
+    """Checks that rows and students can be spread evenly.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    student, data = mesh.shape["student"], mesh.shape["data"]
+    if run.batch % data:
+        raise ConfigError(
+            "batch",
+            f"{run.batch} rows cannot be spread evenly over {data} devices; "
+            f"nearest: {max(run.batch // data, 1) * data}",
+        )
+    stacks = Counter(member.group for member in run.setting.students)
+    uneven = [size for size in stacks.values() if size % student]
+    if uneven:
+        raise ConfigError(
+            "mesh.student",
+            f"{uneven[0]} students of equal shape cannot be spread evenly over {student} devices; "
+            "expected a divisor",
+        )
 
 
 def _claim(run: Run, folder: epath.Path) -> None:

@@ -58,34 +58,34 @@ FIGURES: dict[str, FigureSpec] = {
         "Every task at every width ends at the loss that Theorem 3 predicts: points lie on the "
         "diagonal (where utilities tie, the nearest optimum is the prediction).",
         ("2b", "14"),
-        _MIXTURE,
+        ("signal", *_MIXTURE),
     ),
     "residual_axis": FigureSpec(
         residual.residual_axis,
         "The rare task's signal is about 0 to the right of the line and rises towards 1 to the "
         "left of it: it is learned once little is left of the common tasks.",
         ("3", "15", "19"),
-        ("signal", "residual", *_MIXTURE),
+        ("signal", "residual", "watch", *_MIXTURE),
     ),
     "injection": FigureSpec(
         injection.injection,
         "A narrow student's signal jumps at each injection and falls back before the next; a wide "
         "student's accumulates.",
         ("4a", "16a", "20"),
-        ("signal", "gap", *_MIXTURE),
+        ("signal", "watch", "gap", *_MIXTURE),
     ),
     "gap_width": FigureSpec(
         gap_width.gap_width,
         "The rare signal falls with the gap, much faster for narrow students; the frequent signal "
         "stays flat, and gradients align less the wider the student.",
         ("4b", "16b"),
-        ("signal", "cosine", "gap", *_MIXTURE),
+        ("signal", "watch", "cosine", "gap", *_MIXTURE),
     ),
     "competition": FigureSpec(
         competition.competition,
         "One neuron is pulled back from the rare task; of two, one stays with it.",
         ("11",),
-        ("alignment", "loss"),
+        ("alignment", "loss", "frequency"),
     ),
     "complexity": FigureSpec(
         complexity.complexity,

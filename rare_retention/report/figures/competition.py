@@ -4,6 +4,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rare_retention.evidence import states
 from rare_retention.report.figures import data, style
 
 _TASKS: tuple[tuple[str, str, style.Line], ...] = (
@@ -25,7 +26,7 @@ def competition(results: xr.Dataset) -> Figure:
         "Neurons between two tasks", len(points), columns, 2.9, sharey=True
     )
     for panel, (name, point) in zip(panels, points, strict=True):
-        alignment = data.measured(point, "alignment")
+        alignment = states.measured(point["alignment"])
         drawn = data.spread(alignment)
         for task, (word, colour, line) in enumerate(_TASKS):
             mean, low, high = (part.isel(task=task) for part in drawn)

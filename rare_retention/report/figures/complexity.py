@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rare_retention.evidence import capture, states
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.prediction import predicted_signal
 from rare_retention.report.figures.style import Colour
 from rare_retention.theory import utility
 
@@ -38,12 +38,12 @@ def complexity(results: xr.Dataset) -> Figure:
 
 
 def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
-    observed = data.at_end(point, "signal")
-    predicted = data.spread(predicted_signal(point).where(observed.notnull())).mean
-    seen = data.spread(observed)
+    shares = capture.shares(point)
+    seen = data.spread(shares["observed"])
+    predicted = data.spread(shares["predicted"].where(shares["observed"].notnull())).mean
     tasks = point["task"].to_numpy() + 1
     for width, colour in colours.items():
-        mine = data.Spread(*(part.sel(width=width).transpose("task") for part in seen))
+        mine = data.at(seen, width=width)
         axes.plot(tasks, predicted.sel(width=width), color=colour, linewidth=1.1, label=f"{width}")
         axes.errorbar(
             tasks,
@@ -55,7 +55,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
             elinewidth=0.8,
             label=f"{width} observed",
         )
-    _, spectra = data.mixture(point)
+    _, spectra = states.mixture(point)
     needed = [utility.effective_directions(spectrum) for spectrum in spectra]
     low, high = min(needed), max(needed)
     span = f"{low}" if low == high else f"{low} to {high}"

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rare_retention.evidence import states
 from rare_retention.report.figures import data, style
 from rare_retention.theory import utility
 
@@ -32,10 +33,10 @@ def long_horizon(results: xr.Dataset) -> Figure:
 
 
 def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
-    loss = data.normalised(data.measured(point, "loss"), point)
+    loss = states.measured(point["loss"]) / data.baseline(point)
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     drawn = data.spread(loss)
-    above = utility.retained(*data.mixture(point), int(point["width"])) == 0
+    above = utility.retained(*states.mixture(point), int(point["width"])) == 0
     steps = loss["step"].to_numpy()
     for task in np.argsort(above, kind="stable"):  # the highlighted ones on top
         mean, low, high = (part.isel(task=task) for part in drawn)

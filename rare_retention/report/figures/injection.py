@@ -5,12 +5,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from rare_retention.evidence import retention, states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour
-
-Steps = NDArray[np.int64]
+from rare_retention.theory.checks import IntArray
 
 _MOST_TICKS = 80  # more would merge into a bar
 _DENSE = 0.8  # of the measurements of the most densely measured cycle
@@ -30,7 +29,7 @@ def injection(results: xr.Dataset) -> Figure:
         if panel not in whole and panel not in zoom:
             panel.remove()
     for above, below, (name, point) in zip(whole, zoom, points, strict=True):
-        _run(above, name or f"gap G = {_gap(point)}", point, colours)
+        _run(above, name or f"gap G = {states.gap(point)}", point, colours)
         _cycle(below, point, colours)
     for row in (whole, zoom):
         for start in range(0, len(row), columns):
@@ -44,19 +43,10 @@ def injection(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _gap(point: xr.Dataset) -> int:
-    return int(point["gap"])
-
-
-def _rare_signal(point: xr.Dataset) -> xr.DataArray:
-    signal = data.measured(point, "signal").sel(task=data.rarest(point))
-    return data.normalised_signal(point, signal)
-
-
 def _run(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
-    signal = _rare_signal(point)
+    signal = data.rare_signal(point)
     _lines(axes, signal["step"].to_numpy(), signal, colours)
-    last, gap = int(point["step"].max()), _gap(point)
+    last, gap = int(point["step"].max()), states.gap(point)
     injections = np.arange(gap, last + 1, gap)
     if len(injections) <= _MOST_TICKS:
         _ticks(axes, injections)
@@ -68,7 +58,7 @@ def _run(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -
 
 def _cycle(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     """The change since just before an injection; offset 1 is the state just after it."""
-    signal, gap = _rare_signal(point), _gap(point)
+    signal, gap = data.rare_signal(point), states.gap(point)
     steps = cycle_steps(signal["step"].to_numpy(), gap)
     if not len(steps):
         axes.text(0.5, 0.5, "no cycle measured", transform=axes.transAxes, ha="center")
@@ -85,32 +75,32 @@ def _cycle(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     axes.set(xlabel=f"steps since {steps[0]} (log scale)", xlim=(0, gap * 1.1))
 
 
-def cycle_steps(steps: Steps, gap: int) -> Steps:
+def cycle_steps(steps: IntArray, gap: int) -> IntArray:
     """Measured steps of one densely measured cycle, the latest: empty if there is none.
 
     Args:
         steps: measured steps, ascending.
-        gap: G; exposure c is update (c + 1) G - 1, so the state before it is that step's.
+        gap: steps G between exposures.
 
     Returns:
-        From the state just before an exposure to that just before the next, or the last measured.
+        From the state just before an exposure to the one just before the next.
     """
-    before = [s for s in steps if (s + 1) % gap == 0 and s + 1 in steps]
+    before = (retention.measured_cycles(steps, gap) + 1) * gap - 1 if gap > 1 else steps[:0]
     cycles = [steps[(steps >= s) & (steps <= s + gap)] for s in before]
     most = max(map(len, cycles), default=0)
-    dense = [cycle for cycle in cycles if len(cycle) >= max(3, _DENSE * most)]
+    dense = [cycle for cycle in cycles if len(cycle) >= _DENSE * most]
     return dense[-1] if dense else steps[:0]
 
 
-def _lines(axes: Axes, x: Steps, values: xr.DataArray, colours: dict[int, Colour]) -> None:
+def _lines(axes: Axes, x: IntArray, values: xr.DataArray, colours: dict[int, Colour]) -> None:
     drawn = data.spread(values)
     for width, colour in colours.items():
-        mean, low, high = (part.sel(width=width).to_numpy() for part in drawn)
+        mean, low, high = data.at(drawn, width=width)
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(x, mean, color=colour, linewidth=1.2, label=f"{width}")
 
 
-def _ticks(axes: Axes, x: Steps) -> None:
+def _ticks(axes: Axes, x: IntArray) -> None:
     """Light ticks along the lower edge."""
     axes.plot(
         x,

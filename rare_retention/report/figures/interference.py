@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rare_retention.evidence import interference as evidence
+from rare_retention.evidence import states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour
 
@@ -29,24 +31,20 @@ def interference(results: xr.Dataset) -> Figure:
     return figure
 
 
-def changes(point: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Predicted and measured change of the rare loss since the step measured before.
-
-    Both have the measured steps but for the first.
-    """
-    rare = data.rarest(point)
-    reference = data.measured(point, "reference").sel(watch=rare)
-    predicted = point["predicted_change"].astype(np.float64).sel(watch=rare)
-    return predicted.sel(step=reference["step"][1:]), reference.diff("step")
+def changes(point: xr.Dataset) -> xr.Dataset:
+    """`measured` and `predicted` change of the rare loss since the step measured before."""
+    rare = {"watch": states.rarest(point)}
+    reference, predicted = (point[n].sel(rare) for n in ("reference", "predicted_change"))
+    return evidence.changes(reference, predicted.astype(np.float64))
 
 
 def _changes(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -> None:
     pairs = [changes(point) for point in points]
-    sizes = np.concatenate([np.abs(v.to_numpy()).ravel() for pair in pairs for v in pair])
+    sizes = np.concatenate([np.abs(pair.to_array().to_numpy()).ravel() for pair in pairs])
     largest = float(np.max(sizes, initial=0, where=np.isfinite(sizes))) or 1.0
     power = 10.0 ** np.floor(np.log10(largest))
-    for predicted, measured in pairs:
-        _dots(axes, predicted, measured, colours)
+    for pair in pairs:
+        _dots(axes, pair["predicted"], pair["measured"], colours)
     # Both signs and two powers of ten; what is smaller still lies on a linear scale about 0.
     axes.set_xscale("symlog", linthresh=power / 10)
     axes.set_yscale("symlog", linthresh=power / 10)
@@ -59,8 +57,8 @@ def _changes(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -
 
 def _bound(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -> None:
     for point in points:
-        bound, gradient = (data.measured(point, f"basis_{n}") for n in ("bound", "gradient"))
-        _dots(axes, bound, gradient, colours)
+        bound, gradient = point["basis_bound"], point["basis_gradient"]
+        _dots(axes, states.measured(bound), states.measured(gradient), colours)
     axes.set(
         title="common gradient (Theorem 4)",
         xlabel=r"bound $2\sqrt{\lambda_1(M_F)\,\delta_F(U)}$",
@@ -89,12 +87,12 @@ def _dots(axes: Axes, x: xr.DataArray, y: xr.DataArray, colours: dict[int, Colou
 
 
 def _cumulative(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
-    predicted, measured = changes(point)
-    steps = measured["step"].to_numpy()
-    for values, line in ((predicted, "--"), (measured, "-")):
-        drawn = data.spread(values.cumsum("step", skipna=False))
+    found = changes(point)
+    steps = found["step"].to_numpy()
+    for kind, line in (("predicted", "--"), ("measured", "-")):
+        drawn = data.spread(found[kind].cumsum("step", skipna=False))
         for width, colour in colours.items():
-            mean, low, high = (part.sel(width=width) for part in drawn)
+            mean, low, high = data.at(drawn, width=width)
             axes.plot(steps, mean, color=colour, linestyle=line, label=f"{width}")
             if line == "-":
                 axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)

@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
+from rare_retention.evidence import states
 from rare_retention.report.figures import data, style
 from rare_retention.theory import utility
+from rare_retention.theory.checks import Array
 
 _LEVELS = {1: style.VERMILLION, 2: style.ORANGE, 3: "#F0E442"}
 
@@ -22,7 +24,7 @@ def phase_diagram(results: xr.Dataset) -> Figure:
     figure, panels = style.canvas("Learned tasks by width", len(points), columns, 3.4)
     meshes = [_panel(panel, name, p) for panel, (name, p) in zip(panels, points, strict=True)]
     style.label(panels, columns, "width N", "task k (1: most frequent)")
-    over = max(_largest(point) for _, point in points) > 1.01
+    over = max(float(_loss(point).max()) for _, point in points) > 1.01
     figure.colorbar(
         meshes[0],
         ax=panels,
@@ -40,7 +42,7 @@ def phase_diagram(results: xr.Dataset) -> Figure:
 
 
 def _panel(axes: Axes, name: str, point: xr.Dataset) -> QuadMesh:
-    loss = data.spread(data.normalised(data.at_end(point, "loss"), point)).mean
+    loss = _loss(point)
     widths = point["width"].to_numpy().astype(np.float64)
     tasks = point.sizes["task"]
     edges = np.arange(tasks + 1) + 0.5
@@ -48,7 +50,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> QuadMesh:
         _edges(widths), edges, loss.transpose("task", "width"), cmap="Blues_r", vmin=0, vmax=1
     )
     for level, colour in _LEVELS.items():
-        stairs = utility.staircase(*data.mixture(point), level).astype(np.float64)
+        stairs = utility.staircase(*states.mixture(point), level).astype(np.float64)
         stairs[stairs == 0] = np.nan  # no width is enough
         axes.stairs(
             stairs,
@@ -69,11 +71,12 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> QuadMesh:
     return mesh
 
 
-def _largest(point: xr.Dataset) -> float:
-    return float(data.spread(data.normalised(data.at_end(point, "loss"), point)).mean.max())
+def _loss(point: xr.Dataset) -> xr.DataArray:
+    """Mean final loss over the baseline [width, task]."""
+    return data.spread(states.final(point["loss"]) / data.baseline(point)).mean
 
 
-def _edges(widths: data.Array) -> data.Array:
+def _edges(widths: Array) -> Array:
     """Borders of cells about the widths, halfway on the logarithmic axis."""
     if len(widths) == 1:
         return widths[0] * np.array([0.5**0.5, 2**0.5])

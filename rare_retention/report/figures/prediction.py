@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rare_retention.evidence import capture, states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour
-from rare_retention.theory import utility
 
 
 @style.styled()
@@ -32,15 +32,15 @@ def observed_vs_predicted(results: xr.Dataset) -> Figure:
 
 
 def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
-    observed = data.normalised(data.at_end(point, "loss"), point)
-    predicted = data.normalised(predicted_loss(point), point).where(observed.notnull())
-    values = data.spread(observed)
+    observed = states.final(point["loss"]) / data.baseline(point)
+    # The share of a task's energy that is not captured is its loss over the baseline.
+    predicted = 1 - capture.shares(point)["predicted"].where(observed.notnull())
+    seen, foreseen = data.spread(observed), data.spread(predicted)
     axes.axline((0, 0), slope=1, color=style.INK, linewidth=0.9, zorder=1)
     for width, colour in colours.items():
-        at = {"width": width}
-        mine = data.Spread(*(part.sel(at) for part in values))
+        mine = data.at(seen, width=width)
         axes.errorbar(
-            data.spread(predicted).mean.sel(at),
+            data.at(foreseen, width=width).mean,
             mine.mean,
             yerr=data.bars(mine),
             fmt="o",
@@ -51,21 +51,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
             alpha=0.8,
             label=f"{width}",
         )
-    error = float(np.abs(observed - predicted).mean())
+    error = float(abs(observed - predicted).mean())
     text = f"mean |difference| {error:.3f}" if np.isfinite(error) else "every student is missing"
     axes.text(0.04, 0.95, text, transform=axes.transAxes, va="top", fontsize=9)
     axes.set_title(name)
-
-
-def predicted_loss(point: xr.Dataset) -> xr.DataArray:
-    """Losses l*_k(N) of Theorem 3 [stream, width, initialisation, task]; see `data.counts`."""
-    counts = data.counts(point)
-    _, spectra = data.mixture(point)
-    return counts.copy(data=utility.predicted_loss(spectra, counts.to_numpy()))
-
-
-def predicted_signal(point: xr.Dataset) -> xr.DataArray:
-    """Signals s*_k(N) of Theorem 3 [stream, width, initialisation, task]; see `data.counts`."""
-    counts = data.counts(point)
-    _, spectra = data.mixture(point)
-    return counts.copy(data=utility.predicted_signal(spectra, counts.to_numpy()))

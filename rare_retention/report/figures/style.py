@@ -207,9 +207,9 @@ def step_ticks(panel: Axes) -> None:
 
 def plain_log_x(panel: Axes) -> None:
     """A logarithmic x axis in short numbers that has a few of them however short it is."""
-    span = panel.dataLim.x1 / panel.dataLim.minposx
-    if not span > 0:  # every student is missing
+    if not np.isfinite(panel.dataLim.minposx):  # every student is missing
         return
+    span = panel.dataLim.x1 / panel.dataLim.minposx
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 300 else (1.0,)))
     panel.xaxis.set_major_formatter(_SHORT)

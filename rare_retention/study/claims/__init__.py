@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import xarray as xr
 
 from rare_retention.errors import ConfigError
+from rare_retention.evidence import states
 from rare_retention.study.claims import capture, competition, interference, retention
 from rare_retention.study.claims.claim import Claim
 from rare_retention.study.claims.verdict import Verdict, judge_claim
@@ -63,4 +64,5 @@ def judge(results: xr.Dataset, names: Iterable[str] = tuple(CLAIMS)) -> list[Ver
     """
     chosen = tuple(names)
     check_names(chosen)
-    return [judge_claim(CLAIMS[name], results) for name in chosen]
+    finished = states.finished(results)
+    return [judge_claim(CLAIMS[name], finished) for name in chosen]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from rare_retention.evidence import intervals, states
+from rare_retention.evidence import intervals
 from rare_retention.evidence.intervals import Covers, Interval
 from rare_retention.study.claims.claim import Claim, NotTested, Relation
 
@@ -66,10 +66,10 @@ class Verdict:
 
 
 def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
-    """Judges one claim by the finished runs of a study."""
+    """Judges one claim by results in which unfinished runs are missing (`states.finished`)."""
     lost = _unfinished(results)
     try:
-        values = claim.measure(states.finished(results))
+        values = claim.measure(results)
     except NotTested as refusal:
         return _verdict(claim, "not tested", _NOTHING, [str(refusal), lost])
     found = intervals.student_t(values)

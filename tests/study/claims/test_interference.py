@@ -1,6 +1,8 @@
 """Claims on gradients, on made-up states that obey or break them."""
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from rare_retention.study.claims import judge
 
@@ -60,10 +62,10 @@ def test_changes_that_are_not_predicted_fail(mixed):
 def test_the_rarest_watched_task_is_judged(mixed):
     """A second, more frequent watched task whose gradients say the opposite changes nothing."""
     results = mixed()
-    other = results[["cosine", "reference", "predicted_change"]].assign_coords(watch=[2]) * -1
-    both = results.drop_dims("watch").merge(
-        other.merge(results[["cosine", "reference", "predicted_change"]], join="outer"),
-        join="outer",
+    other = results[["cosine", "reference", "predicted_change"]]
+    other = other.assign_coords(watch=[2]).map(np.negative)
+    both = results.drop_dims("watch").assign(
+        {name: xr.concat([other[name], results[name]], "watch") for name in other}
     )
     assert both["watch"].values.tolist() == [2, 7]
     for name in ALL:

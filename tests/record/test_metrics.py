@@ -1,0 +1,101 @@
+import errno
+
+import numpy as np
+import pytest
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.record import files, metrics
+from rare_retention.record.metrics import Metrics, cut, read
+
+
+def values(step):
+    return {"loss": np.full((2, 3), step, np.float32), "residual": np.array([step, -step], float)}
+
+
+def fill(folder, steps, block=3):
+    store = Metrics(folder, ("a", "b"))
+    for i, step in enumerate(steps, 1):
+        store.add(step, values(step))
+        if i % block == 0:
+            store.flush()
+    store.close()
+
+
+def test_what_is_written_is_read(tmp_path):
+    folder = epath.Path(tmp_path)
+    fill(folder, range(0, 80, 10))
+    found = read(folder)
+    assert found["step"].tolist() == list(range(0, 80, 10))
+    np.testing.assert_array_equal(found["loss"][:, 1, 2], found["step"])
+    assert len(list((folder / "metrics").iterdir())) == 3
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_a_value_missing_at_some_states_is_nan(tmp_path):
+    folder = epath.Path(tmp_path)
+    store = Metrics(folder, ("a",))
+    store.add(0, {"loss": np.zeros((1, 2))})
+    store.add(1, {"loss": np.ones((1, 2)), "train_loss": np.array([5.0])})
+    store.close()
+    np.testing.assert_array_equal(read(folder)["train_loss"][:, 0], [np.nan, 5.0])
+
+
+@pytest.mark.parametrize("step", [-1, 0, 25, 30, 70])
+def test_cut_removes_later_states_only(tmp_path, step):
+    folder = epath.Path(tmp_path)
+    fill(folder, range(0, 80, 10))
+    cut(folder, step)
+    kept = [s for s in range(0, 80, 10) if s <= step]
+    assert read(folder).get("step", np.array([])).tolist() == kept
+
+
+def test_a_damaged_block_is_named(tmp_path):
+    folder = epath.Path(tmp_path)
+    fill(folder, range(0, 80, 10))
+    path = sorted((folder / "metrics").iterdir())[1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(UserError) as caught:
+        read(folder)
+    assert str(path) in str(caught.value) and "damaged" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    folder = epath.Path(tmp_path)
+    fill(folder, range(0, 30, 10))
+    store = Metrics(folder, ("a", "b"))
+    store.add(30, values(30))
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(metrics.np, "savez_compressed", full)
+    with pytest.raises(UserError, match="no space left on the disk"):
+        store.flush()
+    monkeypatch.undo()
+    assert read(folder)["step"].tolist() == [0, 10, 20]
+    assert not [path for path in (folder / "metrics").iterdir() if path.name.endswith(".tmp")]
+    store.close()  # what was not written is still held, and is written once there is room
+    assert read(folder)["step"].tolist() == [0, 10, 20, 30]
+
+
+def test_a_place_that_cannot_be_written(tmp_path, monkeypatch):
+    path = epath.Path(tmp_path) / "a.json"
+
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(path), "mkdir", refuse)
+    with pytest.raises(UserError, match="cannot be written"):
+        files.write_json(path, {})
+
+
+def test_damaged_json_is_one_line(tmp_path):
+    path = epath.Path(tmp_path) / "config.json"
+    path.write_text('{"a": ')
+    with pytest.raises(UserError, match="damaged, not valid JSON"):
+        files.read_json(path)

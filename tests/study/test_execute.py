@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import tiny
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.study import execute as module
+from rare_retention.study.execute import execute
+from rare_retention.study.folder import stored_study
+from rare_retention.study.results import collect, gather, load
+
+GAPS = "({'field': 'exposure.gap', 'values': (4, 8)},)"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished study of two gaps and its folder."""
+    workdir = epath.Path(tmp_path_factory.mktemp("study"))
+    study = tiny.study(grid=GAPS, run__steps=24)
+    assert execute(study, workdir) == (2, {}, False)
+    return study, workdir
+
+
+def test_results_hold_every_run(done):
+    study, workdir = done
+    results = collect(study, workdir)
+    assert dict(results.sizes) | {"step": 0} == {
+        "stream": 1, "gap": 2, "width": 2, "initialisation": 2, "step": 0, "task": 4,
+        "watch": 1, "direction": 4,
+    }
+    assert results.loss.dims == ("stream", "gap", "width", "initialisation", "step", "task")
+    assert results.loss.attrs["units"] and results.finished.all()
+    assert np.isfinite(results.loss.sel(step=24)).all()
+    # State 3 stands before the first burst of gap 4; gap 8 is not measured there.
+    assert np.isfinite(results.signal.sel(gap=4, step=3)).all()
+    assert np.isnan(results.signal.sel(gap=8, step=3)).all()
+    assert results.frequency.dims == ("gap", "task") and np.allclose(results.frequency.sum("task"), 1)
+    assert results.identical(load(workdir / "results.nc"))
+
+
+def test_finished_runs_are_skipped(done, monkeypatch):
+    study, workdir = done
+
+    def refuse(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(module, "train", refuse)
+    assert execute(study, workdir) == (2, {}, False)
+
+
+def test_another_study_is_refused(done):
+    study, workdir = done
+    with pytest.raises(UserError, match="holds another study: name: quickstart -> other"):
+        execute(tiny.study(grid=GAPS, run__steps=24, name="other"), workdir)
+    with pytest.raises(UserError, match=r"holds another study: run.batch: 32 -> 64"):
+        execute(tiny.study(grid=GAPS, run__steps=24, run__batch=64), workdir)
+    assert stored_study(workdir) == study
+
+
+def test_a_failed_run_is_reported_and_tried_again_on_request(tmp_path, monkeypatch):
+    workdir = epath.Path(tmp_path)
+    study = tiny.study(grid=GAPS, run__steps=24)
+    train = module.train
+
+    def sometimes(run, folder, label):
+        if run.exposure.gap == 4:
+            raise FloatingPointError("the loss is not finite\nat step 7")
+        return train(run, folder, label)
+
+    monkeypatch.setattr(module, "train", sometimes)
+    reason = {"stream=0,gap=4": "FloatingPointError: the loss is not finite at step 7"}
+    assert execute(study, workdir) == (1, reason, False)
+    results = gather(study, workdir)
+    assert np.isnan(results.loss.sel(gap=4)).all() and not results.finished.sel(gap=4).any()
+    assert np.isfinite(results.loss.sel(gap=8, step=24)).all()
+    monkeypatch.undo()
+    assert execute(study, workdir) == (1, reason, False)
+    assert execute(study, workdir, retry_failed=True) == (2, {}, False)
+    assert gather(study, workdir).finished.all()
+
+
+def test_a_diverged_run_fails_by_name(tmp_path):
+    workdir = epath.Path(tmp_path)
+    study = tiny.study(
+        run__steps=24, run__optimizer__method="sgd", run__optimizer__peak=1e20,
+        run__optimizer__clip="none",
+    )
+    outcome = execute(study, workdir)
+    assert outcome.finished == 0
+    assert "not finite" in outcome.failed["stream=0"]
+
+
+def test_no_results_yet(tmp_path):
+    with pytest.raises(UserError, match="no run of this study has been measured yet"):
+        gather(tiny.study(), epath.Path(tmp_path))
+    with pytest.raises(UserError, match="holds no study"):
+        stored_study(epath.Path(tmp_path))
+    with pytest.raises(UserError, match="no results; run the study first"):
+        load(epath.Path(tmp_path) / "results.nc")
+
+
+def test_damaged_results_are_one_line(tmp_path):
+    path = epath.Path(tmp_path) / "results.nc"
+    path.write_bytes(b"not netCDF")
+    with pytest.raises(UserError, match="damaged") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)

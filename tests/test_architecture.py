@@ -1,0 +1,69 @@
+"""The picture of the architecture, held against the imports: data flows one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("rare_retention", "launch")
+    for path in (ROOT / package).rglob("*.py")
+}
+READERS = [
+    name
+    for name in MODULES
+    if name.startswith(("rare_retention.theory", "rare_retention.evidence", "rare_retention.report"))
+    or name in ("rare_retention.study.results", "rare_retention.study.claims")
+]
+
+
+def imports(name):
+    """Modules of the project that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+            found |= below or {node.module}  # a package is not loaded for its own parts' sake
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & set(MODULES)
+
+
+def reachable(name):
+    """Modules of the project that importing a module loads."""
+    seen, queue = set(), [name]
+    while queue:
+        for module in imports(queue.pop()) - seen:
+            seen.add(module)
+            queue.append(module)
+    return seen
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_readers_of_results_never_load_the_loop(name):
+    assert not reachable(name) & {"rare_retention.train.loop", "rare_retention.train.step"}
+
+
+def test_theory_stands_alone():
+    for name in MODULES:
+        if name.startswith("rare_retention.theory"):
+            assert all(module.startswith("rare_retention.theory") for module in imports(name))
+
+
+def test_only_the_loop_joins_the_stages_of_a_run():
+    stages = {"rare_retention.data.pipeline", "rare_retention.train.step", "rare_retention.record"}
+    for name in MODULES:
+        loaded = {stage for stage in stages if any(m.startswith(stage) for m in imports(name))}
+        assert loaded < stages or name == "rare_retention.train.loop"
+
+
+def test_nothing_imports_a_launcher_but_launchers():
+    for name in MODULES:
+        if not name.startswith("launch"):
+            assert not [module for module in imports(name) if module.startswith("launch")]
+
+
+def test_no_import_runs_in_a_circle():
+    assert not [name for name in MODULES if name in reachable(name)]

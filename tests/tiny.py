@@ -1,0 +1,33 @@
+"""The quickstart, shrunk: what most tests of whole runs train."""
+
+from rare_retention.config import override
+from rare_retention.flags import load
+
+CHANGES = {
+    "run.setting.tasks.inputs": "16",
+    "run.setting.tasks.count": "4",
+    "run.setting.tasks.block": "4",
+    "run.setting.tasks.prior": "()",
+    "run.setting.tasks.prior_exponent": "2.0",
+    "run.setting.widths": "(2, 8)",
+    "run.setting.initialisations": "2",
+    "run.exposure.gap": "8",
+    "run.batch": "32",
+    "run.steps": "48",
+    "run.measure.every": "16",
+    "run.measure.cycles": "2",
+    "run.snapshots.cycles": "1",
+    "run.checkpoints.every": "16",
+    "streams": "1",
+}
+
+
+def study(**changes):
+    """The quickstart's study with the changes above and more, `run__steps=8` for `run.steps`."""
+    own = {name.replace("__", "."): str(value) for name, value in changes.items()}
+    return override(load("configs/quickstart.py"), CHANGES | own)
+
+
+def run(**changes):
+    """Its run, with changes of fields below it: `steps=8`, `measure__every=4`."""
+    return study(**{f"run__{name}": value for name, value in changes.items()}).run

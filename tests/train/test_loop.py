@@ -1,0 +1,172 @@
+import signal
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from etils import epath
+
+from rare_retention.errors import ConfigError, UserError
+from rare_retention.record import metrics
+from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+from rare_retention.record.manifest import read_manifest
+from rare_retention.record.recorder import Recorder
+from rare_retention.train.loop import train
+from rare_retention.train.plan import make_plan
+
+
+def records(folder):
+    """Everything measured, and the last parameters."""
+    values = metrics.read(folder)
+    last = steps_in(folder / RESUME)[-1]
+    leaves = jax.tree.leaves(verify(folder / RESUME, last))
+    return values, [np.asarray(leaf) for leaf in leaves]
+
+
+def assert_same(one, other):
+    for name, values in one[0].items():
+        np.testing.assert_array_equal(values, other[0][name], err_msg=name)
+    for a, b in zip(one[1], other[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run and its folder."""
+    folder = epath.Path(tmp_path_factory.mktemp("whole"))
+    assert train(tiny.run(), folder) == 48
+    return folder
+
+
+def test_a_run_records_what_its_plan_says(whole):
+    run = tiny.run()
+    plan = make_plan(run, run.schedule())
+    values = metrics.read(whole)
+    assert values["step"].tolist() == [0, *plan.stops]
+    assert values["loss"].shape == (len(plan.stops) + 1, 4, 4)
+    assert np.isfinite(values["loss"]).all()
+    assert np.isnan(values["train_loss"][0]).all() and np.isfinite(values["train_loss"][1:]).all()
+    assert tuple(steps_in(whole / RETENTION)) == plan.snapshots
+    assert steps_in(whole / RESUME) == [32, 48]
+
+
+def test_manifest_says_what_was_shown(whole):
+    about = read_manifest(whole)
+    assert about["status"] == "finished" and about["step"] == 48
+    assert about["shown"] == tiny.run().schedule().shown(48).tolist()
+    assert about["planned"] == pytest.approx(np.array(tiny.run().setting.frequencies) * 32 * 48)
+    assert about["identity"] == tiny.run().identity()
+
+
+def test_training_learns(whole):
+    values = metrics.read(whole)
+    assert values["loss"][-1, :, 0].max() < 0.5 * values["loss"][0, :, 0].min()
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(whole, tmp_path, monkeypatch):
+    record, seen = Recorder.record, []
+
+    def interrupt(self, step, state, measured, *, save):
+        record(self, step, state, measured, save=save)
+        seen.append(step)
+        if len(seen) == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Recorder, "record", interrupt)
+    folder = epath.Path(tmp_path)
+    reached = train(tiny.run(), folder)
+    assert seen[3] < reached < 48
+    assert read_manifest(folder)["status"] == "stopped"
+    monkeypatch.undo()
+    assert train(tiny.run(), folder) == 48
+    assert_same(records(whole), records(folder))
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(whole, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    record = Recorder.record
+
+    def kill(self, step, state, measured, *, save):
+        if step >= 40:
+            self._resume.wait()
+            raise Killed
+        record(self, step, state, measured, save=save)
+
+    monkeypatch.setattr(Recorder, "record", kill)
+    folder = epath.Path(tmp_path)
+    with pytest.raises(Killed):
+        train(tiny.run(), folder)
+    monkeypatch.undo()
+    assert train(tiny.run(), folder) == 48
+    assert_same(records(whole), records(folder))
+
+
+def test_a_finished_run_is_left_alone_and_may_grow(tmp_path):
+    folder = epath.Path(tmp_path)
+    train(tiny.run(steps=32), folder)
+    first = metrics.read(folder)
+    assert train(tiny.run(steps=32), folder) == 32
+    assert train(tiny.run(steps=48), folder) == 48
+    grown = metrics.read(folder)
+    np.testing.assert_array_equal(grown["loss"][: len(first["loss"])], first["loss"])
+    assert grown["step"][-1] == 48
+
+
+def test_another_recipe_is_refused_with_the_difference(whole):
+    with pytest.raises(UserError, match=r"holds another run: batch: 32 -> 64; choose another"):
+        train(tiny.run(batch=64), whole)
+
+
+def flip(folder, step):
+    """Flips one bit in the largest file of a checkpoint."""
+    files = [path for path in (Path(folder) / str(step) / "tree").rglob("*") if path.is_file()]
+    path = max(files, key=lambda file: file.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path):
+    folder = epath.Path(tmp_path)
+    train(tiny.run(), folder)
+    flip(folder / RESUME, 48)
+    with pytest.warns(UserWarning, match="48: .*going on from step 32"):
+        assert train(tiny.run(), folder) == 48
+    assert_same(records(whole), records(folder))
+
+
+def test_no_whole_checkpoint_is_an_error_and_nothing_is_lost(tmp_path):
+    folder = epath.Path(tmp_path)
+    train(tiny.run(steps=16), folder)
+    flip(folder / RESUME, 16)
+    before = metrics.read(folder)
+    with pytest.raises(UserError, match="16: "):
+        train(tiny.run(steps=32), folder)
+    np.testing.assert_array_equal(metrics.read(folder)["loss"], before["loss"])
+
+
+def test_students_and_rows_over_devices_give_the_same_numbers(whole, tmp_path):
+    folder = epath.Path(tmp_path)
+    train(tiny.run(mesh__student=2, mesh__data=4), folder)
+    mine, theirs = metrics.read(whole), metrics.read(folder)
+    for name in ("loss", "signal", "residual", "train_loss", "reference"):
+        np.testing.assert_allclose(mine[name], theirs[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch": 36}, "batch: 36 rows cannot be spread evenly over 8 devices; nearest: 32"),
+        ({"mesh__student": 4}, "mesh.student: 2 students of equal shape .* over 4 devices"),
+        ({"mesh__data": 3}, "data: a mesh of 1 x 3 does not fit 8 devices"),
+        ({"snapshots__budget_mb": 1e-6}, r"snapshots.budget_mb: \d+ snapshots of .* raise it"),
+        ({"steps": 4}, "exposure.gap: 8 steps, but a run of 4 ends before the first burst"),
+    ],
+)
+def test_a_run_that_cannot_be_writes_nothing(tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        train(tiny.run(**changes), epath.Path(tmp_path))
+    assert not list(tmp_path.iterdir())

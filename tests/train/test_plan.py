@@ -1,0 +1,41 @@
+import pytest
+import tiny
+
+from rare_retention.errors import ConfigError
+from rare_retention.train.plan import check_budget, log_spaced, make_plan, sizes
+
+
+def test_log_spaced_points():
+    assert log_spaced(0, 2) == [0]
+    assert log_spaced(1, 2) == [0, 1]
+    assert log_spaced(10, 1) == [0, 1, 2, 4, 8, 10]
+    dense = log_spaced(1000, 3)
+    assert dense[0] == 0 and dense[-1] == 1000 and len(dense) == len(set(dense))
+
+
+def test_states_around_exposures():
+    run = tiny.run(measure__every=48, measure__cycles=2, snapshots__cycles=1)
+    plan = make_plan(run, run.schedule())
+    # Bursts stand at steps 7, 15, 23, 31, 39, 47; the first and the last are chosen.
+    assert {7, 8, 9, 15, 47, 48} <= set(plan.stops)
+    assert plan.snapshots == (7, 8, 9, 10, 12, 15)
+    assert plan.checkpoints == (16, 32, 48)
+    assert set(plan.checkpoints) | set(plan.snapshots) <= set(plan.stops)
+
+
+def test_regular_stops_bound_the_length_of_a_call():
+    run = tiny.run(measure__every=5, measure__cycles=0, snapshots__cycles=0)
+    stops = make_plan(run, run.schedule()).stops
+    assert stops[-1] == 48
+    assert max(b - a for a, b in zip((0, *stops), stops, strict=False)) <= 5
+
+
+def test_budget_counts_every_snapshot():
+    run = tiny.run()
+    plan = make_plan(run, run.schedule())
+    size = sizes(run)
+    parameters = 2 * (2 * 16 + 16 * 2) + 2 * (8 * 16 + 16 * 8)
+    assert size.parameters == parameters and size.parameter_bytes == 4 * parameters
+    assert check_budget(run, size.parameter_bytes, plan) == 4 * parameters * len(plan.snapshots)
+    with pytest.raises(ConfigError, match="budget"):
+        check_budget(run, 2**40, plan)
