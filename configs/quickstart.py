@@ -1,8 +1,8 @@
 """Does a wide student keep a rare task that a narrow one forgets?
 
 Two tasks share one stream: a common one, and a rare one with 0.24% of the rows. The rare task is
-withheld for 399 steps and then fills one batch. A student of width 3 gains it at every injection and
-has lost it before the next, because the common task's gradients take its directions back. A student
+withheld for 399 steps and then fills one batch. A student of width 3 gains it at every injection
+and has lost it before the next, because the common task's gradients take its directions back. A student
 of width 12 has room beside the common task, keeps most of each gain and accumulates it (Fig. 4a).
 
     make quickstart
@@ -47,7 +47,7 @@ def get_config() -> Study:
             optimizer=Optimizer(peak=0.014, schedule="constant"),
             batch=256,
             steps=6000,
-            measure=Measurement(every=500, cycles=15),
+            measure=Measurement(every=200, cycles=15),
             snapshots=Snapshots(cycles=2),
         ),
         streams=3,
@@ -59,6 +59,5 @@ def get_config() -> Study:
             "peak_lags_exposure",
             "cosine_shrinks_with_width",
             "common_gradient_bound",
-            "first_order_change",
         ),
     )

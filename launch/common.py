@@ -10,7 +10,7 @@ from rare_retention.parallel import start_hosts
 
 
 def start() -> None:
-    """Joins the other hosts, quietens libraries and keeps compiled programs, so that a restarted job begins at once.
+    """Joins the other hosts, quietens libraries, and keeps compiled programs for a quick restart.
 
     The cache stands in ~/.cache/rare_retention/xla, or where JAX_COMPILATION_CACHE_DIR says. CPU
     programs are not kept: they are small, and bound to the processor that they were compiled on.

@@ -1,8 +1,7 @@
 """Trains one run: what the runs of a study share, on one stream, without the study's grid.
 
 Example:
-    python -m launch.train --config=configs/quickstart.py --config.run.exposure.gap=64 \\
-        --workdir=runs/one
+    python -m launch.train --config=configs/quickstart.py --workdir=runs/one
 
 Running the same command again goes on where it was stopped.
 """

@@ -14,7 +14,7 @@ MODULES = {
 READERS = [
     name
     for name in MODULES
-    if name.startswith(("rare_retention.theory", "rare_retention.evidence", "rare_retention.report"))
+    if name.startswith(tuple(f"rare_retention.{part}" for part in ("theory", "evidence", "report")))
     or name in ("rare_retention.study.results", "rare_retention.study.claims")
 ]
 

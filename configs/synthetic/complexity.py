@@ -1,9 +1,9 @@
-"""Is it frequency or utility? (Figs. 12-16)
+"""Is it frequency or utility?
 
-Tasks differ in complexity: the spectrum exponent falls linearly from the most frequent task, the
-simplest, to the rarest. With unequal complexity the order of learning is no longer the order of
-frequency, and utility still predicts it. Three ranges: uniform (5 directions carry 90% of the energy
-of every task), narrow (4 to 7) and wide (2 to 12).
+Figures 12-16 of the paper. Tasks differ in complexity: the spectrum exponent falls linearly from
+the most frequent task, the simplest, to the rarest. With unequal complexity the order of learning
+is no longer the order of frequency, and utility still predicts it. Three ranges: uniform (5
+directions carry 90% of the energy of every task), narrow (4 to 7) and wide (2 to 12).
 
     python -m launch.study --config=configs/synthetic/complexity.py:small --workdir=runs/complexity
 

@@ -1,7 +1,7 @@
-"""Does training longer bring in what does not fit? (Fig. 21)
+"""Does training longer bring in what does not fit?
 
-Ten times longer training than in the phase diagram: tasks beyond a student's capacity must stay at
-their baseline, however long the training.
+Figure 21 of the paper. Ten times longer training than in the phase diagram: tasks beyond a
+student's capacity must stay at their baseline, however long the training.
 
     python -m launch.study --config=configs/synthetic/long_horizon.py:small --workdir=runs/horizon
 

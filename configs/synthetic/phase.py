@@ -1,8 +1,8 @@
-"""Which tasks does a student of width N learn? (Figs. 2a, 2b, 13, 14, 17)
+"""Which tasks does a student of width N learn?
 
-Theorem 3 says: the N features of largest utility pi_k lambda_{k,j}. Students of many widths are
-trained on mixtures of four frequency exponents; what each task loses is compared with the staircases
-and the losses that the theorem predicts.
+Figures 2a, 2b, 13, 14, 17 of the paper. Theorem 3 says: the N features of largest utility pi_k
+lambda_{k,j}. Students of many widths are trained on mixtures of four frequency exponents; what
+each task loses is compared with the staircases and the losses that the theorem predicts.
 
     python -m launch.study --config=configs/synthetic/phase.py:small --workdir=runs/phase
     python -m launch.study --config=configs/synthetic/phase.py --workdir=gs://bucket/phase

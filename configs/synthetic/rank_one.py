@@ -1,7 +1,7 @@
-"""Does the k-th most frequent task need width k? (Fig. 18)
+"""Does the k-th most frequent task need width k?
 
-Tasks of a single direction: the staircase is straight, N_crit(k) = k, so task k must be learned by
-the first width of the grid that is at least k.
+Figure 18 of the paper. Tasks of a single direction: the staircase is straight, N_crit(k) = k, so
+task k must be learned by the first width of the grid that is at least k.
 
     python -m launch.study --config=configs/synthetic/rank_one.py:small --workdir=runs/rank_one
 

@@ -1,8 +1,9 @@
-"""When does the rare task appear? (Figs. 3, 15, 19)
+"""When does the rare task appear?
 
-Proposition 6 puts it on the axis of the common tasks' residual delta_F: to the right of
-delta*_F(N_r^crit) common gradients still overwrite the rare direction, to the left of it they have
-faded. Theorem 4's bound on the common gradient is measured beside the gradient it bounds.
+Figures 3, 15, 19 of the paper. Proposition 6 puts it on the axis of the common tasks' residual
+delta_F: to the right of delta*_F(N_r^crit) common gradients still overwrite the rare direction, to
+the left of it they have faded. Theorem 4's bound on the common gradient is measured beside the
+gradient it bounds.
 
     python -m launch.study --config=configs/synthetic/residual.py:small --workdir=runs/residual
 

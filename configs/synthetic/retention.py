@@ -1,8 +1,8 @@
-"""Does a wide student keep what a narrow one forgets? (Figs. 4a, 4b, 16, 20)
+"""Does a wide student keep what a narrow one forgets?
 
-Matched-frequency injection: the rarest task is withheld for G - 1 steps and then shown all at once,
-so that its long-run frequency is the same for every gap G. Narrow students gain at each injection
-and lose it before the next; wide ones accumulate.
+Figures 4a, 4b, 16, 20 of the paper. Matched-frequency injection: the rarest task is withheld for G
+- 1 steps and then shown all at once, so that its long-run frequency is the same for every gap G.
+Narrow students gain at each injection and lose it before the next; wide ones accumulate.
 
     python -m launch.study --config=configs/synthetic/retention.py:small --workdir=runs/retention
 
@@ -16,6 +16,8 @@ from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.optimizer import Optimizer
+
+RARE = 0.97 / 400  # at the longest gap of the small setting an injection is 248 of the 256 rows
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:
@@ -34,18 +36,20 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
     )
     small = Run(
         setting=Regression(
-            tasks=RegressionTasks(inputs=128, count=16, block=8, prior_exponent=2.0),
-            widths=(8, 24, 48, 80),
+            tasks=RegressionTasks(
+                inputs=48, count=2, block=6, prior=(1 - RARE, RARE), spectrum_exponents=(4.0, 4.0)
+            ),
+            widths=(3, 6, 12),
             initialisations=2,
         ),
-        exposure=Exposure(placement="burst", gap=16),
-        optimizer=Optimizer(peak=1e-2, timescale=2000.0),
+        exposure=Exposure(placement="burst", gap=50),
+        optimizer=Optimizer(peak=0.014, schedule="constant"),
         batch=256,
-        steps=6400,
-        measure=Measurement(every=200, cycles=8),
+        steps=6000,
+        measure=Measurement(every=200, cycles=12),
         snapshots=Snapshots(cycles=2),
     )
-    gaps = (64, 128, 256, 512, 1024, 1280) if size == "paper" else (16, 64, 256)
+    gaps = (64, 128, 256, 512, 1024, 1280) if size == "paper" else (50, 100, 200, 400)
     return Study(
         name="retention between injections",
         question=__doc__,

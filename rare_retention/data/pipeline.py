@@ -11,7 +11,7 @@ from typing import NamedTuple
 import grain
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from rare_retention.data.exposure import Schedule
 from rare_retention.parallel import sharding
@@ -61,6 +61,8 @@ def chunks(
     source = grain.MapDataset.range(len(left)).map(build)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
     for chunk in source.to_iter_dataset(options):
-        rows = chunk.rows
-        placed = jax.make_array_from_callback(rows.shape, layout, lambda at, rows=rows: rows[at])
-        yield chunk.stop, placed
+        yield chunk.stop, _place(chunk.rows, layout)
+
+
+def _place(rows: np.ndarray, layout: NamedSharding) -> jax.Array:
+    return jax.make_array_from_callback(rows.shape, layout, lambda index: rows[index])

@@ -41,7 +41,7 @@ def change_error(of: xr.Dataset) -> xr.DataArray:
     """
     over = [d for d in of["measured"].dims if d not in states.UNITS]
     error = abs(of["predicted"] - of["measured"]).sum(over, skipna=False)
-    size = abs(of["measured"]).sum(over, skipna=False)
+    size = abs(of["measured"]).sum(over)
     return error / size.where(size > 0)
 
 

@@ -26,12 +26,16 @@ class Bottleneck(nnx.Module):
             rngs: its `params` stream seeds the weights.
         """
         orthonormal = nnx.initializers.orthogonal()
-        kaiming = nnx.initializers.variance_scaling(1.0, "fan_in", "uniform", in_axis=-1,
-                                                    out_axis=-2, batch_axis=(0,))
-        self.encoder = nnx.Param(orthonormal(rngs.params(), (width, inputs)),
-                                 out_sharding=("hidden", "inputs"))
-        self.decoders = nnx.Param(kaiming(rngs.params(), (tasks, block, width)),
-                                  out_sharding=("task", "direction", "hidden"))
+        kaiming = nnx.initializers.variance_scaling(
+            1.0, "fan_in", "uniform", in_axis=-1, out_axis=-2, batch_axis=(0,)
+        )
+        self.encoder = nnx.Param(
+            orthonormal(rngs.params(), (width, inputs)), out_sharding=("hidden", "inputs")
+        )
+        self.decoders = nnx.Param(
+            kaiming(rngs.params(), (tasks, block, width)),
+            out_sharding=("task", "direction", "hidden"),
+        )
 
     def __call__(self, x: jax.Array, tiles: Tiles) -> jax.Array:
         """Predictions in tiles.

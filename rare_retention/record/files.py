@@ -31,7 +31,7 @@ def disk(path: epath.Path) -> Iterator[None]:
         raise
 
 
-def write(path: epath.Path, fill: Callable[[IO[bytes]], None]) -> None:
+def write(path: epath.Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Writes a file in one step: a kill or a full disk leaves the old one, or none.
 
     Args:
@@ -53,7 +53,7 @@ def write(path: epath.Path, fill: Callable[[IO[bytes]], None]) -> None:
 def write_json(path: epath.Path, data: Any) -> None:
     """Writes JSON in one step."""
     text = json.dumps(data, indent=2) + "\n"
-    write(path, lambda file: file.write(text.encode()) and None)
+    write(path, lambda file: file.write(text.encode()))
 
 
 def read_json(path: epath.Path) -> Any:

@@ -12,7 +12,16 @@ from etils import epath
 from rare_retention.record.files import read_json, write_json
 
 NAME = "manifest.json"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "rare-retention")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "numpy",
+    "rare-retention",
+)
 
 
 def versions() -> dict[str, str]:

@@ -7,6 +7,8 @@ states measured after it are cut off and measured again, with the same result.
 
 import zipfile
 from collections.abc import Sequence
+from functools import partial
+from typing import IO, Any
 
 import numpy as np
 from etils import epath
@@ -54,7 +56,7 @@ class Metrics:
         names = sorted({name for _, values in self._rows for name in values})
         arrays = {name: _column([values for _, values in self._rows], name) for name in names}
         path = self._folder / f"{steps[0]:012d}-{steps[-1]:012d}.npz"
-        write(path, lambda file: np.savez_compressed(file, step=steps, **arrays))
+        write(path, partial(_save, {"step": steps, **arrays}))
         self._rows.clear()
         with disk(self._folder):
             self._board.flush()
@@ -100,8 +102,12 @@ def cut(folder: epath.Path, step: int) -> None:
             block = _read_block(path)
             kept = {name: values[block["step"] <= step] for name, values in block.items()}
             name = f"{first:012d}-{kept['step'][-1]:012d}.npz"
-            write(path.with_name(name), lambda file, kept=kept: np.savez_compressed(file, **kept))
+            write(path.with_name(name), partial(_save, kept))
             path.unlink()
+
+
+def _save(arrays: dict[str, Any], file: IO[bytes]) -> None:
+    np.savez_compressed(file, **arrays)
 
 
 def _paths(folder: epath.Path) -> list[epath.Path]:

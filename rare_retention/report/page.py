@@ -20,6 +20,7 @@ from rare_retention.report.figures import data, select, style
 STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figures"
 
 _SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not tested": "–"}
+_RELATIONS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 _NOTHING = "–"
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("rare_retention.report"),
@@ -168,7 +169,7 @@ def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "estimate": number(verdict["estimate"]),
         "interval": f"{low} to {high}" if _NOTHING not in (low, high) else "",
         "covers": f"{verdict['units']} {verdict['covers']}" if verdict["units"] > 1 else "",
-        "test": f"{verdict['relation']} {number(verdict['threshold'])}",
+        "test": f"{_RELATIONS[verdict['relation']]} {number(verdict['threshold'])}",
     }
 
 

@@ -121,6 +121,10 @@ class Competition:
         with logical_names():  # the run lays out whole stacks, by `partition`
             return Gated(neurons, self.sharpness, self.start, rngs=nnx.Rngs(key))
 
+    def flops(self, batch: int) -> float:
+        """None: gated neurons have no matrix products."""
+        return 0.0
+
     def init(self) -> Params:
         """Initial angles: for each number of neurons {"angle": [R, n]}."""
         draws = jnp.arange(self.initialisations)

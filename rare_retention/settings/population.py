@@ -31,9 +31,7 @@ def losses(encoder: jax.Array, decoders: jax.Array, scale: jax.Array) -> jax.Arr
     return jnp.square(residuals(encoder, decoders, scale)).sum((-2, -1))
 
 
-def task_loss(
-    encoder: jax.Array, decoders: jax.Array, scale: jax.Array, task: int
-) -> jax.Array:
+def task_loss(encoder: jax.Array, decoders: jax.Array, scale: jax.Array, task: int) -> jax.Array:
     """Population loss of one task, at the cost of its own d_T rows; shapes as in `residuals`."""
     block = scale.shape[1]
     target = scale[task][:, None] * jnp.eye(block, encoder.shape[1], k=task * block)

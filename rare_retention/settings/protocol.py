@@ -114,7 +114,8 @@ def watched(watch: tuple[int, ...], tasks: int) -> tuple[int, ...]:
         raise ConfigError("watch", "expected at least one task, got none")
     for i, k in enumerate(watch):
         if not -tasks <= k < tasks:
-            raise ConfigError(f"watch[{i}]", f"expected a task from {-tasks} to {tasks - 1}, got {k}")
+            allowed = f"{-tasks} to {tasks - 1}"
+            raise ConfigError(f"watch[{i}]", f"expected a task from {allowed}, got {k}")
     ids = tuple(k % tasks for k in watch)
     if len(set(ids)) < len(ids):
         raise ConfigError("watch", f"expected different tasks, got {watch}")

@@ -156,7 +156,8 @@ class Regression:
         x = constrain(jax.random.normal(key, (rows, self.tasks.inputs)), "batch", None)
         y = targets(scale, x, task)
         x, y, task = (
-            constrain(a.reshape(pieces, rows // pieces, *a.shape[1:]), "batch") for a in (x, y, task)
+            constrain(a.reshape(pieces, rows // pieces, *a.shape[1:]), "batch")
+            for a in (x, y, task)
         )
         tiles = jax.vmap(lambda ids: tile(ids, self.tasks.count, _TILE))(task)
         owner = jax.nn.one_hot(tiles.task, self.tasks.count)
@@ -164,7 +165,7 @@ class Regression:
         def by_task(graph: nnx.GraphDef[Any], weights: Any) -> jax.Array:
             student = nnx.merge(graph, weights)
             prediction = jax.vmap(student)(x, tiles)
-            error = (prediction - jax.vmap(lambda a, i: a[i])(y, tiles.source))
+            error = prediction - jax.vmap(lambda a, i: a[i])(y, tiles.source)
             error = error * tiles.filled[..., None]
             return jnp.einsum("ptk,pt->k", owner, jnp.square(error).sum((-2, -1))) / rows
 
@@ -178,9 +179,12 @@ class Regression:
         scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)
 
         def one(w: dict[str, jax.Array]) -> jax.Array:
-            return jnp.stack([
-                population.task_loss(w["encoder"], w["decoders"], scale, k) for k in self.watch_ids
-            ])
+            return jnp.stack(
+                [
+                    population.task_loss(w["encoder"], w["decoders"], scale, k)
+                    for k in self.watch_ids
+                ]
+            )
 
         return {name: jax.vmap(one)(weights) for name, weights in params.items()}
 
@@ -197,17 +201,15 @@ class Regression:
 
         mass = jnp.asarray(np.where(common, prior, 0.0), jnp.float32)
         g_common = population.encoder_gradient(mass, decoders, errors)
-        g_rare = jnp.stack([
-            2 * decoders[k].T @ errors[k] for k in self.watch_ids
-        ])
+        g_rare = jnp.stack([2 * decoders[k].T @ errors[k] for k in self.watch_ids])
         norms = jnp.sqrt(jnp.square(g_rare).sum((-2, -1)))
         norm = jnp.linalg.norm(g_common)
         inner = (g_rare * g_common[None]).sum((-2, -1))
 
         basis = population.row_basis(encoder)
-        moment = np.zeros(self.tasks.inputs)
-        moment[: spectra.size] = (np.where(common, prior, 0.0)[:, None] * spectra).ravel()
-        moment = jnp.asarray(moment, jnp.float32)
+        diagonal = np.zeros(self.tasks.inputs)
+        diagonal[: spectra.size] = (np.where(common, prior, 0.0)[:, None] * spectra).ravel()
+        moment = jnp.asarray(diagonal, jnp.float32)
         residual = (moment * (1 - jnp.square(basis).sum(0))).sum()
         return {
             "loss": jnp.square(errors).sum((-2, -1)),

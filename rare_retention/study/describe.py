@@ -39,7 +39,8 @@ def describe_run(run: Run) -> Iterator[str]:
     yield f"devices    {jax.device_count()} x {jax.devices()[0].device_kind}"
     yield f"students   {len(run.setting.students)} on each stream, {size.parameters:,} parameters"
     yield f"steps      {run.steps:,} of {run.batch:,} rows; {run.steps * run.batch:,} rows"
-    yield f"compute    {size.flops_per_step * run.steps:.3g} FLOPs, {size.flops_per_step:.3g} a step"
+    flops = size.flops_per_step
+    yield f"compute    {flops * run.steps:.3g} FLOPs, {flops:.3g} a step"
     yield f"memory     {size.state_bytes / BYTES_PER_MB:.3g} MB of training state"
     yield (
         f"records    {len(plan.stops):,} measured states, {len(plan.checkpoints)} checkpoints, "

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rare_retention.config import ConfigError, config, fields, override
+from rare_retention.config import ConfigError, config, override
 from rare_retention.experiment import Run
 
 Value = int | float | str | tuple[float, ...]

@@ -14,6 +14,7 @@ from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RESULTS, RUNS
 from rare_retention.study.grid import Study, cells
 
+
 def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     """Joins the runs of a study; what was not measured or not run is NaN.
 
@@ -73,8 +74,9 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     variables: dict[str, Any] = {}
     for name, array in values.items():
         measure = about["measures"][name]
-        students = np.moveaxis(array, 1, 0).reshape(len(widths), len(draws), *array.shape[:1],
-                                                    *array.shape[2:])
+        students = np.moveaxis(array, 1, 0).reshape(
+            len(widths), len(draws), *array.shape[:1], *array.shape[2:]
+        )
         variables[name] = (
             ("width", "initialisation", "step", *measure["dims"]),
             students,
@@ -103,7 +105,7 @@ def save(results: xr.Dataset, path: epath.Path) -> None:
     """Writes results as compressed netCDF-4, in one step."""
     coding = {name: {"zlib": True} for name in results.data_vars if results[name].ndim}
     data = results.to_netcdf(engine="h5netcdf", encoding=coding)
-    write(path, lambda file: file.write(data) and None)
+    write(path, lambda file: file.write(data))
 
 
 def load(path: epath.Path) -> xr.Dataset:
@@ -136,11 +138,11 @@ def _label(value: Any) -> Any:
 def _empty(template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray) -> xr.Dataset:
     """A Dataset of NaN with the variables of one run over all runs."""
     outer = {name: (name, values) for name, values in places.items()}
-    sizes = {**template.sizes, "step": len(steps)}
-    variables: dict[str, Any] = {}
+    sizes: dict[Any, int] = {**template.sizes, "step": len(steps)}
+    variables: dict[Any, Any] = {}
     for name, variable in template.data_vars.items():
         leading = tuple(places) if "step" in variable.dims else tuple(places)[1:]
-        dims = (*leading, *variable.dims)
+        dims: tuple[Any, ...] = (*leading, *variable.dims)
         shape = [len(places[d]) if d in places else sizes[d] for d in dims]
         variables[name] = (dims, np.full(shape, np.nan, variable.dtype), variable.attrs)
     shape = [len(values) for values in places.values()]
@@ -152,8 +154,11 @@ def _empty(template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray
 def _fill(joined: xr.Dataset, part: xr.Dataset, place: dict[str, Any]) -> None:
     at = np.searchsorted(joined.step.values, part.step.values)
     for name, variable in part.data_vars.items():
-        own = {d: joined.get_index(d).get_loc(v) for d, v in place.items()
-               if d in joined[name].dims}
+        own: dict[Any, Any] = {
+            dim: joined.get_index(dim).get_loc(value)
+            for dim, value in place.items()
+            if dim in joined[name].dims
+        }
         if "step" in variable.dims:
             own["step"] = at
         joined[name][own] = variable.values

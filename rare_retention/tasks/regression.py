@@ -56,8 +56,8 @@ class RegressionTasks:
     def _check_prior(self) -> None:
         if len(self.prior) != self.count:
             raise ConfigError(
-                "prior", f"expected one frequency for each of {self.count} tasks, got "
-                f"{len(self.prior)}"
+                "prior",
+                f"expected one frequency for each of {self.count} tasks, got {len(self.prior)}",
             )
         if min(self.prior) <= 0:
             raise ConfigError("prior", f"expected positive frequencies, got {min(self.prior)}")

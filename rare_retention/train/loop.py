@@ -179,4 +179,3 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
 def planned(schedule: Schedule, steps: int) -> list[float]:
     """Rows of each task that a run of `steps` steps is expected to show."""
     return [float(share) * schedule.batch * steps for share in schedule.shares]
-

@@ -73,6 +73,6 @@ class Optimizer:
             weight_decay=self.weight_decay,
         )
         body = adamw if self.method == "adamw" else optax.sgd(self.learning_rate())
-        return body if self.clip is None else optax.chain(
-            optax.clip_by_global_norm(self.clip), body
+        return (
+            body if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), body)
         )

@@ -51,4 +51,5 @@ def shardings(setting: Setting, transform: optax.GradientTransformation, mesh: M
         )
         for name, state in abstract.optimizer.items()
     }
-    return State(NamedSharding(mesh, PartitionSpec()), params, optimizer)
+    step: Any = NamedSharding(mesh, PartitionSpec())
+    return State(step, params, optimizer)

@@ -78,12 +78,15 @@ class Step:
         Returns:
             The state after the chunk and what was measured there.
         """
-        state, change = jax.lax.fori_loop(
-            0,
-            count - 1,
-            lambda i, carry: self._plain(*carry, key, rows[i]),
-            (state, self._no_change(state)),
-        )
+
+        def plain(
+            i: jax.Array, carry: tuple[State, dict[str, jax.Array]]
+        ) -> tuple[State, dict[str, jax.Array]]:
+            before, change = carry
+            _, grads = gradient(self._losses(before, key, rows[i]), before.params)
+            return self._update(before, grads, change)
+
+        state, change = jax.lax.fori_loop(0, count - 1, plain, (state, self._no_change(state)))
         last = rows[count - 1]
         losses = self._losses(state, key, last)
         sampled = self._interference(state, losses) if self._sampled else {}
@@ -113,12 +116,6 @@ class Step:
     def _no_change(self, state: State) -> dict[str, jax.Array]:
         shapes = jax.eval_shape(self._setting.reference, state.params)
         return {name: jnp.zeros(s.shape, s.dtype) for name, s in shapes.items()}
-
-    def _plain(
-        self, state: State, change: dict[str, jax.Array], key: jax.Array, rows: jax.Array
-    ) -> tuple[State, dict[str, jax.Array]]:
-        _, grads = gradient(self._losses(state, key, rows), state.params)
-        return self._update(state, grads, change)
 
     def _update(
         self, state: State, grads: Any, change: dict[str, jax.Array]

@@ -228,7 +228,7 @@ def test_levels_that_a_task_does_not_have_are_never_learned():
     """Task 1 has one feature: whatever the width, it is neither expected nor judged to have two."""
     prior, spectra, widths = np.array([0.7, 0.3]), np.array([[1, 0.5], [1, 0]]), (1, 2, 9)
     found = capture.levels_learned(point(planted(prior, spectra, widths), prior, spectra, widths))
-    expected = [[False, False], [False, False], [True, False]]
+    expected = [[False, False], [True, False], [True, False]]
     assert found["predicted"].sel(level=2).values.tolist() == expected
     assert found["observed"].sel(level=2).squeeze().values.tolist() == expected
     assert found["judged"].sel(level=2, task=1).any().item() is False

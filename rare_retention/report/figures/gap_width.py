@@ -69,7 +69,7 @@ def _panel(axes: Axes, values: xr.DataArray, colours: dict[int, Colour]) -> None
         axes.errorbar(
             gaps,
             mine.mean,
-            yerr=data.bars(mine),
+            yerr=mine.bars(),
             color=colour,
             marker="o",
             elinewidth=1,

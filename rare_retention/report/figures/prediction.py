@@ -42,7 +42,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
         axes.errorbar(
             data.at(foreseen, width=width).mean,
             mine.mean,
-            yerr=data.bars(mine),
+            yerr=mine.bars(),
             fmt="o",
             color=colour,
             markersize=4,

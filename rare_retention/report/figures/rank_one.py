@@ -37,7 +37,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
     found = capture.rank_one_widths(point)
     predicted = found["predicted"].where(found["predicted"] > 0)
     needed = utility.staircase(*states.mixture(point), 1)
-    axes.step(tasks, predicted, where="mid", color=style.BLUE, label="predicted")
+    axes.step(tasks, predicted.to_numpy(), where="mid", color=style.BLUE, label="predicted")
     axes.plot(tasks, needed, color=style.GREY, linestyle=":", label="needed")
     middle, low, high = observed(found["empirical"])
     axes.errorbar(

@@ -60,8 +60,8 @@ def _task(
 ) -> None:
     rare = mark == "o"
     axes.plot(
-        residual.mean,
-        signal.mean,
+        residual.mean.to_numpy(),
+        signal.mean.to_numpy(),
         color=style.INK if rare else style.LIGHT,
         linewidth=1.2 if rare else 0.8,
         zorder=1,
@@ -72,8 +72,8 @@ def _task(
         axes.errorbar(
             x.mean,
             y.mean,
-            xerr=data.bars(x),
-            yerr=data.bars(y),
+            xerr=x.bars(),
+            yerr=y.bars(),
             fmt=mark,
             color=colour,
             markerfacecolor=colour if rare else "white",

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from rare_retention.study.claims import judge
+from rare_retention.theory import utility
 
 ALL = (
     "staircase",
@@ -13,6 +15,7 @@ ALL = (
     "above_capacity_unlearned",
     "above_capacity_flat",
 )
+NAMES_OF_COMPLEXITY = ("complexity_prediction", "complexity_inversion")
 COMPLEXITY = {"exponents": (1.2, 4.0), "tasks": 16, "block": 16, "widths": (8, 16, 32, 40, 48)}
 
 
@@ -86,15 +89,41 @@ def test_a_late_rise_of_one_task_beyond_capacity_fails(mixed):
     assert one(results.assign(signal=early), "above_capacity_flat").verdict == "holds"
 
 
+def test_the_worst_of_three_staircases_is_judged(mixed):
+    """Students that stop at two features of each task climb the first two staircases alone."""
+    results = mixed()
+    two = 1.25 / results["spectrum"].sum("direction").max()
+    verdict = one(scaled(results, lambda signal: signal.clip(max=two)), "staircase")
+    assert verdict.verdict == "fails"
+
+
+RANK_ONE = {"betas": (2.0,), "block": 1, "tasks": 8, "widths": (1, 2, 4, 6)}
+
+
+@pytest.mark.parametrize("name", [*ALL, "rank_one_staircase", *NAMES_OF_COMPLEXITY])
+def test_a_diverged_student_takes_its_stream_with_it(mixed, name):
+    """Its other widths say nothing then, least of all that all is well."""
+    options = {"rank_one_staircase": RANK_ONE}.get(name, {})
+    options = COMPLEXITY | {"betas": (1.0,)} if name in NAMES_OF_COMPLEXITY else options
+    results = mixed(streams=3, **options)
+    # What the widest student learns is no matter of the narrowest.
+    for width in (-1,) if name == "rare_signal_left_of_line" else (0, -1):
+        broken = results["signal"].copy()
+        broken[{"stream": 1, "width": width, "step": slice(-2, None)}] = np.nan
+        verdict = one(results.assign(signal=broken), name)
+        assert (verdict.verdict, verdict.units, verdict.streams) == ("holds", 2, 2)
+        assert verdict.note == "2 of 6 statistics are missing"
+
+
 def test_rank_one_tasks(mixed):
-    results = mixed(betas=(2.0,), block=1, tasks=8, widths=(1, 2, 4, 6))
+    results = mixed(**RANK_ONE)
     assert one(results, "rank_one_staircase").estimate == 1
     assert one(results, "rank_one_staircase").verdict == "holds"
     assert one(scaled(results, backwards), "rank_one_staircase").verdict == "fails"
     assert "8 directions" in one(mixed(), "rank_one_staircase").note
 
 
-@pytest.mark.parametrize("name", ["complexity_prediction", "complexity_inversion"])
+@pytest.mark.parametrize("name", NAMES_OF_COMPLEXITY)
 def test_complexity(mixed, name):
     results = mixed(betas=(1.0, 1.5), **COMPLEXITY)
     assert one(results, name).verdict == "holds", one(results, name)
@@ -102,7 +131,7 @@ def test_complexity(mixed, name):
     assert one(by_frequency, name).verdict == "fails"
 
 
-@pytest.mark.parametrize("name", ["complexity_prediction", "complexity_inversion"])
+@pytest.mark.parametrize("name", NAMES_OF_COMPLEXITY)
 def test_equal_complexity_inverts_nothing(mixed, name):
     verdict = one(mixed(), name)
     assert verdict.verdict == "not tested"
@@ -136,6 +165,16 @@ def test_a_widest_student_that_is_too_narrow_tests_nothing(mixed):
     assert "Theorem 3 gives the widest student, 4, a share of 0 of the rare task" in verdict.note
 
 
+def test_less_than_half_is_too_narrow_too(mixed):
+    """Flat spectra: the first of eight features is an eighth of the rare task."""
+    prior, spectra = utility.power_prior(8, 0.5), np.ones((8, 8))
+    width = int(utility.staircase(prior, spectra, 1)[-1])
+    verdict = one(
+        mixed(betas=(0.5,), exponents=(0.0, 0.0), widths=(4, width)), "rare_signal_left_of_line"
+    )
+    assert f"gives the widest student, {width}, a share of 0.12" in verdict.note
+
+
 def test_students_left_of_the_line_say_nothing_of_its_right(mixed):
     results = mixed(widths=(60, 64))
     results["residual"] = 0 * results["residual"]
@@ -155,3 +194,21 @@ def test_a_tie_goes_either_way(mixed):
     for name in ("staircase", "prediction"):
         assert one(other, name).estimate == pytest.approx(one(results, name).estimate, abs=2e-3)
         assert one(other, name).verdict == "holds"
+
+
+def test_an_inversion_that_a_tie_leaves_open_does_not_count():
+    """At width 4 task 1 or task 2 has two features, at width 5 both; task 0 has one throughout."""
+    spectra = np.array([[1, 0.01], [1, 0.9], [1, 0.9]])
+    counts = np.array([[1, 1, 2], [1, 2, 2]])
+    signal = utility.predicted_signal(spectra, counts)[None, :, None, None]
+    results = xr.Dataset(
+        {
+            "signal": (("stream", "width", "initialisation", "step", "task"), signal),
+            "frequency": ("task", [0.6, 0.2, 0.2]),
+            "spectrum": (("task", "direction"), spectra),
+        },
+        {"width": [4, 5], "step": [9], "task": [0, 1, 2]},
+    )
+    assert one(results, "complexity_inversion").estimate == 1
+    lost = results["signal"].where((results["task"] != 1) | (results["width"] != 5), 0.5)
+    assert one(results.assign(signal=lost), "complexity_inversion").estimate == 0.5

@@ -60,6 +60,22 @@ def test_a_frequent_signal_that_falls_with_the_gap_fails(burst):
     assert verdict.estimate == pytest.approx(48 / 640, abs=0.01)
 
 
+def test_one_width_whose_frequent_signal_falls_is_enough(burst):
+    results = burst()
+    signal = results["signal"].copy()
+    signal[{"gap": 1, "width": 2, "task": 0}] -= 0.1
+    verdict = one(results.assign(signal=signal), "frequent_signal_ignores_gap")
+    assert verdict.verdict == "fails"
+    assert verdict.estimate == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_gaps_and_widths_may_stand_in_any_order(burst, name):
+    results = burst()
+    mixed_up = results.isel(gap=[1, 0], width=[2, 0, 1])
+    assert one(mixed_up, name).estimate == pytest.approx(one(results, name).estimate)
+
+
 def test_a_peak_at_the_exposure_fails(burst):
     verdict = one(burst(lag=0), "peak_lags_exposure")
     assert verdict.verdict == "fails"
@@ -142,15 +158,15 @@ def test_students_that_hold_nothing_cannot_fall(burst, students):
 
 
 def test_a_saturated_student_is_judged_by_its_rise(burst, students):
-    """Steady ripples at 0.9 keep nothing, but the task is learned: they do not count."""
+    """Ripples of 0.3 above 0.5 keep little, but the task is learned by then: they do not count."""
     narrow, _, wide = students
 
     def rippling(gap, cycle):
         start, peak = wide(gap, cycle)
-        return start, max(peak, 0.97)
+        return start, peak + (0.3 if start >= 0.5 else 0)
 
-    verdict = one(burst((narrow, rippling)).sel(gap=[64]), "retention_grows_with_width")
-    assert verdict.estimate > 0.2
+    found = one(burst((narrow, rippling)), "retention_grows_with_width")
+    assert found.estimate == pytest.approx(0.9, abs=0.03)
 
 
 def test_a_missing_run_takes_its_stream_with_it(burst):

@@ -93,6 +93,12 @@ def test_points_that_cannot_test_are_left_out():
         over_points(results.isel(batch=[1]), odd)
 
 
+def test_points_may_have_different_cycles():
+    results = xr.Dataset({"lag": (("gap", "task"), [[1.0, NAN], [NAN, 3.0]])}, {"task": [0, 9]})
+    found = over_points(results, lambda point: point["lag"].dropna("task"))
+    assert found.sum() == 4
+
+
 def test_a_study_without_a_finished_run_tests_nothing(mixed, burst):
     for results in (mixed(), burst()):
         results["finished"] = results["finished"] & False

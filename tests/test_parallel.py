@@ -1,0 +1,100 @@
+"""Meshes on eight fake devices, the table of rules and the start of hosts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+
+from rare_retention import parallel
+from rare_retention.errors import ConfigError
+from rare_retention.parallel import MeshShape, make_mesh
+
+
+@pytest.mark.parametrize(
+    ("student", "data", "devices", "expected"),
+    [
+        (1, -1, 8, (1, 8)),
+        (2, -1, 8, (2, 4)),
+        (-1, 2, 8, (4, 2)),
+        (-1, 8, 8, (1, 8)),
+        (2, 4, 8, (2, 4)),
+        (1, -1, 1, (1, 1)),
+        (3, -1, 6, (3, 2)),
+    ],
+)
+def test_sizes_multiply_to_the_devices(student, data, devices, expected):
+    """-1 takes what is left."""
+    assert MeshShape(student=student, data=data).sizes(devices) == expected
+
+
+@pytest.mark.parametrize(
+    ("student", "data", "message"),
+    [
+        (0, -1, "student: expected -1 or at least 1, got 0"),
+        (1, -2, "data: expected -1 or at least 1, got -2"),
+        (-1, -1, "data: only one axis may be -1"),
+        (3, -1, "student: a mesh of 3 x -1 does not fit 8 devices"),
+        (-1, 16, "16 does not fit 8 devices"),
+        (2, 2, "student: a mesh of 2 x 2 does not fit 8 devices"),
+        (1, 4, "data: a mesh of 1 x 4 does not fit 8 devices"),
+        (4, 4, "does not fit 8 devices"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(student, data, message):
+    """One line, which names the field."""
+    with pytest.raises(ConfigError, match=message) as error:
+        MeshShape(student=student, data=data).sizes(8)
+    assert "\n" not in str(error.value)
+
+
+def test_meshes_have_automatic_axes():
+    """All devices by default, each once; a part of them on request."""
+    mesh = make_mesh(MeshShape(student=2))
+    assert dict(mesh.shape) == {"student": 2, "data": 4}
+    assert mesh.axis_types == (AxisType.Auto, AxisType.Auto)
+    assert sorted(d.id for d in mesh.devices.flat) == list(range(8))
+    assert make_mesh(MeshShape(), jax.devices()[:1]).size == 1
+
+
+def test_names_become_axes_of_the_mesh():
+    """Batches over `data`, students over `student`, weights replicated."""
+    assert parallel.spec("batch", None) == PartitionSpec("data", None)
+    assert parallel.spec("student", "hidden", "inputs") == PartitionSpec("student", None, None)
+    mesh = make_mesh(MeshShape(student=2))
+    x = jax.device_put(np.zeros((4, 8)), parallel.sharding(mesh, "student", "batch"))
+    assert x.addressable_shards[0].data.shape == (2, 2)
+    with pytest.raises(KeyError):
+        parallel.spec("rows")
+
+
+def test_constraints_hold_on_the_mesh_in_force_and_nowhere_else():
+    """The same code runs on one device without a mesh."""
+    x = jnp.zeros((8, 3))
+    assert parallel.constrain(x, "batch", None) is x
+    assert [parallel.shards(name) for name in ("batch", "student", "task")] == [1, 1, 1]
+    with jax.set_mesh(make_mesh(MeshShape(student=2))):
+        assert [parallel.shards(name) for name in ("batch", "student", "task")] == [4, 2, 1]
+        y = jax.jit(lambda a: parallel.constrain(2 * a, "batch", None))(x)
+    assert y.addressable_shards[0].data.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("variables", "joins"),
+    [
+        ({}, False),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        ({"TPU_WORKER_HOSTNAMES": "host-0,host-1"}, True),
+        ({"JAX_COORDINATOR_ADDRESS": "host-0:1234"}, True),
+    ],
+)
+def test_hosts_are_joined_only_where_there_are_several(monkeypatch, variables, joins):
+    """A laptop must not wait for anyone."""
+    for name in ("TPU_WORKER_HOSTNAMES", "JAX_COORDINATOR_ADDRESS", "SLURM_NTASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    calls = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda: calls.append(True))
+    parallel.start_hosts()
+    assert bool(calls) == joins

@@ -1,0 +1,116 @@
+"""Gradients of parts of a loss against separate backward passes and NumPy in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rare_retention.train.gradients import gradient, interference, parts
+
+TASKS = 4
+
+
+def weights(seed, students=3):
+    """Two groups of students of different shapes."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape):
+        return jnp.asarray(rng.standard_normal((students, *shape)), jnp.float32)
+
+    return {"big": {"w": draw(TASKS, 5), "v": draw(5)}, "small": {"w": draw(TASKS, 2)}}
+
+
+def losses(params):
+    """Losses [R, K] that share weights among tasks, but not among students."""
+    shared = jnp.tanh(params["big"]["v"])[:, None]
+    big = jnp.square(params["big"]["w"] * shared - 1).sum(-1)
+    common = params["small"]["w"].sum(1, keepdims=True)
+    return {"big": big, "small": jnp.square(params["small"]["w"] + common).sum(-1)}
+
+
+def backward(params, group, student, weight):
+    """Gradient of the weighted losses of one student alone."""
+
+    def one(p):
+        return jnp.asarray(weight, jnp.float32) @ losses(p)[group][student]
+
+    return jax.grad(one)(params)[group]
+
+
+def close(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5)
+
+
+def test_gradient_is_each_students_own():
+    """Students are trained side by side as if each were alone."""
+    params = weights(0)
+    split, found = jax.jit(lambda p: gradient(losses, p))(params)
+    close(split, losses(params))
+    for group in params:
+        for student in range(3):
+            expected = backward(params, group, student, np.ones(TASKS))
+            close(
+                jax.tree.map(lambda g, i=student: g[i], found[group]),
+                jax.tree.map(lambda g, i=student: g[i], expected),
+            )
+
+
+def test_parts_are_separate_backward_passes():
+    """Any weights of the tasks, not only a partition."""
+    params = weights(1)
+    select = np.random.default_rng(2).standard_normal((5, TASKS)).astype(np.float32)
+    found = jax.jit(lambda p: parts(losses, p, jnp.asarray(select)))(params)
+    for part, weight in enumerate(select):
+        for group in params:
+            for student in range(3):
+                expected = backward(params, group, student, weight)
+                close(
+                    jax.tree.map(lambda g, p=part, i=student: g[p, i], found[group]),
+                    jax.tree.map(lambda g, i=student: g[i], expected),
+                )
+
+
+@pytest.mark.parametrize("owner", [[0, 1, 2, 3], [0, 0, 1, 0], [0, 0, 0, 0]])
+def test_parts_of_a_partition_sum_to_the_gradient(owner):
+    """Each task in one part; a part without tasks is exactly zero."""
+    params = weights(3)
+    select = jnp.asarray(np.eye(4)[:, owner], jnp.float32)
+    found = parts(losses, params, select)
+    close(jax.tree.map(lambda g: g.sum(0), found), gradient(losses, params)[1])
+    for part in set(range(4)) - set(owner):
+        assert not any(np.any(g[part]) for g in jax.tree.leaves(found))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.floats(-6, 6))
+def test_norms_and_cosines_are_those_of_flat_vectors(seed, magnitude):
+    """All leaves of a student count as one vector, at any magnitude."""
+    rng = np.random.default_rng(seed)
+    scale = 10.0**magnitude
+    stack = {
+        "w": (rng.standard_normal((3, 2, 4, 5)) * scale).astype(np.float32),
+        "v": (rng.standard_normal((3, 2, 6)) * scale).astype(np.float32),
+    }
+    found = interference(jax.tree.map(jnp.asarray, stack))
+    assert found.norms.shape == (2, 3)
+    assert found.cosines.shape == (2, 3, 3)
+    for student in range(2):
+        flat = np.stack([
+            np.concatenate([stack["w"][p, student].ravel(), stack["v"][p, student]])
+            for p in range(3)
+        ]).astype(np.float64)
+        norms = np.linalg.norm(flat, axis=1)
+        np.testing.assert_allclose(found.norms[student], norms, rtol=1e-5)
+        cosines = flat @ flat.T / np.outer(norms, norms)
+        np.testing.assert_allclose(found.cosines[student], cosines, atol=2e-6)
+
+
+def test_cosines_with_a_part_of_zero_are_zero():
+    """A batch without rare rows has no rare gradient: its cosine is 0, not NaN."""
+    stack = {"w": jnp.array([[[3.0, 4.0]], [[0.0, 0.0]], [[-6.0, -8.0]]])}
+    found = interference(stack)
+    np.testing.assert_allclose(found.norms, [[5, 0, 10]])
+    np.testing.assert_allclose(found.cosines, [[[1, 0, -1], [0, 0, 0], [-1, 0, 1]]], atol=1e-6)
