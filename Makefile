@@ -13,6 +13,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 MADE := $(VENV)/.made-$(VERSION)
 BASE := $(VENV)/.base-$(VERSION)
 DEV := $(VENV)/.dev-$(VERSION)
+BENCH := $(VENV)/.bench-$(VERSION)
 
 # With no accelerator in sight JAX is told not to look for one: an installed libtpu would wait for minutes.
 ifeq ($(wildcard /dev/accel* /dev/vfio/[0-9]* /dev/nvidia[0-9]* /dev/kfd /dev/dxg),)
@@ -48,7 +49,7 @@ docs: $(DEV) ## build the documentation: docs/_build/html/index.html
 	rm -rf docs/generated
 	JAX_PLATFORMS=cpu $(PY) -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(BASE) ## time training and measuring
+bench: $(BENCH) ## time training and measuring, against PyTorch
 	$(PY) -m benchmarks
 
 constraints: ## pin the newest versions that work: make constraints PYTHONS="python3.11 python3.12"
@@ -75,4 +76,9 @@ $(BASE): $(MADE) setup.cfg constraints.txt
 $(DEV): $(MADE) setup.cfg constraints.txt
 	@echo "installing into $(VENV), with the tools for tests and docs: about a gigabyte, about a minute"
 	@$(PIP_INSTALL) --no-build-isolation -e '.[test,docs]'
+	@touch $@ $(BASE)
+
+$(BENCH): $(MADE) setup.cfg constraints.txt
+	@echo "installing into $(VENV), with PyTorch to compare with: some gigabytes, some minutes"
+	@$(PIP_INSTALL) --no-build-isolation -e '.[bench]'
 	@touch $@ $(BASE)

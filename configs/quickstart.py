@@ -2,8 +2,9 @@
 
 Two tasks share one stream: a common one, and a rare one with 0.24% of the rows. The rare task is
 withheld for 399 steps and then fills one batch. A student of width 3 gains it at every injection
-and has lost it before the next, because the common task's gradients take its directions back. A student
-of width 12 has room beside the common task, keeps most of each gain and accumulates it (Fig. 4a).
+and has lost it before the next, because the common task's gradients take its directions back. A
+student of width 12 has room beside the common task, keeps most of each gain and accumulates it
+(Fig. 4a).
 
     make quickstart
     python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart

@@ -8,19 +8,20 @@ from absl import flags
 from etils import epath
 from tqdm import tqdm
 
-from launch.common import plural
+from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
 from rare_retention.record.manifest import NAME
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of a run or of a study")
 _VERIFY = flags.DEFINE_bool("verify", False, "read every checkpoint and compare its digests")
+
+flags.adopt_module_key_flags(common)
 
 
 def main(_: list[str]) -> int:
     """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
-    workdir = epath.Path(_WORKDIR.value)
+    workdir = epath.Path(common.WORKDIR.value)
     runs = sorted(path.parent for path in [*workdir.glob(NAME), *workdir.glob(f"runs/*/{NAME}")])
     if not runs:
         raise UserError(f"{workdir}: holds no run (there is no {NAME})")
@@ -28,7 +29,9 @@ def main(_: list[str]) -> int:
     for run in runs:
         for root in (RESUME, RETENTION):
             steps = steps_in(run / root)
-            print(f"{run / root}: {plural(len(steps), 'checkpoint')} {', '.join(map(str, steps))}")
+            print(
+                f"{run / root}: {common.plural(len(steps), 'checkpoint')} {', '.join(map(str, steps))}"
+            )
             for step in tqdm(steps, disable=not _VERIFY.value, unit="checkpoint", leave=False):
                 if _VERIFY.value:
                     try:

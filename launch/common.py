@@ -1,12 +1,18 @@
-"""What all launchers share: where JAX keeps compiled programs, and where a job's files stand."""
+"""What launchers share: their common flags, and how a job starts."""
 
 import os
 
 import jax
-from absl import logging
+from absl import flags, logging
 from etils import epath
 
 from rare_retention.parallel import start_hosts
+
+WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study or run, local or gs://")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then leave")
+
+INTERRUPTED = 130
+"""Exit code of a job that a signal asked to stop, and that saved before it left."""
 
 
 def start() -> None:

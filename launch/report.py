@@ -7,16 +7,17 @@ Example:
 from absl import flags
 from etils import epath
 
+from launch import common
 from rare_retention import flags as command_line
 from rare_retention.report.build import build
 from rare_retention.study.folder import stored_study
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study")
+flags.adopt_module_key_flags(common)
 
 
 def main(_: list[str]) -> int:
     """Rebuilds the report; returns the exit code."""
-    workdir = epath.Path(_WORKDIR.value)
+    workdir = epath.Path(common.WORKDIR.value)
     for line in build(stored_study(workdir), workdir):
         print(line)
     return 0

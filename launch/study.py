@@ -9,7 +9,7 @@ Running the same command again goes on where it was stopped, retraining nothing 
 from absl import flags
 from etils import epath
 
-from launch.common import plural, start
+from launch import common
 from rare_retention import flags as command_line
 from rare_retention.report.build import build
 from rare_retention.report.figures import select
@@ -18,33 +18,32 @@ from rare_retention.study.describe import describe
 from rare_retention.study.execute import execute
 from rare_retention.study.grid import Study
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study, local or gs://")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then leave")
 _RETRY = flags.DEFINE_bool("retry_failed", False, "try runs again that failed earlier")
 
-INTERRUPTED = 130
+
+flags.adopt_module_key_flags(common)
 
 
 def main(study: Study) -> int:
     """Runs the study; returns the exit code."""
-    start()
+    common.start()
     check_names(study.claims)
     select(study.figures)
     for line in describe(study):
         print(line, flush=True)
-    if _DRY_RUN.value:
+    if common.DRY_RUN.value:
         return 0
-    workdir = epath.Path(_WORKDIR.value)
+    workdir = epath.Path(common.WORKDIR.value)
     outcome = execute(study, workdir, _RETRY.value)
     if outcome.stopped:
         print(f"stopped and saved; the same command goes on with {workdir}")
-        return INTERRUPTED
+        return common.INTERRUPTED
     for name, reason in outcome.failed.items():
         print(f"failed: {name}: {reason}; try again with --retry_failed")
     if outcome.finished:
         for line in build(study, workdir):
             print(line)
-    print(f"{plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")
+    print(f"{common.plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")
     return 1 if outcome.failed else 0
 
 

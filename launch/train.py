@@ -9,28 +9,26 @@ Running the same command again goes on where it was stopped.
 from absl import flags
 from etils import epath
 
-from launch.common import start
-from launch.study import INTERRUPTED
+from launch import common
 from rare_retention import flags as command_line
 from rare_retention.study.describe import describe_run
 from rare_retention.study.grid import Study
 from rare_retention.train.loop import train
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, local or gs://")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then leave")
+flags.adopt_module_key_flags(common)
 
 
 def main(study: Study) -> int:
     """Trains the run; returns the exit code."""
-    start()
+    common.start()
     for line in describe_run(study.run):
         print(line, flush=True)
-    if _DRY_RUN.value:
+    if common.DRY_RUN.value:
         return 0
-    folder = epath.Path(_WORKDIR.value)
+    folder = epath.Path(common.WORKDIR.value)
     step = train(study.run, folder, study.name)
     print(f"{folder}: state after step {step:,} of {study.run.steps:,}")
-    return 0 if step >= study.run.steps else INTERRUPTED
+    return 0 if step >= study.run.steps else common.INTERRUPTED
 
 
 if __name__ == "__main__":

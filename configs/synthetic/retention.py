@@ -55,7 +55,7 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
         question=__doc__,
         run=paper if size == "paper" else small,
         grid=(Axis(field="exposure.gap", values=gaps),),
-        streams=3,
+        streams=3 if size == "paper" else 5,
         figures=("injection", "gap_width", "interference"),
         claims=(
             "gap_lowers_rare_signal",

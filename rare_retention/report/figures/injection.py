@@ -11,6 +11,7 @@ from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour
 from rare_retention.theory.checks import IntArray
 
+_MOST_COLUMNS = 3
 _MOST_TICKS = 80  # more would merge into a bar
 _DENSE = 0.8  # of the measurements of the most densely measured cycle
 
@@ -19,8 +20,8 @@ _DENSE = 0.8  # of the measurements of the most densely measured cycle
 def injection(results: xr.Dataset) -> Figure:
     """The rare task's signal over the whole run and, below, around one injection, for each gap."""
     points = list(data.points(results))
-    columns = min(len(points), 3)
-    blocks = -(-len(points) // columns)
+    blocks = -(-len(points) // _MOST_COLUMNS)
+    columns = -(-len(points) // blocks)
     figure, axes = style.canvas("Rare signal under injections", 2 * blocks * columns, columns, 2.3)
     colours = style.width_colours(results["width"])
     whole = [axes[2 * columns * (i // columns) + i % columns] for i in range(len(points))]

@@ -88,9 +88,10 @@ def _dots(axes: Axes, x: xr.DataArray, y: xr.DataArray, colours: dict[int, Colou
 
 def _cumulative(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     found = changes(point)
-    steps = found["step"].to_numpy()
+    steps = states.measured(point["reference"])["step"].to_numpy()
     for kind, line in (("predicted", "--"), ("measured", "-")):
-        drawn = data.spread(found[kind].cumsum("step", skipna=False))
+        total = found[kind].cumsum("step", skipna=False)
+        drawn = data.spread(total.pad(step=(1, 0), constant_values=0.0))
         for width, colour in colours.items():
             mean, low, high = data.at(drawn, width=width)
             axes.plot(steps, mean, color=colour, linestyle=line, label=f"{width}")

@@ -120,13 +120,13 @@ def test_complexity_marks_observed_on_predicted_shares(study):
     assert titles[0].startswith("α = (1.2, 4.0): 1 to 6 directions")
     point = results.isel(spectrum_exponents=0, step=-1)
     prior, spectra = point["frequency"].to_numpy(), point["spectrum"].to_numpy()
-    n = kept_features(prior, spectra, 16)
-    (line,) = lines(figure.axes[0], "16")
+    n = kept_features(prior, spectra, 8)
+    (line,) = lines(figure.axes[0], "8")
     expected = [spectra[k, : n[k]].sum() / spectra[k].sum() for k in range(8)]
     np.testing.assert_allclose(line.get_ydata(), expected, atol=1e-6)
-    marks = container(figure.axes[0], "16 observed").lines[0]
+    marks = container(figure.axes[0], "8 observed").lines[0]
     assert marks.get_xdata().tolist() == list(range(1, 9))
-    mean = point["signal"].sel(width=16).mean(("stream", "initialisation"))
+    mean = point["signal"].sel(width=8).mean(("stream", "initialisation"))
     np.testing.assert_allclose(marks.get_ydata(), mean, rtol=1e-5)
 
 

@@ -150,11 +150,16 @@ def test_students_without_gains_cannot_lose_them(burst):
         assert verdict.note == "no student has all that the statistic needs"
 
 
-def test_students_that_hold_nothing_cannot_fall(burst, students):
-    def nothing(gap, cycle):
-        return 0.0, 0.2
+@pytest.mark.parametrize("name", ["gap_lowers_rare_signal", "gap_costs_narrow_more"])
+def test_students_that_hold_nothing_cannot_fall(burst, students, name):
+    """A slope of -0.005 per doubling of the gap is below zero in every stream, and says nothing."""
 
-    assert one(burst((nothing, students[2])), "gap_costs_narrow_more").verdict == "not tested"
+    def nothing(gap, cycle):
+        return 0.04 - gap / 6400, 0.3
+
+    verdict = one(burst((nothing, students[2])), name)
+    assert verdict.verdict == "not tested"
+    assert verdict.note == "no student has all that the statistic needs"
 
 
 def test_a_saturated_student_is_judged_by_its_rise(burst, students):

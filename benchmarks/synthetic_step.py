@@ -1,0 +1,140 @@
+"""Training many bottleneck students on one stream, against a plain PyTorch loop.
+
+Both arms train the students of Fig. 4 (D = B = 1024, K = d_T = 32, six widths, four draws each)
+with AdamW and clipped gradients. PyTorch trains one student after another, two steps of each: all
+its steps are alike.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.timing import alternate
+from rare_retention.data.pipeline import chunks
+from rare_retention.experiment import Exposure, Run
+from rare_retention.parallel import make_mesh
+from rare_retention.settings.regression import Regression
+from rare_retention.train.loop import Programs, programs
+
+_TORCH_STEPS = 2
+_PRODUCTS = 16  # of the matmul arm, so that a call outlasts the clock's jitter
+
+
+def main(repeats: int, steps: int) -> None:
+    """Times all arms in turn and prints medians and ratios."""
+    run = Run(
+        setting=Regression(initialisations=4),
+        exposure=Exposure(placement="burst", gap=64, background="even"),
+        batch=1024,
+    )
+    with _context(run):
+        rows = _rows(run, steps)
+        loader = _loader(run, steps)
+        plain, effect = (_compiled(run, effect) for effect in (False, True))
+        state = plain.create()
+        arms: dict[str, Callable[[], object]] = {
+            "plain": _advance(run, plain, rows),
+            "torch": _torch(run, rows),
+            "effect": _advance(run, effect, rows),
+            "measure": lambda: plain.measure(state),
+            "matmul": _matmul(),
+            "loader": lambda: next(loader),
+            "gather": _gather(run, steps),
+        }
+        _print(run, steps, alternate(arms, repeats))
+
+
+@contextmanager
+def _context(run: Run) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(jax.set_mesh(make_mesh(run.mesh)))
+        stack.enter_context(jax.default_matmul_precision(run.precision))
+        stack.enter_context(jax.threefry_partitionable(True))
+        yield
+
+
+def _compiled(run: Run, effect: bool) -> Programs:
+    return programs(run.setting, run.optimizer, False, effect, make_mesh(run.mesh))
+
+
+def _advance(run: Run, compiled: Programs, rows: np.ndarray) -> Callable[[], object]:
+    """One call of all steps but a measured one: `advance` less `measure` is what a step costs."""
+    state = [compiled.create()]
+    batches, key, count = jnp.asarray(rows), run.data_key(), jnp.int32(len(rows))
+
+    def call() -> object:
+        state[0], measured = compiled.advance(state[0], key, batches, count)
+        return state[0], measured
+
+    return call
+
+
+def _torch(run: Run, rows: np.ndarray) -> Callable[[], object]:
+    from benchmarks.torch_loop import training
+
+    tasks = run.setting.tasks
+    students = [
+        training(student.width, tasks.spectra(), tasks.inputs, rows)
+        for student in run.setting.students
+    ]
+
+    def call() -> None:
+        for student in students:
+            for _ in range(_TORCH_STEPS):
+                next(student)
+
+    return call
+
+
+def _matmul() -> Callable[[], object]:
+    a, b = jnp.ones((1024, 1024)), jnp.ones((1024, 2048))
+    product = jax.jit(jnp.matmul)
+    return lambda: [product(a, b) for _ in range(_PRODUCTS)]
+
+
+def _rows(run: Run, steps: int) -> np.ndarray:
+    schedule = run.schedule()
+    return np.stack([schedule.rows(step) for step in range(steps)]).astype(np.int32)
+
+
+def _loader(run: Run, steps: int) -> Iterator[object]:
+    """The pipeline as the loop uses it, over chunks of `steps` steps."""
+    stops = range(steps, 10_000 * steps, steps)
+    return iter(chunks(run.schedule(), stops, 0, make_mesh(run.mesh)))
+
+
+def _gather(run: Run, steps: int) -> Callable[[], object]:
+    """What no loader can beat: as many rows from a table in memory, in random order."""
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 32, 2**20, dtype=np.int32)
+    picked = itertools.cycle([rng.integers(0, table.size, (steps, run.batch)) for _ in range(3)])
+    return lambda: table[next(picked)]
+
+
+def _print(run: Run, steps: int, seconds: dict[str, np.ndarray]) -> None:
+    median = {name: float(np.median(values)) for name, values in seconds.items()}
+    students = len(run.setting.students)
+    measure = median["measure"]
+    plain, effect = ((median[name] - measure) / steps for name in ("plain", "effect"))
+    torch = median["torch"] / _TORCH_STEPS
+    ratio = seconds["torch"] / _TORCH_STEPS / ((seconds["plain"] - measure) / steps)
+    matmul = _PRODUCTS * 2 * 1024 * 1024 * 2048 / median["matmul"]
+    flops = run.setting.flops(run.batch) / plain
+    rows = steps * run.batch
+    print(
+        f"  {students} students, calls of {steps} steps, medians of {len(ratio)}\n"
+        f"  ours         {plain * 1e3:8.1f} ms a step, {students / plain:8.0f} students x steps / s\n"
+        f"  PyTorch      {torch * 1e3:8.1f} ms a step, {students / torch:8.0f} students x steps / s\n"
+        f"  ratio        {np.median(ratio):8.2f} (from {ratio.min():.2f} to {ratio.max():.2f})\n"
+        f"  matmul       {matmul / 1e9:8.1f} GFLOP/s float32, 1024 x 1024 x 2048\n"
+        f"  our step     {flops / 1e9:8.1f} GFLOP/s, {flops / matmul:.1%} of it\n"
+        f"  effect       {effect / plain:8.3f} of a plain step, with the first-order effect\n"
+        f"  measure      {measure / plain:8.2f} plain steps for a measured state\n"
+        f"  loader       {rows / median['loader']:8.3g} rows / s, prefetch warm; "
+        f"{median['loader'] / steps / plain:.2%} of a step\n"
+        f"  gather       {rows / median['gather']:8.3g} rows / s, bare NumPy"
+    )
