@@ -21,6 +21,7 @@ flags.adopt_module_key_flags(common)
 
 def main(_: list[str]) -> int:
     """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
+    common.quieten()
     workdir = epath.Path(common.WORKDIR.value)
     runs = sorted(path.parent for path in [*workdir.glob(NAME), *workdir.glob(f"runs/*/{NAME}")])
     if not runs:
@@ -29,9 +30,8 @@ def main(_: list[str]) -> int:
     for run in runs:
         for root in (RESUME, RETENTION):
             steps = steps_in(run / root)
-            print(
-                f"{run / root}: {common.plural(len(steps), 'checkpoint')} {', '.join(map(str, steps))}"
-            )
+            listed = ", ".join(map(str, steps))
+            print(f"{run / root}: {common.plural(len(steps), 'checkpoint')} {listed}")
             for step in tqdm(steps, disable=not _VERIFY.value, unit="checkpoint", leave=False):
                 if _VERIFY.value:
                     try:

@@ -1,12 +1,14 @@
 """What launchers share: their common flags, and how a job starts."""
 
 import os
+import threading
 
 import jax
 from absl import flags, logging
 from etils import epath
 
 from rare_retention.parallel import start_hosts
+from rare_retention.record.files import is_full
 
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study or run, local or gs://")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then leave")
@@ -16,16 +18,28 @@ INTERRUPTED = 130
 
 
 def start() -> None:
-    """Joins the other hosts, quietens libraries, and keeps compiled programs for a quick restart.
+    """Joins the other hosts, and keeps compiled programs for a quick restart.
 
     The cache stands in ~/.cache/rare_retention/xla, or where JAX_COMPILATION_CACHE_DIR says. CPU
     programs are not kept: they are small, and bound to the processor that they were compiled on.
     """
-    logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save at INFO
+    quieten()
     start_hosts()
     if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = epath.Path("~/.cache/rare_retention/xla").expanduser()
         jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def quieten() -> None:
+    """Leaves on the terminal what a user needs: libraries log, at length, what they also raise."""
+    logging.set_verbosity(logging.FATAL)
+    threading.excepthook = _without_full_disks
+
+
+def _without_full_disks(failure: threading.ExceptHookArgs) -> None:
+    """Drops the traceback of a background writer without space: the main thread says it clearly."""
+    if not is_full(failure.exc_value):
+        threading.__excepthook__(failure)
 
 
 def plural(count: int, noun: str) -> str:

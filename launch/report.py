@@ -17,6 +17,7 @@ flags.adopt_module_key_flags(common)
 
 def main(_: list[str]) -> int:
     """Rebuilds the report; returns the exit code."""
+    common.quieten()
     workdir = epath.Path(common.WORKDIR.value)
     for line in build(stored_study(workdir), workdir):
         print(line)

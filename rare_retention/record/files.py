@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -9,6 +10,9 @@ from typing import IO, Any
 from etils import epath
 
 from rare_retention.errors import UserError
+
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -20,15 +24,24 @@ def disk(path: epath.Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if is_full(error):
             raise UserError(
                 f"{path}: no space left on the disk; what was saved before is intact: free some "
                 "space and run the same command again"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if isinstance(error, OSError) and error.errno in _FORBIDDEN:
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
         raise
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error, whatever the library that wrote has made of it."""
+    while error is not None:
+        if getattr(error, "errno", None) in _FULL or os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def write(path: epath.Path, fill: Callable[[IO[bytes]], object]) -> None:

@@ -5,6 +5,7 @@ checkpoint, so that whatever a kill leaves can be continued from the last checkp
 states measured after it are cut off and measured again, with the same result.
 """
 
+import time
 import zipfile
 from collections.abc import Sequence
 from functools import partial
@@ -12,10 +13,10 @@ from typing import IO, Any
 
 import numpy as np
 from etils import epath
-from tensorboardX import SummaryWriter
 
 from rare_retention.errors import UserError
-from rare_retention.record.files import disk, write
+from rare_retention.record.board import board_path, write_board
+from rare_retention.record.files import write
 
 FOLDER = "metrics"
 
@@ -30,19 +31,13 @@ class Metrics:
             folder: of the run.
             students: label of each student, for TensorBoard.
         """
-        self._folder = folder / FOLDER
+        self._folder = folder
         self._students = students
-        self._rows: list[tuple[int, dict[str, np.ndarray]]] = []
-        with disk(folder):
-            self._board = SummaryWriter(str(folder / "tensorboard"), flush_secs=30)
+        self._rows: list[tuple[int, float, dict[str, np.ndarray]]] = []
 
     def add(self, step: int, values: dict[str, np.ndarray]) -> None:
         """Takes the values measured at state `step`, each [S, ...]."""
-        self._rows.append((step, values))
-        for name, value in values.items():
-            if value.ndim == 1 or value[0].size == 1:  # the rest is for the results, not a monitor
-                for student, scalar in zip(self._students, value.reshape(-1), strict=True):
-                    self._board.add_scalar(f"{name}/{student}", float(scalar), step)
+        self._rows.append((step, time.time(), values))
 
     def flush(self) -> None:
         """Writes what was taken since the last block.
@@ -52,19 +47,14 @@ class Metrics:
         """
         if not self._rows:
             return
-        steps = np.array([step for step, _ in self._rows], np.int64)
-        names = sorted({name for _, values in self._rows for name in values})
-        arrays = {name: _column([values for _, values in self._rows], name) for name in names}
-        path = self._folder / f"{steps[0]:012d}-{steps[-1]:012d}.npz"
+        states = [values for _, _, values in self._rows]
+        steps = np.array([step for step, _, _ in self._rows], np.int64)
+        names = sorted({name for values in states for name in values})
+        arrays = {name: _column(states, name) for name in names}
+        path = self._folder / FOLDER / f"{steps[0]:012d}-{steps[-1]:012d}.npz"
         write(path, partial(_save, {"step": steps, **arrays}))
+        write_board(self._folder, self._students, self._rows)
         self._rows.clear()
-        with disk(self._folder):
-            self._board.flush()
-
-    def close(self) -> None:
-        """Writes the rest and closes TensorBoard's file."""
-        self.flush()
-        self._board.close()
 
 
 def _column(rows: list[dict[str, np.ndarray]], name: str) -> np.ndarray:
@@ -98,6 +88,7 @@ def cut(folder: epath.Path, step: int) -> None:
         first, last = (int(part) for part in path.stem.split("-"))
         if first > step:
             path.unlink()
+            board_path(folder, first).unlink(missing_ok=True)
         elif last > step:
             block = _read_block(path)
             kept = {name: values[block["step"] <= step] for name, values in block.items()}

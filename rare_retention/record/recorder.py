@@ -112,7 +112,7 @@ class Recorder:
             shown: rows of each task in all batches so far.
         """
         self._fetch()
-        self._metrics.close()
+        self._metrics.flush()
         self._resume.close()
         self._retention.close()
         self.describe(status, step, shown)

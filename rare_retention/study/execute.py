@@ -55,7 +55,7 @@ def execute(study: Study, workdir: epath.Path, retry_failed: bool = False) -> Ou
             continue
         try:
             step = train(cell.run, folder, cell.name)
-        except (UserError, OSError, MemoryError, KeyboardInterrupt):
+        except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # one broken run must not take the others with it
             failed[cell.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

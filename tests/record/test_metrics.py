@@ -3,6 +3,7 @@ import errno
 import numpy as np
 import pytest
 from etils import epath
+from tensorboardX.proto.event_pb2 import Event
 
 from rare_retention.errors import UserError
 from rare_retention.record import files, metrics
@@ -19,7 +20,7 @@ def fill(folder, steps, block=3):
         store.add(step, values(step))
         if i % block == 0:
             store.flush()
-    store.close()
+    store.flush()
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -29,7 +30,26 @@ def test_what_is_written_is_read(tmp_path):
     assert found["step"].tolist() == list(range(0, 80, 10))
     np.testing.assert_array_equal(found["loss"][:, 1, 2], found["step"])
     assert len(list((folder / "metrics").iterdir())) == 3
-    assert list((folder / "tensorboard").iterdir())
+
+
+def test_tensorboard_reads_one_number_a_student(tmp_path):
+    folder = epath.Path(tmp_path)
+    fill(folder, range(0, 80, 10))
+    found = {}
+    for path in sorted((tmp_path / "tensorboard").iterdir()):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            size = int.from_bytes(content[at : at + 8], "little")
+            event = Event.FromString(content[at + 12 : at + 12 + size])
+            found |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
+            at += 16 + size
+    assert found == {
+        (step, f"residual/{name}"): sign * step
+        for step in range(0, 80, 10)
+        for name, sign in (("a", 1), ("b", -1))
+    }
+    cut(folder, 25)
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
 def test_a_value_missing_at_some_states_is_nan(tmp_path):
@@ -37,7 +57,7 @@ def test_a_value_missing_at_some_states_is_nan(tmp_path):
     store = Metrics(folder, ("a",))
     store.add(0, {"loss": np.zeros((1, 2))})
     store.add(1, {"loss": np.ones((1, 2)), "train_loss": np.array([5.0])})
-    store.close()
+    store.flush()
     np.testing.assert_array_equal(read(folder)["train_loss"][:, 0], [np.nan, 5.0])
 
 
@@ -79,7 +99,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert read(folder)["step"].tolist() == [0, 10, 20]
     assert not [path for path in (folder / "metrics").iterdir() if path.name.endswith(".tmp")]
-    store.close()  # what was not written is still held, and is written once there is room
+    store.flush()  # what was not written is still held, and is written once there is room
     assert read(folder)["step"].tolist() == [0, 10, 20, 30]
 
 

@@ -176,6 +176,10 @@ def sweep(
     return assemble(shape, cells, ("prior_exponent",))
 
 
+def horizon() -> xr.Dataset:
+    return sweep(Shape(widths=(2, 8, 32)), betas=(2.0,))
+
+
 def spectra(
     shape: Shape | None = None,
     exponents: tuple[tuple[float, float], ...] = ((2.0, 2.0), (1.2, 4.0)),
@@ -296,7 +300,7 @@ MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "competition": neurons,
     "complexity": spectra,
     "rank_one": ranks,
-    "long_horizon": sweep,
+    "long_horizon": horizon,
     "interference": retention,
 }
 

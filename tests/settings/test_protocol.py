@@ -100,6 +100,7 @@ def _dims(measure, values):
 
 def test_gradients_are_finite_for_every_student(setting, params):
     """And not all zero."""
+
     def total(p):
         return sum(a.sum() for a in setting.losses(p, TASK, jax.random.key(0)).values())
 

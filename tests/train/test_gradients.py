@@ -98,10 +98,12 @@ def test_norms_and_cosines_are_those_of_flat_vectors(seed, magnitude):
     assert found.norms.shape == (2, 3)
     assert found.cosines.shape == (2, 3, 3)
     for student in range(2):
-        flat = np.stack([
-            np.concatenate([stack["w"][p, student].ravel(), stack["v"][p, student]])
-            for p in range(3)
-        ]).astype(np.float64)
+        flat = np.stack(
+            [
+                np.concatenate([stack["w"][p, student].ravel(), stack["v"][p, student]])
+                for p in range(3)
+            ]
+        ).astype(np.float64)
         norms = np.linalg.norm(flat, axis=1)
         np.testing.assert_allclose(found.norms[student], norms, rtol=1e-5)
         cosines = flat @ flat.T / np.outer(norms, norms)

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.optimizer import Optimizer
@@ -14,15 +15,13 @@ from rare_retention.train.state import State, create, shardings
 from rare_retention.train.step import SAMPLED_MEASURES, STEP_MEASURES, Step
 
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.0)
-SETTING = Regression(tasks=TASKS, widths=(2, 5), initialisations=2, watch=(2, 0))
+SETTING = Regression(tasks=TASKS, widths=(5,), initialisations=2, watch=(2, 0))
 ADAMW = Optimizer(peak=1e-2, timescale=50.0)
 KEY = jax.random.key(3)
 BATCH = 16
 
 
-def rows(steps, seed=0):
-    drawn = np.random.default_rng(seed).choice(3, (steps, BATCH), p=TASKS.frequencies())
-    return jnp.asarray(drawn, jnp.int32)
+ROWS = np.random.default_rng(0).choice(3, (7, BATCH), p=TASKS.frequencies()).astype(np.int32)
 
 
 def descent(rate):
@@ -51,11 +50,10 @@ def close(a, b, rtol=1e-4, atol=1e-6):
 
 def test_a_chunk_is_its_steps_one_by_one(start, advance):
     """The same state and measures, and the effects of all its updates added up."""
-    batches = rows(7)
-    together, measured = advance(start, KEY, batches, jnp.int32(5))
+    together, measured = advance(start, KEY, ROWS, jnp.int32(5))
     state, effects = start, []
     for t in range(5):
-        state, alone = advance(state, KEY, jnp.roll(batches, -t, axis=0), jnp.int32(1))
+        state, alone = advance(state, KEY, np.roll(ROWS, -t, axis=0), jnp.int32(1))
         effects.append(np.asarray(alone["predicted_change"], np.float64))
     assert int(together.step) == int(state.step) == 5
     close(together, state, rtol=1e-5)
@@ -67,9 +65,8 @@ def test_a_chunk_is_its_steps_one_by_one(start, advance):
 
 def test_rows_behind_the_chunk_are_ignored(start, advance):
     """A buffer may be longer than the chunk."""
-    batches = rows(7)
-    expected = advance(start, KEY, batches, jnp.int32(3))
-    found = advance(start, KEY, batches.at[3:].set(0), jnp.int32(3))
+    expected = advance(start, KEY, ROWS, jnp.int32(3))
+    found = advance(start, KEY, np.where(np.arange(7)[:, None] < 3, ROWS, 0), jnp.int32(3))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(x, y)
 
@@ -77,81 +74,94 @@ def test_rows_behind_the_chunk_are_ignored(start, advance):
 def test_measuring_does_not_change_the_update(start, advance):
     """Bit-identical states whatever is measured, in the middle of a chunk and at its end."""
     step = Step(SETTING, ADAMW.build(), sampled=False, effect=False)
-    plain, _ = jax.jit(step.advance)(start, KEY, rows(4), jnp.int32(4))
-    full, _ = advance(start, KEY, rows(4), jnp.int32(4))
+    plain, _ = jax.jit(step.advance)(start, KEY, ROWS, jnp.int32(4))
+    full, _ = advance(start, KEY, ROWS, jnp.int32(4))
     for x, y in zip(jax.tree.leaves(plain), jax.tree.leaves(full), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
-def test_batches_are_those_of_the_step_and_the_key(start, advance):
+def test_ROWS_are_those_of_the_step_and_the_key(start, advance):
     """Step t trains on the losses at fold_in(key, t), before its update."""
-    batches = rows(2)
-    once, first = advance(start, KEY, batches, jnp.int32(1))
-    _, second = advance(start, KEY, batches, jnp.int32(2))
+    once, first = advance(start, KEY, ROWS, jnp.int32(1))
+    _, second = advance(start, KEY, ROWS, jnp.int32(2))
     losses = jax.jit(SETTING.losses)
     for t, params, measured in ((0, start.params, first), (1, once.params, second)):
-        split = losses(params, batches[t], jax.random.fold_in(KEY, t))
-        expected = np.concatenate([np.asarray(loss).sum(1) for loss in split.values()])
+        split = losses(params, ROWS[t], jax.random.fold_in(KEY, t))
+        expected = split["width_00005"].sum(1)
         np.testing.assert_allclose(measured["train_loss"], expected, rtol=1e-5)
-    _, other = advance(start, jax.random.key(4), batches, jnp.int32(1))
+    _, other = advance(start, jax.random.key(4), ROWS, jnp.int32(1))
     assert np.all(other["train_loss"] != first["train_loss"])
 
 
 def test_measures_are_those_of_the_state_afterwards(start, advance):
-    """Population values of the new weights, students of all groups in one axis."""
-    state, measured = advance(start, KEY, rows(3), jnp.int32(3))
-    assert measured.keys() == {*SETTING.measures, *STEP_MEASURES, *SAMPLED_MEASURES}
-    probe = jax.jit(SETTING.probe)(state.params)
-    for name in SETTING.measures:
-        expected = np.concatenate([np.asarray(values[name]) for values in probe.values()])
-        np.testing.assert_allclose(measured[name], expected, rtol=1e-5, atol=1e-6, err_msg=name)
+    """Population values of the new weights; all that is promised, in the shapes promised."""
+    state, measured = advance(start, KEY, ROWS, jnp.int32(3))
+    probe = jax.jit(SETTING.probe)(state.params)["width_00005"]
+    for name, values in probe.items():
+        np.testing.assert_allclose(measured[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
+    promised = SETTING.measures | STEP_MEASURES | SAMPLED_MEASURES
+    assert measured.keys() == promised.keys()
     sizes = {"watch": 2, "part": 3, "task": 3}
-    for name, measure in (SETTING.measures | STEP_MEASURES | SAMPLED_MEASURES).items():
-        assert measured[name].shape == (4, *(sizes[d] for d in measure.dims)), name
+    for name, measure in promised.items():
+        assert measured[name].shape == (2, *(sizes[d] for d in measure.dims)), name
+
+
+def test_students_of_all_groups_are_joined_in_order():
+    """Every measure of student s is in place s of `students`, whatever its group."""
+    setting = Competition(neurons=(1, 3, 2), initialisations=2)
+    transform = descent(0.01)
+    state = create(setting, transform)
+    step = Step(setting, transform, sampled=True, effect=True)
+    task = jnp.array([[0, 1, 0, 0]], jnp.int32)
+    after, measured = jax.jit(step.advance)(state, KEY, task, jnp.int32(1))
+    before, single = setting.probe(state.params), setting.probe(after.params)
+    for s, student in enumerate(setting.students):
+        i = student.initialisation
+        loss = np.asarray(before[student.group]["loss"][i])
+        share = loss @ np.array([0.75, 0.25])
+        np.testing.assert_allclose(measured["train_loss"][s], share, rtol=1e-5)
+        loss = single[student.group]["loss"][i]
+        np.testing.assert_allclose(measured["loss"][s], loss, rtol=1e-5)
+        np.testing.assert_allclose(measured["reference"][s], loss[1:], rtol=1e-5)
+        angle = np.asarray(measured["angle"][s])
+        assert np.isfinite(angle).sum() == student.width
+        change = loss[1] - before[student.group]["loss"][i][1]
+        np.testing.assert_allclose(measured["predicted_change"][s], [change], atol=5e-3)
 
 
 def test_sampled_gradients_are_separate_backward_passes(start, advance):
     """Norms of each watched task's rows and of the others', and their cosines."""
-    batches = rows(1)
-    _, measured = advance(start, KEY, batches, jnp.int32(1))
+    _, measured = advance(start, KEY, ROWS, jnp.int32(1))
     key = jax.random.fold_in(KEY, 0)
 
     @jax.jit
     def backward(weight):
         def total(params):
-            split = SETTING.losses(params, batches[0], key)
-            return sum((loss * weight).sum() for loss in split.values())
+            return (SETTING.losses(params, ROWS[0], key)["width_00005"] * weight).sum()
 
         return jax.grad(total)(start.params)
 
     def flat(weight):
-        grads = backward(jnp.asarray(weight, jnp.float32)[None])
-        rows = [
-            np.concatenate([np.asarray(leaf[i], np.float64).ravel() for leaf in stack.values()])
-            for stack in grads.values()
-            for i in range(2)
-        ]
-        return rows
+        leaves = jax.tree.leaves(backward(jnp.asarray([weight], jnp.float32)))
+        return np.concatenate([np.asarray(leaf, np.float64).reshape(2, -1) for leaf in leaves], 1)
 
-    found = [flat(weight) for weight in ([0, 0, 1], [1, 0, 0], [0, 1, 0])]
-    for student in range(4):
-        norms = [np.linalg.norm(part[student]) for part in found]
-        np.testing.assert_allclose(measured["sampled_norm"][student], norms, rtol=1e-4)
-        others = found[2][student] / norms[2]
-        cosines = [found[p][student] @ others / norms[p] for p in (0, 1)]
-        np.testing.assert_allclose(measured["sampled_cosine"][student], cosines, atol=1e-5)
+    found = np.stack([flat(weight) for weight in ([0, 0, 1], [1, 0, 0], [0, 1, 0])], axis=1)
+    norms = np.linalg.norm(found, axis=2)
+    np.testing.assert_allclose(measured["sampled_norm"], norms, rtol=1e-4)
+    cosines = np.einsum("spx,sx->sp", found[:, :2], found[:, 2]) / norms[:, :2] / norms[:, 2:]
+    np.testing.assert_allclose(measured["sampled_cosine"], cosines, atol=1e-5)
 
 
 def test_predicted_change_is_the_change_to_first_order(start):
     """Its error falls with the square of the rate, on every student and watched task."""
     params = start.params
-    before = np.concatenate([np.asarray(a) for a in SETTING.reference(params).values()])
+    before = np.asarray(SETTING.reference(params)["width_00005"])
     advance = jax.jit(Step(SETTING, descent(1.0), sampled=False, effect=True).advance)
     errors, changes = [], []
     for rate in (8e-3, 4e-3, 2e-3):
         optimizer = {name: jnp.full(2, rate) for name in params}
         state = State(jnp.int32(0), params, optimizer)
-        _, measured = advance(state, KEY, rows(1), jnp.int32(1))
+        _, measured = advance(state, KEY, ROWS, jnp.int32(1))
         change = np.asarray(measured["reference"], np.float64) - before
         errors.append(np.abs(change - np.asarray(measured["predicted_change"])))
         changes.append(np.abs(change))
@@ -162,16 +172,14 @@ def test_predicted_change_is_the_change_to_first_order(start):
 
 def test_students_do_not_disturb_each_other(start, advance):
     """One student with huge weights, and so a huge gradient, is clipped and decays alone."""
-    batches = rows(3)
-    calm, _ = advance(start, KEY, batches, jnp.int32(3))
+    calm, _ = advance(start, KEY, ROWS, jnp.int32(3))
     wild = jax.tree.map(lambda leaf: leaf, start)
     stack = wild.params["width_00005"]
     stack["decoders"] = stack["decoders"].at[0].mul(1e4)
-    found, _ = advance(wild, KEY, batches, jnp.int32(3))
-    for name, group in calm.params.items():
-        for leaf, values in group.items():
-            first = 1 if name == "width_00005" else 0
-            np.testing.assert_array_equal(values[first:], found.params[name][leaf][first:])
+    found, _ = advance(wild, KEY, ROWS, jnp.int32(3))
+    for leaf, values in calm.params["width_00005"].items():
+        np.testing.assert_array_equal(values[1], found.params["width_00005"][leaf][1])
+        assert np.any(values[0] != found.params["width_00005"][leaf][0])
 
 
 @pytest.mark.parametrize("shape", [MeshShape(), MeshShape(student=2)])
@@ -183,12 +191,10 @@ def test_the_same_numbers_on_eight_devices(start, advance, shape):
         layout = shardings(SETTING, transform, mesh)
         state = jax.jit(lambda: create(SETTING, transform), out_shardings=layout)()
         step = Step(SETTING, transform, sampled=True, effect=True)
-        batches = jax.device_put(rows(4), sharding(mesh, None, "batch"))
-        found, measured = jax.jit(step.advance, donate_argnums=0)(
-            state, KEY, batches, jnp.int32(4)
-        )
+        batches = jax.device_put(ROWS, sharding(mesh, None, "batch"))
+        found, measured = jax.jit(step.advance, donate_argnums=0)(state, KEY, batches, jnp.int32(4))
         jax.block_until_ready((found, measured))
-    expected, reference = advance(start, KEY, rows(4), jnp.int32(4))
+    expected, reference = advance(start, KEY, ROWS, jnp.int32(4))
     close(found, expected, rtol=1e-4, atol=1e-5)
     for name, values in reference.items():
         np.testing.assert_allclose(measured[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
