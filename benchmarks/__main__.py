@@ -20,7 +20,7 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="name", help="benchmarks to run; default: all")
     parser.add_argument("--repeats", type=int, default=5, help="times each arm runs; default: 5")
-    parser.add_argument("--steps", type=int, default=256, help="steps of a call; default: 256")
+    parser.add_argument("--steps", type=int, default=64, help="steps of a call; default: 64")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHMARKS]
     if unknown:

@@ -65,7 +65,7 @@ def _compiled(run: Run, effect: bool) -> Programs:
 
 
 def _advance(run: Run, compiled: Programs, rows: np.ndarray) -> Callable[[], object]:
-    """One call of all steps but a measured one: `advance` less `measure` is what a step costs."""
+    """A call of all steps, the last one measured; less `measure`, that is what plain steps cost."""
     state = [compiled.create()]
     batches, key, count = jnp.asarray(rows), run.data_key(), jnp.int32(len(rows))
 

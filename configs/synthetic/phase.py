@@ -36,21 +36,21 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
     )
     small = Run(
         setting=Regression(
-            tasks=RegressionTasks(inputs=128, count=16, block=8),
-            widths=(2, 4, 8, 16, 32, 64),
+            tasks=RegressionTasks(inputs=72, count=12, block=6),
+            widths=(2, 4, 8, 16, 32, 48),
         ),
         exposure=Exposure(placement="iid"),
-        optimizer=Optimizer(peak=5e-3, timescale=1000.0),
+        optimizer=Optimizer(peak=1e-2, timescale=500.0),
         batch=256,
-        steps=8000,
-        measure=Measurement(every=500),
+        steps=4000,
+        measure=Measurement(every=500, effect=False),
     )
     return Study(
         name="phase diagram",
         question=__doc__,
         run=paper if size == "paper" else small,
         grid=(Axis(field="setting.tasks.prior_exponent", values=(0.5, 1.0, 1.5, 2.0)),),
-        streams=3 if size == "paper" else 2,
+        streams=3,
         figures=("phase_diagram", "observed_vs_predicted"),
         claims=("staircase", "prediction", "above_capacity_unlearned"),
     )

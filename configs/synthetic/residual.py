@@ -34,13 +34,13 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
     )
     small = Run(
         setting=Regression(
-            tasks=RegressionTasks(inputs=128, count=16, block=8, prior_exponent=2.0),
-            widths=(4, 8, 12, 16, 24, 32, 40, 48, 64, 80),
+            tasks=RegressionTasks(inputs=192, count=12, block=6, prior_exponent=2.0),
+            widths=(4, 8, 16, 20, 24, 28, 32, 40, 48),
         ),
         exposure=Exposure(placement="iid"),
-        optimizer=Optimizer(peak=5e-3, timescale=1000.0),
+        optimizer=Optimizer(peak=1e-2, timescale=500.0),
         batch=512,
-        steps=8000,
+        steps=5000,
         measure=Measurement(every=250),
     )
     return Study(

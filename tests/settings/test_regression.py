@@ -67,7 +67,7 @@ def naive_losses(stack, task, key):
     return jax.vmap(one)(stack).mean(-1)
 
 
-@pytest.mark.parametrize("counts", [(24, 12, 5), (41, 0, 0), (0, 33, 8), (1, 0, 0)])
+@pytest.mark.parametrize("counts", [(24, 12, 5), (41, 0, 0), (0, 33, 8)])
 def test_losses_are_a_loop_over_rows(params, counts):
     """Row by row in float64, on the same inputs; a task without rows adds exactly nothing."""
     task = batch(counts)

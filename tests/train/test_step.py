@@ -80,7 +80,7 @@ def test_measuring_does_not_change_the_update(start, advance):
         np.testing.assert_array_equal(x, y)
 
 
-def test_ROWS_are_those_of_the_step_and_the_key(start, advance):
+def test_batches_are_those_of_the_step_and_the_key(start, advance):
     """Step t trains on the losses at fold_in(key, t), before its update."""
     once, first = advance(start, KEY, ROWS, jnp.int32(1))
     _, second = advance(start, KEY, ROWS, jnp.int32(2))

@@ -65,7 +65,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
     needed = [utility.effective_directions(spectrum) for spectrum in spectra]
     low, high = min(needed), max(needed)
     span = f"{low}" if low == high else f"{low} to {high}"
-    directions = f"{span} directions hold 90%"
+    directions = f"{span} directions hold 90%" if high > 1 else "1 direction holds 90%"
     axes.set(title=f"{name}: {directions}" if name else directions, ylim=(-0.04, 1.04))
     style.task_ticks(axes.xaxis, len(tasks))
 

@@ -77,7 +77,10 @@ def _cycle(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
 
 
 def cycle_steps(steps: IntArray, gap: int) -> IntArray:
-    """Measured steps of one densely measured cycle, the latest: empty if there is none.
+    """Measured steps of the second densely measured cycle: empty if there is none.
+
+    The second, because the first starts from untrained decoders, and in late ones a wide student
+    has little left to gain; the only one, where there is but one.
 
     Args:
         steps: measured steps, ascending.
@@ -90,7 +93,7 @@ def cycle_steps(steps: IntArray, gap: int) -> IntArray:
     cycles = [steps[(steps >= s) & (steps <= s + gap)] for s in before]
     most = max(map(len, cycles), default=0)
     dense = [cycle for cycle in cycles if len(cycle) >= _DENSE * most]
-    return dense[-1] if dense else steps[:0]
+    return dense[min(1, len(dense) - 1)] if dense else steps[:0]
 
 
 def _lines(axes: Axes, x: IntArray, values: xr.DataArray, colours: dict[int, Colour]) -> None:

@@ -72,7 +72,7 @@ def test_prediction_puts_each_width_at_theorem_3(study):
         marks = container(figure.axes[1], f"{width}").lines[0]
         n = kept_features(prior, spectra, width)
         predicted = [spectra[k, n[k] :].sum() / spectra[k].sum() for k in range(8)]
-        np.testing.assert_allclose(marks.get_xdata(), predicted, atol=0.02)
+        np.testing.assert_allclose(marks.get_xdata(), predicted, atol=1e-6)
         np.testing.assert_allclose(marks.get_ydata(), final_loss(point)[i], rtol=1e-5)
 
 
