@@ -11,6 +11,7 @@ from etils import epath
 
 from launch import common
 from rare_retention import flags as command_line
+from rare_retention.parallel import is_primary
 from rare_retention.report.build import build
 from rare_retention.report.figures import select
 from rare_retention.study.claims import check_names
@@ -40,7 +41,7 @@ def main(study: Study) -> int:
         return common.INTERRUPTED
     for name, reason in outcome.failed.items():
         print(f"failed: {name}: {reason}; try again with --retry_failed")
-    if outcome.finished:
+    if outcome.finished and is_primary():
         for line in build(study, workdir):
             print(line)
     print(f"{common.plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import jax
 import numpy as np
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rare_retention.config import ConfigError, config
@@ -111,3 +112,15 @@ def start_hosts() -> None:
     several = len(os.environ.get("TPU_WORKER_HOSTNAMES", "").split(",")) > 1
     if several or "JAX_COORDINATOR_ADDRESS" in os.environ or "SLURM_NTASKS" in os.environ:
         jax.distributed.initialize()
+
+
+def is_primary() -> bool:
+    """Whether this process writes what is written once: metrics, manifests, reports."""
+    return jax.process_index() == 0
+
+
+def any_host(flag: bool) -> bool:
+    """Whether the flag is set on any host; all hosts must ask at the same place."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(multihost_utils.process_allgather(np.asarray(flag)).any())

@@ -35,13 +35,13 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
     small = Run(
         setting=Regression(
             tasks=RegressionTasks(inputs=256, count=8, block=32, prior_exponent=1.0),
-            widths=(4, 8, 16, 32, 64),
+            widths=(4, 8, 14, 20, 32),
         ),
         exposure=Exposure(placement="iid"),
-        optimizer=Optimizer(peak=5e-3, timescale=1000.0),
-        batch=512,
-        steps=6000,
-        measure=Measurement(every=500),
+        optimizer=Optimizer(peak=1e-2, timescale=500.0),
+        batch=256,
+        steps=4000,
+        measure=Measurement(every=500, effect=False),
     )
     return Study(
         name="complexity against frequency",
@@ -53,7 +53,7 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
                 values=((2.0, 2.0), (1.8, 2.2), (1.5, 3.0)),
             ),
         ),
-        streams=3 if size == "paper" else 2,
+        streams=3,
         figures=("complexity", "phase_diagram", "observed_vs_predicted"),
         claims=("complexity_prediction", "complexity_inversion", "staircase"),
     )

@@ -18,7 +18,7 @@ from rare_retention.train.optimizer import Optimizer
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:
-    """Widths at one frequency exponent, for a million steps or for sixty thousand."""
+    """Widths at one frequency exponent, for a million steps or for forty thousand."""
     paper = Run(
         setting=Regression(
             tasks=RegressionTasks(inputs=1024, count=32, block=32, prior_exponent=1.0),
@@ -37,9 +37,9 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
             widths=(2, 4, 8, 16, 32),
         ),
         exposure=Exposure(placement="iid"),
-        optimizer=Optimizer(peak=5e-3, timescale=1000.0),
+        optimizer=Optimizer(peak=1e-2, timescale=500.0),
         batch=128,
-        steps=60_000,
+        steps=40_000,
         measure=Measurement(every=500, effect=False),
         checkpoints=Checkpoints(every=10_000),
     )
@@ -47,7 +47,7 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
         name="long horizon",
         question=__doc__,
         run=paper if size == "paper" else small,
-        streams=2,
+        streams=2 if size == "paper" else 3,
         figures=("long_horizon", "phase_diagram"),
         claims=("above_capacity_unlearned", "above_capacity_flat", "staircase"),
     )

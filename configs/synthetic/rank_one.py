@@ -36,10 +36,10 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
             widths=(1, 2, 3, 4, 6, 8, 10, 12, 16),
         ),
         exposure=Exposure(placement="iid"),
-        optimizer=Optimizer(peak=3e-3, timescale=2000.0),
-        batch=512,
-        steps=10_000,
-        measure=Measurement(every=500),
+        optimizer=Optimizer(peak=1e-2, timescale=500.0),
+        batch=256,
+        steps=4000,
+        measure=Measurement(every=500, effect=False),
     )
     return Study(
         name="tasks of rank one",

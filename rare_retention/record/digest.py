@@ -13,10 +13,6 @@ _UNSIGNED = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}
 
 
 @jax.jit
-def _digests(leaves: list[jax.Array]) -> list[jax.Array]:
-    return [_digest(leaf) for leaf in leaves]
-
-
 def _digest(leaf: jax.Array) -> jax.Array:
     """Sum over positions of odd weight times the bits, modulo 2^32.
 
@@ -36,6 +32,6 @@ def _digest(leaf: jax.Array) -> jax.Array:
 def digests(tree: Any) -> dict[str, int]:
     """Digest of every leaf, by its path in the tree, such as "params/width_00008/encoder"."""
     paths, leaves = zip(*jax.tree.leaves_with_path(tree), strict=True)
-    values = jax.device_get(_digests(list(leaves)))
+    values = jax.device_get([_digest(leaf) for leaf in leaves])
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path in paths]
     return {name: int(value) for name, value in zip(names, values, strict=True)}

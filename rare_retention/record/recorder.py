@@ -9,6 +9,7 @@ import numpy as np
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.parallel import is_primary
 from rare_retention.record import manifest, metrics
 from rare_retention.record.checkpoints import RESUME, RETENTION, Store
 
@@ -72,13 +73,17 @@ class Recorder:
             self._cut(step)
             return state
         if damaged:
-            raise damaged
+            raise UserError(
+                f"{damaged}; no checkpoint is whole: delete {self._folder / RESUME} to train this "
+                "run from its start"
+            )
         self._cut(-1)
         return None
 
     def _cut(self, step: int) -> None:
         """Removes what was recorded after `step`, and checkpoints that could not be restored."""
-        metrics.cut(self._folder, step)
+        if is_primary():
+            metrics.cut(self._folder, step)
         for store in (self._resume, self._retention):
             for later in store.steps():
                 if later > step:
@@ -99,7 +104,7 @@ class Recorder:
             self._retention.save(step, state.params)
         if save or step in self._checkpoints:
             self._fetch()
-            self._metrics.flush()
+            self._flush()
             if step:
                 self._resume.save(step, state)
 
@@ -112,21 +117,26 @@ class Recorder:
             shown: rows of each task in all batches so far.
         """
         self._fetch()
-        self._metrics.flush()
+        self._flush()
         self._resume.close()
         self._retention.close()
         self.describe(status, step, shown)
 
     def describe(self, status: str, step: int, shown: list[int]) -> None:
         """Writes the manifest; arguments as in `finish`."""
-        manifest.write_manifest(
-            self._folder,
-            status=status,
-            step=step,
-            shown=shown,
-            seconds=round(time.monotonic() - self._start, 1),
-            **self._about,
-        )
+        if is_primary():
+            manifest.write_manifest(
+                self._folder,
+                status=status,
+                step=step,
+                shown=shown,
+                seconds=round(time.monotonic() - self._start, 1),
+                **self._about,
+            )
+
+    def _flush(self) -> None:
+        if is_primary():
+            self._metrics.flush()
 
     def _fetch(self) -> None:
         if self._pending is not None:
@@ -136,7 +146,7 @@ class Recorder:
             self._metrics.add(step, values)
             lost = np.flatnonzero(~np.isfinite(values.get("train_loss", np.zeros(1))))
             if lost.size:
-                self._metrics.flush()
+                self._flush()
                 raise FloatingPointError(
                     f"the loss of {self._labels[lost[0]]} is not finite at step {step}; "
                     "a lower optimizer.peak may help"

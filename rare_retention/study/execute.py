@@ -5,6 +5,7 @@ from typing import NamedTuple
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.parallel import is_primary
 from rare_retention.record.files import read_json, write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RUNS, claim
@@ -42,7 +43,7 @@ def execute(study: Study, workdir: epath.Path, retry_failed: bool = False) -> Ou
     Raises:
         UserError: the workdir holds another study.
     """
-    claim(study, workdir)
+    claim(study, workdir, write=is_primary())
     finished, failed = 0, {}
     for cell in cells(study):
         folder = workdir / RUNS / cell.name
@@ -59,9 +60,11 @@ def execute(study: Study, workdir: epath.Path, retry_failed: bool = False) -> Ou
             raise
         except Exception as error:  # one broken run must not take the others with it
             failed[cell.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            write_json(failure, {"reason": failed[cell.name]})
+            if is_primary():
+                write_json(failure, {"reason": failed[cell.name]})
             continue
-        failure.unlink(missing_ok=True)
+        if is_primary():
+            failure.unlink(missing_ok=True)
         if step < cell.run.steps:
             return Outcome(finished, failed, stopped=True)
         finished += 1

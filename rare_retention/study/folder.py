@@ -10,10 +10,15 @@ from rare_retention.study.grid import Study
 STUDY, RUNS, RESULTS, CLAIMS = "study.json", "runs", "results.nc", "claims.json"
 
 
-def claim(study: Study, workdir: epath.Path) -> None:
+def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
     """Makes the workdir this study's own, or checks that it is.
 
     A study may grow: more streams, more values, more steps, other figures and claims.
+
+    Args:
+        study: that is to run here.
+        workdir: of the study.
+        write: keep the study in it; one host does for all.
 
     Raises:
         UserError: it holds a study of another name or recipe.
@@ -31,7 +36,8 @@ def claim(study: Study, workdir: epath.Path) -> None:
             raise UserError(
                 f"{workdir}: holds another study: {'; '.join(changes)}; choose another --workdir"
             )
-    write_json(path, to_dict(study))
+    if write:
+        write_json(path, to_dict(study))
 
 
 def stored_study(workdir: epath.Path) -> Study:

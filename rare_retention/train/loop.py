@@ -15,7 +15,7 @@ from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import chunks
 from rare_retention.errors import UserError
 from rare_retention.experiment import AnySetting, Run
-from rare_retention.parallel import make_mesh
+from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.files import read_json, write_json
 from rare_retention.record.recorder import Recorder
 from rare_retention.train.interruption import Interruption
@@ -63,12 +63,15 @@ def train(run: Run, folder: epath.Path, label: str = "") -> int:
             recorder.record(0, state, compiled.measure(state), save=False)
         step = int(state.step)
         recorder.describe("running", step, [])
-        with tqdm(total=run.steps, initial=step, desc=label, unit="step") as bar:
+        with tqdm(
+            total=run.steps, initial=step, desc=label, unit="step", disable=not is_primary()
+        ) as bar:
             for stop, rows in chunks(schedule, plan.stops, step, mesh):
                 state, measured = compiled.advance(
                     state, run.data_key(), rows, jnp.int32(stop - step)
                 )
-                leaving = interruption.requested  # read once: a signal may come during the save
+                # Asked once: a signal may come during the save, or on one host alone.
+                leaving = any_host(interruption.requested)
                 recorder.record(stop, state, measured, save=leaving)
                 step = stop
                 bar.update(step - bar.n)
@@ -147,7 +150,8 @@ def _claim(run: Run, folder: epath.Path) -> None:
             raise UserError(
                 f"{folder}: holds another run: {'; '.join(changes)}; choose another --workdir"
             )
-    write_json(path, to_dict(run))
+    if is_primary():
+        write_json(path, to_dict(run))
 
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:

@@ -1,0 +1,59 @@
+"""Writes the page of a study that has run: python docs/results/collect.py WORKDIR NAME [MACHINE].
+
+`NAME.md` has what was run, figures and verdicts, and keeps what stood under "What was seen".
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+HERE = Path(__file__).parent
+MACHINE = "2 cores of an Intel Xeon (AVX-512)"
+SEEN = "## What was seen"
+
+
+def verdict_row(v: dict) -> str:
+    """One row of the table of verdicts; an absent number is a dash."""
+    found = ["–" if v[key] is None else f"{v[key]:.3g}" for key in ("estimate", "low", "high")]
+    covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']}"
+    said = f"{v['statement']} ({v['note']})" if v["note"] else v["statement"]
+    limit, span = f"{v['relation']} {v['threshold']:g}", f"{found[1]} to {found[2]}"
+    cells = (f"**{v['verdict']}**", said, v["source"], found[0], span, limit, covers)
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("_", "\\_") for cell in cells) + " |"
+
+
+def page(workdir: Path, name: str, machine: str) -> str:
+    """The page up to the commentary; copies the figures to `images/`."""
+    study = json.loads((workdir / "study.json").read_text())
+    runs = [json.loads(path.read_text()) for path in sorted(workdir.glob("runs/*/manifest.json"))]
+    run, first = study["run"], runs[0]
+    options = [o for o in first["command"].split()[1:] if not o.startswith("--workdir")]
+    command = " ".join(["python -m launch.study", *options, f"--workdir=runs/{name}"])
+    grid = "; ".join(f"{axis['field']} in {axis['values']}" for axis in study["grid"]) or "no grid"
+    widths = ", ".join(str(w) for w in sorted({s["width"] for s in first["students"]}))
+    versions = f"Python {first['versions']['python']}, JAX {first['versions']['jax']}"
+    lines = [f"# {study['name'].capitalize()}", "", study["question"].split("\n")[0], ""]
+    lines += ["```sh", command, "```", "", "| | |", "| --- | --- |"]
+    lines += [f"| runs | {len(runs)}: {study['streams']} streams; {grid} |"]
+    lines += [f"| students | widths {widths}; {len(first['students'])} on each stream |"]
+    lines += [f"| training | {run['steps']:,} steps of {run['batch']} rows |"]
+    lines += [f"| time | {sum(r['seconds'] for r in runs):.0f} s on {machine}; {versions} |", ""]
+    (HERE / "images").mkdir(exist_ok=True)
+    for figure in study["figures"]:
+        image = f"images/{name}_{figure}.png"
+        drawn = Image.open(workdir / f"figures/{figure}.png").convert("RGB")
+        drawn.quantize(256).save(HERE / image, optimize=True)
+        lines += [f"![{figure.replace('_', ' ')}]({image})", ""]
+    lines += ["| verdict | claim | source | estimate | 95% interval | threshold | units |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    lines += [verdict_row(v) for v in json.loads((workdir / "claims.json").read_text())]
+    return "\n".join(lines) + f"\n\n{SEEN}\n"
+
+
+if __name__ == "__main__":
+    source, title = Path(sys.argv[1]), sys.argv[2]
+    target = HERE / f"{title}.md"
+    kept = target.read_text().partition(SEEN)[2].lstrip("\n") if target.exists() else ""
+    target.write_text(f"{page(source, title, (sys.argv[3:] or [MACHINE])[0])}\n{kept}")

@@ -1,0 +1,85 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.record.checkpoints import Store, steps_in, verify
+
+
+def tree(value):
+    half = jnp.full((3,), value, jnp.bfloat16)
+    return {"a": jnp.full((8, 4), value, jnp.float32), "b": {"c": half, "step": jnp.int32(value)}}
+
+
+def abstract(arrays, place=None):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), arrays)
+
+
+def test_what_is_saved_is_restored_on_any_mesh(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe")
+    store.save(5, tree(1))
+    store.wait()
+    rows = sharding(make_mesh(MeshShape(data=8)), "batch", None)
+    shapes = abstract(tree(1))
+    shapes["a"] = jax.ShapeDtypeStruct((8, 4), jnp.float32, sharding=rows)
+    found = store.restore(5, shapes)
+    assert found["a"].sharding == rows
+    jax.tree.map(np.testing.assert_array_equal, found, tree(1))
+    store.close()
+    assert steps_in(folder) == [5]
+    read = verify(folder, 5)
+    np.testing.assert_array_equal(read["b"]["c"], tree(1)["b"]["c"])
+
+
+def test_a_save_outlives_the_donation_of_its_buffers(tmp_path):
+    store = Store(epath.Path(tmp_path) / "resume", "recipe")
+    grow = jax.jit(lambda t: jax.tree.map(lambda x: x + jnp.ones_like(x), t), donate_argnums=0)
+    state = tree(1)
+    for step in range(1, 6):
+        store.save(step, state)
+        state = grow(state)
+    store.wait()
+    for step in range(1, 6):
+        jax.tree.map(
+            np.testing.assert_array_equal, store.restore(step, abstract(tree(1))), tree(step)
+        )
+    store.close()
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe", keep=2)
+    for step in (1, 2, 3):
+        store.save(step, tree(step))
+    store.close()
+    assert steps_in(folder) == [2, 3]
+
+
+def test_another_recipe_is_refused(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe")
+    store.save(1, tree(1))
+    store.close()
+    other = Store(folder, "other")
+    with pytest.raises(UserError, match="resume/1: belongs to recipe recipe, not other"):
+        other.restore(1, abstract(tree(1)))
+    other.close()
+
+
+@pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
+def test_damage_is_one_line(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe")
+    store.save(1, tree(1))
+    store.wait()
+    with tiny.flipped_bit(tmp_path / "resume" / "1"), pytest.raises(UserError) as caught:
+        store.restore(1, abstract(tree(1)))
+    assert "resume/1: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    store.close()
+    assert steps_in(epath.Path(tmp_path) / "absent") == []
