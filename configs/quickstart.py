@@ -58,7 +58,6 @@ def get_config() -> Study:
             "wide_accumulates",
             "retention_grows_with_width",
             "peak_lags_exposure",
-            "cosine_shrinks_with_width",
             "common_gradient_bound",
         ),
     )

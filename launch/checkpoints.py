@@ -5,7 +5,6 @@ Example:
 """
 
 from absl import flags
-from etils import epath
 from tqdm import tqdm
 
 from launch import common
@@ -16,13 +15,13 @@ from rare_retention.record.manifest import NAME
 
 _VERIFY = flags.DEFINE_bool("verify", False, "read every checkpoint and compare its digests")
 
-flags.adopt_module_key_flags(common)
+flags.declare_key_flag("workdir")
 
 
 def main(_: list[str]) -> int:
     """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
     common.quieten()
-    workdir = epath.Path(common.WORKDIR.value)
+    workdir = common.workdir()
     runs = sorted(path.parent for path in [*workdir.glob(NAME), *workdir.glob(f"runs/*/{NAME}")])
     if not runs:
         raise UserError(f"{workdir}: holds no run (there is no {NAME})")

@@ -7,10 +7,13 @@ import jax
 from absl import flags, logging
 from etils import epath
 
-from rare_retention.parallel import start_hosts
+from rare_retention.errors import UserError
 from rare_retention.record.files import is_full
 
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study or run, local or gs://")
+MULTIHOST = flags.DEFINE_bool(
+    "multihost", False, "join the other hosts of a Cloud TPU slice or a cluster that JAX knows"
+)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then leave")
 
 INTERRUPTED = 130
@@ -24,10 +27,28 @@ def start() -> None:
     programs are not kept: they are small, and bound to the processor that they were compiled on.
     """
     quieten()
-    start_hosts()
+    if MULTIHOST.value:
+        jax.distributed.initialize()
     if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = epath.Path("~/.cache/rare_retention/xla").expanduser()
         jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def workdir() -> epath.Path:
+    """The folder that --workdir names.
+
+    Raises:
+        UserError: it cannot be a folder, or its file system needs a package that is not installed.
+    """
+    path = epath.Path(WORKDIR.value)
+    try:
+        taken = path.exists() and not path.is_dir()
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--workdir={path}: {reason}; the extra `gcs` has it") from None
+    if taken:
+        raise UserError(f"--workdir={path}: a file stands there; choose a folder")
+    return path
 
 
 def quieten() -> None:

@@ -5,20 +5,19 @@ Example:
 """
 
 from absl import flags
-from etils import epath
 
 from launch import common
 from rare_retention import flags as command_line
 from rare_retention.report.build import build
 from rare_retention.study.folder import stored_study
 
-flags.adopt_module_key_flags(common)
+flags.declare_key_flag("workdir")
 
 
 def main(_: list[str]) -> int:
     """Rebuilds the report; returns the exit code."""
     common.quieten()
-    workdir = epath.Path(common.WORKDIR.value)
+    workdir = common.workdir()
     for line in build(stored_study(workdir), workdir):
         print(line)
     return 0

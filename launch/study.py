@@ -7,15 +7,15 @@ Running the same command again goes on where it was stopped, retraining nothing 
 """
 
 from absl import flags
-from etils import epath
 
 from launch import common
 from rare_retention import flags as command_line
+from rare_retention.errors import ConfigError
 from rare_retention.parallel import is_primary
 from rare_retention.report.build import build
 from rare_retention.report.figures import select
 from rare_retention.study.claims import check_names
-from rare_retention.study.describe import describe
+from rare_retention.study.describe import describe, variables
 from rare_retention.study.execute import execute
 from rare_retention.study.grid import Study
 
@@ -29,12 +29,16 @@ def main(study: Study) -> int:
     """Runs the study; returns the exit code."""
     common.start()
     check_names(study.claims)
-    select(study.figures)
+    select(study.figures, variables(study.run))
+    if study.run.stream:
+        raise ConfigError(
+            "run.stream", f"a study numbers its own streams, got {study.run.stream}; set `streams`"
+        )
     for line in describe(study):
         print(line, flush=True)
     if common.DRY_RUN.value:
         return 0
-    workdir = epath.Path(common.WORKDIR.value)
+    workdir = common.workdir()
     outcome = execute(study, workdir, _RETRY.value)
     if outcome.stopped:
         print(f"stopped and saved; the same command goes on with {workdir}")

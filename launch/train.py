@@ -7,7 +7,6 @@ Running the same command again goes on where it was stopped.
 """
 
 from absl import flags
-from etils import epath
 
 from launch import common
 from rare_retention import flags as command_line
@@ -25,7 +24,7 @@ def main(study: Study) -> int:
         print(line, flush=True)
     if common.DRY_RUN.value:
         return 0
-    folder = epath.Path(common.WORKDIR.value)
+    folder = common.workdir()
     step = train(study.run, folder, study.name)
     print(f"{folder}: state after step {step:,} of {study.run.steps:,}")
     return 0 if step >= study.run.steps else common.INTERRUPTED

@@ -1,6 +1,5 @@
-"""Device mesh, the one table of sharding rules, and the start of several hosts."""
+"""Device mesh, the one table of sharding rules, and what hosts agree on."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -27,6 +26,8 @@ RULES: dict[str, str | None] = {
 class MeshShape:
     """Shape of the device mesh; at most one axis may be -1, "all the devices that are left".
 
+    Explicit sizes may leave devices unused: a mesh of 1 x 1 trains on one of them.
+
     Attributes:
         student: devices over which the students of equal shape are spread.
         data: devices over which the rows of a batch are spread.
@@ -48,7 +49,7 @@ class MeshShape:
             raise ConfigError("data", "only one axis may be -1; set the other one")
         known = max(self.student, 1) * max(self.data, 1)
         exact = -1 not in (self.student, self.data)
-        if devices % known or (exact and known != devices):
+        if known > devices or (not exact and devices % known):
             name = "student" if self.student != 1 else "data"
             raise ConfigError(
                 name,
@@ -75,7 +76,8 @@ def logical_names() -> Iterator[None]:
 def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Mesh with the axes `student` and `data` over the given (default: all) devices."""
     devices = jax.devices() if devices is None else devices
-    grid = np.asarray(devices).reshape(shape.sizes(len(devices)))
+    student, data = shape.sizes(len(devices))
+    grid = np.asarray(devices[: student * data]).reshape(student, data)
     return Mesh(grid, ("student", "data"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
@@ -101,17 +103,6 @@ def shards(logical: str) -> int:
     mesh = jax.sharding.get_abstract_mesh()
     axis = RULES[logical]
     return 1 if mesh.empty or axis is None else mesh.shape[axis]
-
-
-def start_hosts() -> None:
-    """Joins the other hosts of the job; does nothing on a single machine.
-
-    Cloud TPU pods, SLURM and Open MPI are recognised by JAX itself from their environment; any
-    other cluster sets JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
-    """
-    several = len(os.environ.get("TPU_WORKER_HOSTNAMES", "").split(",")) > 1
-    if several or "JAX_COORDINATOR_ADDRESS" in os.environ or "SLURM_NTASKS" in os.environ:
-        jax.distributed.initialize()
 
 
 def is_primary() -> bool:

@@ -7,7 +7,12 @@ directions carry 90% of the energy of every task), narrow (4 to 7) and wide (2 t
 
     python -m launch.study --config=configs/synthetic/complexity.py:small --workdir=runs/complexity
 
-The small setting takes some minutes on 2 CPU cores.
+The small setting takes about two minutes on 2 CPU cores, most of it compilation: 3 ranges x 3
+streams x 5 widths, 4000 steps. Its widths keep away from near ties: at width 14 the second features
+of tasks 6 and 8 differ in utility by 1%, and 4000 steps do not decide between them.
+
+Seen: captured shares as predicted to 0.01. In the wide range, at width 20, the two rarest tasks
+have three features and the four before them two; the narrow range upsets no order among 8 tasks.
 """
 
 from typing import Literal
@@ -35,7 +40,7 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
     small = Run(
         setting=Regression(
             tasks=RegressionTasks(inputs=256, count=8, block=32, prior_exponent=1.0),
-            widths=(4, 8, 14, 20, 32),
+            widths=(4, 8, 12, 20, 32),
         ),
         exposure=Exposure(placement="iid"),
         optimizer=Optimizer(peak=1e-2, timescale=500.0),

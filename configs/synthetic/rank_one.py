@@ -5,7 +5,11 @@ task k must be learned by the first width of the grid that is at least k.
 
     python -m launch.study --config=configs/synthetic/rank_one.py:small --workdir=runs/rank_one
 
-The small setting takes about a minute on 2 CPU cores.
+The small setting takes about a minute on 2 CPU cores, most of it compilation: 3 streams x 9 widths,
+4000 steps.
+
+Seen: all 16 tasks on all streams are learned first by the predicted width; at width 12 tasks 12,
+13 and 14, of nearly equal frequency, still share a direction after 4000 steps.
 """
 
 from typing import Literal

@@ -7,7 +7,14 @@ gradient it bounds.
 
     python -m launch.study --config=configs/synthetic/residual.py:small --workdir=runs/residual
 
-The small setting takes about two minutes on 2 CPU cores.
+The small setting takes about two minutes on 2 CPU cores: 3 streams x 9 widths, 5000 steps. Its
+inputs are more than the tasks' 72 directions, so that a random encoder of width 48 holds a quarter
+of a task and not two thirds.
+
+Seen: widths 4 to 24 end right of the line and hold at most 0.01 of the rarest task on average;
+width 28 holds 0.24, 32 and 40 hold 0.65, 48 holds 0.82. N_r^crit is 15 and Theorem 3's first width
+for the rare task 29: the line orders the residuals, not the widths. The bound of Theorem 4 falls
+twentyfold from width 4 to 48, the gradient that it bounds by less than half.
 """
 
 from typing import Literal

@@ -6,7 +6,15 @@ Narrow students gain at each injection and lose it before the next; wide ones ac
 
     python -m launch.study --config=configs/synthetic/retention.py:small --workdir=runs/retention
 
-The small setting takes some minutes on 2 CPU cores.
+The small setting takes about two minutes on 2 CPU cores: 5 streams x 4 gaps x 6 students, 6000
+steps. It is the quickstart's pair of tasks, in which an injection fills the batch at the longest
+gap. By Theorem 3 the rare task needs width 5: width 3 has no room for it, width 6 barely, width 12
+plenty.
+
+Seen: from gap 50 to 400 the rare signal held between injections falls from 0.81 to 0.34 at width 6
+and from 0.92 to 0.83 at width 12; width 3 holds nothing and keeps nothing of its gains, width 12
+keeps 0.8 to 0.96 of them. The frequent signal does not move. First-order effects miss 30% of the
+changes of the rare loss, as the learning rate is large.
 """
 
 from typing import Literal

@@ -38,7 +38,7 @@ def page(workdir: Path, name: str, machine: str) -> str:
     lines += ["```sh", command, "```", "", "| | |", "| --- | --- |"]
     lines += [f"| runs | {len(runs)}: {study['streams']} streams; {grid} |"]
     lines += [f"| students | widths {widths}; {len(first['students'])} on each stream |"]
-    lines += [f"| training | {run['steps']:,} steps of {run['batch']} rows |"]
+    lines += [f"| training | {run['steps']:,} steps, a batch of {run['batch']} |"]
     lines += [f"| time | {sum(r['seconds'] for r in runs):.0f} s on {machine}; {versions} |", ""]
     (HERE / "images").mkdir(exist_ok=True)
     for figure in study["figures"]:

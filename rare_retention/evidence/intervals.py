@@ -17,7 +17,10 @@ from scipy import stats
 from rare_retention.evidence.states import UNITS
 
 CONFIDENCE = 0.95
-METHOD = "95% Student's t interval over streams, or over the initialisations of a single one"
+METHOD = (
+    "95% Student's t interval over streams (their batches; initial weights are shared), or over "
+    "the initialisations of a single one"
+)
 
 Covers = Literal["streams", "initialisations", "none"]
 

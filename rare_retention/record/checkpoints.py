@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.parallel import is_primary
 from rare_retention.record.digest import digests
 from rare_retention.record.files import disk
 
@@ -25,7 +26,7 @@ class Store:
         """Opens the store.
 
         Args:
-            folder: root of the checkpoints, made when the first is saved.
+            folder: root of the checkpoints, made if it is not there.
             identity: fingerprint of the recipe, written into every checkpoint.
             keep: newest checkpoints that stay; None keeps all.
         """
@@ -71,6 +72,13 @@ class Store:
             raise UserError(f"{place}: belongs to recipe {meta['identity']}, not {self._identity}")
         return tree
 
+    def set_aside(self, step: int) -> None:
+        """Renames a checkpoint that could not be restored to STEP.damaged: it may be repaired."""
+        place = self._folder / str(step)
+        if is_primary():
+            place.rename(place.with_name(f"{step}.damaged"))
+        self._manager.reload()
+
     def delete(self, step: int) -> None:
         """Removes a checkpoint."""
         self._manager.delete(step)
@@ -92,7 +100,8 @@ class Store:
 
 def steps_in(folder: epath.Path) -> list[int]:
     """Steps that have a checkpoint in a root, ascending; none where there is no such folder."""
-    return sorted(int(path.name) for path in folder.glob("[0-9]*")) if folder.exists() else []
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def verify(folder: epath.Path, step: int) -> Any:
@@ -108,8 +117,15 @@ def verify(folder: epath.Path, step: int) -> Any:
     Raises:
         UserError: it is damaged.
     """
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+
+    def here(stored: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(stored.shape, stored.dtype, sharding=place)
+
     with ocp.CheckpointManager(folder.resolve(), item_names=_ITEMS) as manager:
-        return _read(manager, step, None, folder / str(step))[0]
+        stored = manager.item_metadata(step)["tree"]
+        abstract = jax.tree.map(here, stored.tree if hasattr(stored, "tree") else stored)
+        return _read(manager, step, abstract, folder / str(step))[0]
 
 
 def _read(

@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import platform
+import shlex
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -47,6 +49,14 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def command() -> str:
+    """The command line of this process, as it can be typed again in a checkout."""
+    program = Path(sys.argv[0])
+    launcher = program.parent.name == "launch"
+    start = f"python -m launch.{program.stem}" if launcher else str(program)
+    return f"{start} {shlex.join(sys.argv[1:])}".rstrip()
+
+
 def write_manifest(folder: epath.Path, **content: Any) -> None:
     """Writes the manifest of a run, keeping when it was first started."""
     path = folder / NAME
@@ -56,7 +66,7 @@ def write_manifest(folder: epath.Path, **content: Any) -> None:
         {
             "started": started,
             "written": _now(),
-            "command": " ".join(sys.argv),
+            "command": command(),
             "versions": versions(),
             "hardware": hardware(),
             **content,

@@ -1,5 +1,6 @@
 """The recorder of a run: takes each measured state and keeps of it what the plan asks for."""
 
+import contextlib
 import time
 import warnings
 from typing import Any
@@ -51,6 +52,8 @@ class Recorder:
         self._metrics = metrics.Metrics(folder, self._labels)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._start = time.monotonic()
+        earlier = manifest.read_manifest(folder) or {}
+        self._spent = float(earlier.get("seconds", 0.0))
 
     def restore(self, abstract: Any) -> Any | None:
         """The newest whole checkpoint, with everything recorded after it removed; None without one.
@@ -61,27 +64,28 @@ class Recorder:
         Raises:
             UserError: there are checkpoints, but none is whole.
         """
-        damaged: UserError | None = None
+        damaged: dict[int, UserError] = {}
         for step in reversed(self._resume.steps()):
             try:
                 state = self._resume.restore(step, abstract)
             except UserError as error:
-                damaged = damaged or error
+                damaged[step] = error
                 continue
-            if damaged:
-                warnings.warn(f"{damaged}; going on from step {step}", stacklevel=2)
+            for later, why in damaged.items():
+                warnings.warn(f"{why}; set aside, going on from step {step}", stacklevel=2)
+                self._resume.set_aside(later)
             self._cut(step)
             return state
         if damaged:
             raise UserError(
-                f"{damaged}; no checkpoint is whole: delete {self._folder / RESUME} to train this "
-                "run from its start"
+                f"{next(iter(damaged.values()))}; no checkpoint is whole: delete "
+                f"{self._folder / RESUME} to train this run from its start"
             )
         self._cut(-1)
         return None
 
     def _cut(self, step: int) -> None:
-        """Removes what was recorded after `step`, and checkpoints that could not be restored."""
+        """Removes what was recorded after `step`."""
         if is_primary():
             metrics.cut(self._folder, step)
         for store in (self._resume, self._retention):
@@ -108,29 +112,34 @@ class Recorder:
             if step:
                 self._resume.save(step, state)
 
-    def finish(self, status: str, step: int, shown: list[int]) -> None:
-        """Completes all records.
+    def close(self) -> None:
+        """Writes what is still held and waits for saves under way."""
+        self._fetch()
+        self._flush()
+        self._resume.close()
+        self._retention.close()
+
+    def abandon(self) -> None:
+        """Closes the stores after an error, which is what the user is to see."""
+        for store in (self._resume, self._retention):
+            with contextlib.suppress(Exception):
+                store.close()
+
+    def describe(self, status: str, step: int, shown: list[int]) -> None:
+        """Writes the manifest.
 
         Args:
             status: "running", "finished" or "stopped".
             step: state reached.
             shown: rows of each task in all batches so far.
         """
-        self._fetch()
-        self._flush()
-        self._resume.close()
-        self._retention.close()
-        self.describe(status, step, shown)
-
-    def describe(self, status: str, step: int, shown: list[int]) -> None:
-        """Writes the manifest; arguments as in `finish`."""
         if is_primary():
             manifest.write_manifest(
                 self._folder,
                 status=status,
                 step=step,
                 shown=shown,
-                seconds=round(time.monotonic() - self._start, 1),
+                seconds=round(self._spent + time.monotonic() - self._start, 1),
                 **self._about,
             )
 
@@ -143,7 +152,8 @@ class Recorder:
             step, measured = self._pending
             self._pending = None
             values = {name: np.asarray(v) for name, v in measured.items()}
-            self._metrics.add(step, values)
+            if is_primary():
+                self._metrics.add(step, values)
             lost = np.flatnonzero(~np.isfinite(values.get("train_loss", np.zeros(1))))
             if lost.size:
                 self._flush()

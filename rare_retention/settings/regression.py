@@ -84,10 +84,10 @@ class Regression:
 
     @property
     def students(self) -> tuple[Student, ...]:
-        """All students, by width and then by initialisation."""
+        """All students, by width and then by initialisation, as JAX orders their groups."""
         return tuple(
             Student(_group(width), width, i)
-            for width in self.widths
+            for width in sorted(self.widths)
             for i in range(self.initialisations)
         )
 

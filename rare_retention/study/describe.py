@@ -6,7 +6,8 @@ import jax
 
 from rare_retention.experiment import Run
 from rare_retention.study.grid import Study, cells
-from rare_retention.train.plan import BYTES_PER_MB, check_budget, make_plan, sizes
+from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
+from rare_retention.train.step import STEP_MEASURES
 
 
 def describe(study: Study) -> Iterator[str]:
@@ -32,6 +33,7 @@ def describe(study: Study) -> Iterator[str]:
 
 def describe_run(run: Run) -> Iterator[str]:
     """Lines of the plan of one run."""
+    check_mesh(run)
     schedule = run.schedule()
     plan = make_plan(run, schedule)
     size = sizes(run)
@@ -57,6 +59,12 @@ def describe_run(run: Run) -> Iterator[str]:
             f"  {run.setting.task_names[task]:<16} {float(schedule.shares[task]):.4g} of the rows, "
             f"{expected:.4g} a step, {expected * run.steps:,.0f} in all"
         )
+
+
+def variables(run: Run) -> set[str]:
+    """Names that the results of such a run will hold."""
+    found = {*run.setting.measures, *run.setting.constants(), *STEP_MEASURES, "gap"}
+    return found if run.measure.effect else found - {"predicted_change"}
 
 
 def _shown_tasks(tasks: int, most: int = 8) -> list[int]:

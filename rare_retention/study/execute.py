@@ -5,11 +5,12 @@ from typing import NamedTuple
 from etils import epath
 
 from rare_retention.errors import UserError
-from rare_retention.parallel import is_primary
+from rare_retention.parallel import any_host, is_primary
 from rare_retention.record.files import read_json, write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RUNS, claim
 from rare_retention.study.grid import Cell, Study, cells
+from rare_retention.train.interruption import Interruption
 from rare_retention.train.loop import train
 
 FAILURE = "failure.json"
@@ -44,8 +45,18 @@ def execute(study: Study, workdir: epath.Path, retry_failed: bool = False) -> Ou
         UserError: the workdir holds another study.
     """
     claim(study, workdir, write=is_primary())
-    finished, failed = 0, {}
+    with Interruption() as interruption:
+        return _execute(study, workdir, retry_failed, interruption)
+
+
+def _execute(
+    study: Study, workdir: epath.Path, retry_failed: bool, interruption: Interruption
+) -> Outcome:
+    finished = 0
+    failed: dict[str, str] = {}
     for cell in cells(study):
+        if any_host(interruption.requested):
+            return Outcome(finished, failed, stopped=True)
         folder = workdir / RUNS / cell.name
         if is_finished(cell, folder):
             finished += 1
@@ -55,7 +66,7 @@ def execute(study: Study, workdir: epath.Path, retry_failed: bool = False) -> Ou
             failed[cell.name] = read_json(failure)["reason"]
             continue
         try:
-            step = train(cell.run, folder, cell.name)
+            step = train(cell.run, folder, cell.name, interruption)
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # one broken run must not take the others with it

@@ -30,7 +30,7 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
             {"name": stored.name, "run": stored.run.recipe()},
             {"name": study.name, "run": study.run.recipe()},
         )
-        varied = tuple(f"run.{axis.field}:" for axis in study.grid)
+        varied = tuple(f"run.{axis.field}{end}" for axis in study.grid for end in ":[")
         changes = [change for change in changes if not change.startswith(varied)]
         if changes:
             raise UserError(

@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rare_retention.config import ConfigError, config, override
 from rare_retention.experiment import Run
 
-Value = int | float | str | tuple[float, ...]
+Value = int | float | str | tuple[int, ...] | tuple[float, ...]
 
 
 @config
@@ -82,19 +84,31 @@ def cells(study: Study) -> Iterator[Cell]:
     """All runs of a study, stream by stream.
 
     Raises:
-        ConfigError: a value of the grid does not fit its field.
+        ConfigError: a value of the grid does not fit its field, or gives the results of a run
+            another shape than the others have.
     """
+    shape = _shape(study.run)
     for stream in range(study.streams):
         for values in itertools.product(*(axis.values for axis in study.grid)):
             changes = dict(zip((axis.field for axis in study.grid), values, strict=True))
             run = override(
                 study.run, {"stream": str(stream)} | {f: str(v) for f, v in changes.items()}
             )
+            if _shape(run) != shape:
+                varied = ", ".join(axis.field for axis in study.grid)
+                raise ConfigError(
+                    "grid", f"{varied}: runs differ in tasks or students; make a study of each"
+                )
             place = {"stream": stream} | dict(
                 zip((axis.name for axis in study.grid), values, strict=True)
             )
             name = ",".join(f"{key}={_text(value)}" for key, value in place.items())
             yield Cell(name, place, run)
+
+
+def _shape(run: Run) -> tuple[Any, ...]:
+    sizes = [(name, np.shape(values)) for name, (_, values) in run.setting.constants().items()]
+    return sizes, run.setting.students, run.setting.watch_ids
 
 
 def _text(value: Value) -> str:

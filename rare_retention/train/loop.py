@@ -1,7 +1,8 @@
 """The one loop: schedule -> batches -> step -> metrics, snapshots and checkpoints."""
 
 import functools
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from rare_retention.config import ConfigError, difference, from_dict, to_dict
+from rare_retention.config import difference, from_dict, to_dict
 from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import chunks
 from rare_retention.errors import UserError
@@ -20,20 +21,23 @@ from rare_retention.record.files import read_json, write_json
 from rare_retention.record.recorder import Recorder
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.optimizer import Optimizer
-from rare_retention.train.plan import Plan, check_budget, make_plan, sizes
+from rare_retention.train.plan import Plan, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.state import State, create, shardings
 from rare_retention.train.step import SAMPLED_MEASURES, STEP_MEASURES, Step
 
 CONFIG = "config.json"
 
 
-def train(run: Run, folder: epath.Path, label: str = "") -> int:
+def train(
+    run: Run, folder: epath.Path, label: str = "", interruption: Interruption | None = None
+) -> int:
     """Trains a run to its last step, or goes on where an earlier call was stopped.
 
     Args:
         run: what to train.
         folder: of the run; holds config.json, manifest.json, metrics/, resume/, retention/.
         label: name of the run on the progress bar.
+        interruption: entered by a caller that has several runs; None listens for this one alone.
 
     Returns:
         The step reached: `run.steps`, or less where a signal asked to stop.
@@ -43,10 +47,11 @@ def train(run: Run, folder: epath.Path, label: str = "") -> int:
     """
     schedule = run.schedule()
     plan = make_plan(run, schedule)
+    check_budget(run, sizes(run).parameter_bytes, plan)
+    check_mesh(run)
     mesh = make_mesh(run.mesh)
-    _check_mesh(run, mesh)
     with (
-        Interruption() as interruption,
+        Interruption() if interruption is None else nullcontext(interruption) as asked,
         jax.set_mesh(mesh),
         jax.default_matmul_precision(run.precision),
         jax.threefry_partitionable(True),
@@ -54,31 +59,48 @@ def train(run: Run, folder: epath.Path, label: str = "") -> int:
         compiled = programs(
             run.setting, run.optimizer, run.measure.sampled, run.measure.effect, mesh
         )
-        check_budget(run, sizes(run).parameter_bytes, plan)
         _claim(run, folder)
         recorder = _recorder(run, folder, plan)
-        state = recorder.restore(compiled.abstract)
-        if state is None:
-            state = compiled.create()
-            recorder.record(0, state, compiled.measure(state), save=False)
-        step = int(state.step)
-        recorder.describe("running", step, [])
-        with tqdm(
-            total=run.steps, initial=step, desc=label, unit="step", disable=not is_primary()
-        ) as bar:
-            for stop, rows in chunks(schedule, plan.stops, step, mesh):
-                state, measured = compiled.advance(
-                    state, run.data_key(), rows, jnp.int32(stop - step)
-                )
-                # Asked once: a signal may come during the save, or on one host alone.
-                leaving = any_host(interruption.requested)
-                recorder.record(stop, state, measured, save=leaving)
-                step = stop
-                bar.update(step - bar.n)
-                if leaving:
-                    break
-        status = "finished" if step >= run.steps else "stopped"
-        recorder.finish(status, step, schedule.shown(step).tolist())
+        try:
+            state = recorder.restore(compiled.abstract)
+            if state is None:
+                state = compiled.create()
+                recorder.record(0, state, compiled.measure(state), save=False)
+            recorder.describe("running", int(state.step), [])
+            batches = chunks(schedule, plan.stops, int(state.step), mesh)
+            step = _advance(run, compiled, state, batches, recorder, asked, label)
+            recorder.close()
+        except BaseException:
+            recorder.abandon()
+            raise
+    # Counting what `iid` drew takes a while: only now, when all is saved.
+    status = "finished" if step >= run.steps else "stopped"
+    recorder.describe(status, step, schedule.shown(step).tolist())
+    return step
+
+
+def _advance(
+    run: Run,
+    compiled: "Programs",
+    state: State,
+    batches: Iterator[tuple[int, jax.Array]],
+    recorder: Recorder,
+    asked: Interruption,
+    label: str,
+) -> int:
+    """Takes the state through all chunks, or as many as there is time for; returns its step."""
+    step, key = int(state.step), run.data_key()
+    quiet = not is_primary()
+    with tqdm(total=run.steps, initial=step, desc=label, unit="step", disable=quiet) as bar:
+        for stop, rows in batches:
+            state, measured = compiled.advance(state, key, rows, jnp.int32(stop - step))
+            # Asked once: a signal may come during the save, or on one host alone.
+            leaving = any_host(asked.requested)
+            recorder.record(stop, state, measured, save=leaving)
+            step = stop
+            bar.update(step - bar.n)
+            if leaving:
+                break
     return step
 
 
@@ -113,29 +135,6 @@ def programs(
     )
 
 
-def _check_mesh(run: Run, mesh: Mesh) -> None:
-    """Checks that rows and students can be spread evenly.
-
-    Raises:
-        ConfigError: they cannot.
-    """
-    student, data = mesh.shape["student"], mesh.shape["data"]
-    if run.batch % data:
-        raise ConfigError(
-            "batch",
-            f"{run.batch} rows cannot be spread evenly over {data} devices; "
-            f"nearest: {max(run.batch // data, 1) * data}",
-        )
-    stacks = Counter(member.group for member in run.setting.students)
-    uneven = [size for size in stacks.values() if size % student]
-    if uneven:
-        raise ConfigError(
-            "mesh.student",
-            f"{uneven[0]} students of equal shape cannot be spread evenly over {student} devices; "
-            "expected a divisor",
-        )
-
-
 def _claim(run: Run, folder: epath.Path) -> None:
     """Makes the folder this run's own, or checks that it is.
 
@@ -156,9 +155,7 @@ def _claim(run: Run, folder: epath.Path) -> None:
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
     setting = run.setting
-    measures = {**setting.measures, **STEP_MEASURES}
-    if run.measure.sampled:
-        measures |= SAMPLED_MEASURES
+    measures = {**setting.measures, **STEP_MEASURES, **SAMPLED_MEASURES}
     return Recorder(
         folder,
         run.identity(),

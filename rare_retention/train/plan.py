@@ -1,6 +1,7 @@
 """At which steps a run stops to measure, to snapshot and to checkpoint."""
 
 import math
+from collections import Counter
 from typing import Any, NamedTuple
 
 import jax
@@ -84,6 +85,30 @@ def check_budget(run: Run, snapshot_bytes: int, plan: Plan) -> int:
             "raise it, or keep fewer cycles",
         )
     return total
+
+
+def check_mesh(run: Run) -> None:
+    """Checks that rows and students can be spread evenly over the devices of this job.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    student, data = run.mesh.sizes(jax.device_count())
+    if run.batch % data:
+        nearest = run.batch // data * data or data
+        raise ConfigError(
+            "batch",
+            f"{run.batch} rows cannot be spread evenly over {data} devices; nearest: {nearest}, "
+            "or set mesh.data",
+        )
+    stacks = Counter(member.group for member in run.setting.students)
+    uneven = [size for size in stacks.values() if size % student]
+    if uneven:
+        raise ConfigError(
+            "mesh.student",
+            f"{uneven[0]} students of equal shape cannot be spread evenly over {student} devices; "
+            "expected a divisor",
+        )
 
 
 class Sizes(NamedTuple):

@@ -97,16 +97,18 @@ class Step:
             **self.measure(state),
             **sampled,
             "train_loss": _students(train_loss),
-            "predicted_change": _students(change),
+            **({"predicted_change": _students(change)} if self._effect else {}),
         }
 
     def measure(self, state: State) -> Measures:
         """What can be measured of a state alone, without a batch."""
-        values = self._setting.probe(state.params)
+        with jax.default_matmul_precision("float32"):  # whatever the students are trained in
+            values = self._setting.probe(state.params)
+            reference = self._setting.reference(state.params)
         names = next(iter(values.values()))
         return {
             **{name: _students({g: v[name] for g, v in values.items()}) for name in names},
-            "reference": _students(self._setting.reference(state.params)),
+            "reference": _students(reference),
         }
 
     def _losses(self, state: State, key: jax.Array, rows: jax.Array) -> Losses:
@@ -128,7 +130,8 @@ class Step:
                     grads[name], state.optimizer[name], stack
                 )
         if self._effect:
-            _, effect = jax.jvp(self._setting.reference, (state.params,), (updates,))
+            with jax.default_matmul_precision("float32"):
+                _, effect = jax.jvp(self._setting.reference, (state.params,), (updates,))
             change = jax.tree.map(jnp.add, change, effect)
         params = optax.apply_updates(state.params, updates)
         return State(state.step + 1, params, optimizer), change

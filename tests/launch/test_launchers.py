@@ -123,6 +123,26 @@ def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_workdir_that_is_a_file_is_refused(tmp_path):
+    place = tmp_path / "file"
+    place.write_text("mine")
+    with pytest.raises(UserError, match="a file stands there; choose a folder"):
+        call(study, CONFIG, *SMALL, f"--workdir={place}")
+    assert place.read_text() == "mine"
+
+
+def test_a_study_numbers_its_own_streams(tmp_path):
+    with pytest.raises(UserError, match=r"run.stream: a study numbers its own streams, got 5"):
+        call(study, CONFIG, *SMALL, "--config.run.stream=5", f"--workdir={tmp_path}/new")
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused_before_training(tmp_path):
+    effect = "--config.run.measure.effect=false"
+    with pytest.raises(UserError, match="interference needs predicted_change"):
+        call(study, CONFIG, *SMALL, effect, f"--workdir={tmp_path}/new")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_workdir_of_another_study_is_refused(workdir):
     before = (workdir / "study.json").read_bytes()
     with pytest.raises(UserError, match=r"holds another study: run.batch: 32 -> 64"):

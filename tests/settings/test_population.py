@@ -105,7 +105,9 @@ def test_encoder_gradient_is_that_of_the_mixture_loss():
 
 @pytest.mark.parametrize("shape", ["geometric", "one weak", "half weak"])
 @pytest.mark.parametrize("condition", [1.0, 1e2, 1e4, 1e6])
-@pytest.mark.parametrize(("width", "inputs", "scale"), [(5, 14, 1.0), (64, 96, 1e-3), (24, 24, 9)])
+@pytest.mark.parametrize(
+    ("width", "inputs", "scale"), [(5, 14, 1.0), (128, 160, 1e-3), (24, 24, 9)]
+)
 def test_row_basis_is_orthonormal_and_spans_the_rows(shape, condition, width, inputs, scale):
     """Orthonormal to rounding always; the span is as exact as float32 knows it."""
     encoder = ill_conditioned(width, inputs, condition, shape) * np.float32(scale)

@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 import tiny
@@ -55,9 +57,32 @@ def test_finished_runs_are_skipped(done, monkeypatch):
     assert execute(study, workdir) == (2, {}, False)
 
 
+def test_a_signal_stops_the_study_between_runs(tmp_path, monkeypatch):
+    trained = []
+
+    def quick(run, folder, label, interruption):
+        trained.append(label)
+        signal.raise_signal(signal.SIGTERM)
+        return run.steps
+
+    monkeypatch.setattr(module, "train", quick)
+    study = tiny.study(grid=GAPS, run__steps=24)
+    assert execute(study, epath.Path(tmp_path)) == (1, {}, True)
+    assert trained == ["stream=0,gap=4"]
+
+
+def test_results_name_students_by_width_in_any_order(tmp_path):
+    study = tiny.study(run__steps=16, run__setting__widths="(8, 2)")
+    execute(study, epath.Path(tmp_path))
+    signal = gather(study, epath.Path(tmp_path)).signal.isel(stream=0, step=0)
+    start = signal.mean(["initialisation", "task"])
+    # What a random student captures is its share N / D of the inputs.
+    assert float(start.sel(width=2)) < 0.3 < float(start.sel(width=8))
+
+
 def test_another_study_is_refused(done):
     study, workdir = done
-    with pytest.raises(UserError, match="holds another study: name: quickstart -> other"):
+    with pytest.raises(UserError, match="holds another study: name: 'quickstart' -> 'other'"):
         execute(tiny.study(grid=GAPS, run__steps=24, name="other"), workdir)
     with pytest.raises(UserError, match=r"holds another study: run.batch: 32 -> 64"):
         execute(tiny.study(grid=GAPS, run__steps=24, run__batch=64), workdir)
@@ -69,10 +94,10 @@ def test_a_failed_run_is_reported_and_tried_again_on_request(tmp_path, monkeypat
     study = tiny.study(grid=GAPS, run__steps=24)
     train = module.train
 
-    def sometimes(run, folder, label):
+    def sometimes(run, folder, label, interruption):
         if run.exposure.gap == 4:
             raise FloatingPointError("the loss is not finite\nat step 7")
-        return train(run, folder, label)
+        return train(run, folder, label, interruption)
 
     monkeypatch.setattr(module, "train", sometimes)
     reason = {"stream=0,gap=4": "FloatingPointError: the loss is not finite at step 7"}

@@ -51,6 +51,19 @@ def test_grids_that_cannot_be(grid, message):
         Study(name="x", run=Run(), grid=grid)
 
 
+def test_runs_of_another_shape_are_refused():
+    axis = Axis(field="setting.tasks.block", values=(2, 4))
+    study = tiny.study().__class__(name="x", run=tiny.run(), grid=(axis,))
+    with pytest.raises(ConfigError, match=r"grid: setting.tasks.block: runs differ in tasks or"):
+        list(cells(study))
+
+
+def test_tuples_of_whole_numbers_vary():
+    axis = Axis(field="exposure.withheld", values=((-1,), (-2, -1)))
+    runs = [cell.run for cell in cells(Study(name="x", run=tiny.run(), grid=(axis,)))]
+    assert [run.exposure.withheld for run in runs] == [(-1,), (-2, -1)]
+
+
 def test_an_unknown_field_of_the_grid_is_named():
     study = Study(name="x", grid=(Axis(field="exposure.gpa", values=(1,)),))
     with pytest.raises(ConfigError, match=r"exposure.gpa: no such field; did you mean"):

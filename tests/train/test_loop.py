@@ -119,6 +119,16 @@ def test_another_recipe_is_refused_with_the_difference(whole):
         train(tiny.run(batch=64), whole)
 
 
+def test_a_mesh_may_leave_devices_unused(whole, tmp_path):
+    folder = epath.Path(tmp_path)
+    train(tiny.run(mesh__student=1, mesh__data=1, steps=16), folder)
+    mine, alone = metrics.read(whole), metrics.read(folder)
+    for name in ("loss", "signal"):
+        np.testing.assert_allclose(
+            mine[name][: len(alone[name])], alone[name], rtol=2e-3, atol=2e-4, err_msg=name
+        )
+
+
 @pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
 def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path):
     folder = epath.Path(tmp_path)
@@ -129,6 +139,7 @@ def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path):
     ):
         assert train(tiny.run(), folder) == 48
     assert_same(records(whole), records(folder))
+    assert (folder / RESUME / "48.damaged").exists()
 
 
 @pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
@@ -154,7 +165,7 @@ def test_students_and_rows_over_devices_give_the_same_numbers(whole, tmp_path):
     [
         ({"batch": 36}, "batch: 36 rows cannot be spread evenly over 8 devices; nearest: 32"),
         ({"mesh__student": 4}, "mesh.student: 2 students of equal shape .* over 4 devices"),
-        ({"mesh__data": 3}, "data: a mesh of 1 x 3 does not fit 8 devices"),
+        ({"mesh__data": 16}, "data: a mesh of 1 x 16 does not fit 8 devices"),
         ({"snapshots__budget_mb": 1e-6}, r"snapshots.budget_mb: \d+ snapshots of .* raise it"),
         ({"steps": 4}, "exposure.gap: 8 steps, but a run of 4 ends before the first burst"),
     ],

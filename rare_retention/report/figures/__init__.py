@@ -5,7 +5,7 @@ A new figure is a function `(results: xr.Dataset) -> Figure` in a file of its ow
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 import xarray as xr
@@ -117,12 +117,13 @@ FIGURES: dict[str, FigureSpec] = {
 }
 
 
-def select(names: Sequence[str], results: xr.Dataset | None = None) -> dict[str, FigureSpec]:
+def select(names: Sequence[str], results: Container[object] | None = None) -> dict[str, FigureSpec]:
     """The figures of these names, in their order.
 
     Args:
         names: keys of `FIGURES`.
-        results: checked to hold what each figure needs; None before a study has any.
+        results: of the study, or the names that they will hold: what a figure needs must be there;
+            None checks the names alone.
 
     Raises:
         ConfigError: there is no such figure, or the results cannot be drawn so.

@@ -223,7 +223,8 @@ CLAIMS = (
     ),
     Claim(
         name="wide_accumulates",
-        statement="A wide student builds up the rare task over exposures, a narrow one does not.",
+        statement="A wide student builds up more of the rare task over exposures than a "
+        "narrow one.",
         source="Figs. 4a, 16a, 20",
         statistic="Rise of the rarest watched task's signal from before the first measured "
         "exposure to the end of the last measured cycle: widest minus narrowest, mean over gaps.",

@@ -80,7 +80,8 @@ def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
         reason = "no student has all that the statistic needs"
         return _verdict(claim, "not tested", _NOTHING, [reason, lost])
     alone = "one unit only: no interval" if found.units == 1 else ""
-    return _verdict(claim, outcome(claim, found), found, [alone, dropped, lost])
+    alike = "all units are equal: no spread to judge by" if _alike(found) else ""
+    return _verdict(claim, outcome(claim, found), found, [alone, alike, dropped, lost])
 
 
 def outcome(claim: Claim, found: Interval) -> Outcome:
@@ -92,6 +93,10 @@ def outcome(claim: Claim, found: Interval) -> Outcome:
     if all(ends):
         return "holds"
     return "inconclusive" if any(ends) else "fails"
+
+
+def _alike(found: Interval) -> bool:
+    return found.units > 1 and found.low == found.high
 
 
 _NOTHING = Interval(math.nan, math.nan, math.nan, 0, "none", 0, 0, 0)
