@@ -18,10 +18,10 @@ late injections comparable with early ones.
 """
 
 from rare_retention.experiment import Exposure, Measurement, Run, Snapshots
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 
 GAP = 400
 RARE = 0.97 / GAP  # an injection of 248 of the 256 rows

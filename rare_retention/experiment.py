@@ -8,10 +8,10 @@ from pydantic import Field
 
 from rare_retention.config import ConfigError, config, fingerprint, to_dict
 from rare_retention.data.exposure import ORDER_VERSION, Schedule
+from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import MeshShape
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
-from rare_retention.train.optimizer import Optimizer
 
 AnySetting = Annotated[Regression | Competition, Field(discriminator="kind")]
 

@@ -77,6 +77,10 @@ def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> 
     """Mesh with the axes `student` and `data` over the given (default: all) devices."""
     devices = jax.devices() if devices is None else devices
     student, data = shape.sizes(len(devices))
+    if jax.process_count() > 1 and student * data < len(devices):
+        raise ConfigError(
+            "data", f"a mesh of {student} x {data} leaves hosts without work; use -1 for the rest"
+        )
     grid = np.asarray(devices[: student * data]).reshape(student, data)
     return Mesh(grid, ("student", "data"), axis_types=(AxisType.Auto, AxisType.Auto))
 

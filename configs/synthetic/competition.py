@@ -17,9 +17,9 @@ row to an alignment of 0.986 or more after 400 steps.
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.competition import Competition
 from rare_retention.study.grid import Study
-from rare_retention.train.optimizer import Optimizer
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:

@@ -18,10 +18,10 @@ have three features and the four before them two; the narrow range upsets no ord
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:

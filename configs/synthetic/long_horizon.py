@@ -16,10 +16,10 @@ longer training takes such tasks away.
 from typing import Literal
 
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:

@@ -21,10 +21,10 @@ captured share misses the prediction by 0.012 at the worst width and exponent.
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:

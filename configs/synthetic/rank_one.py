@@ -15,10 +15,10 @@ Seen: all 16 tasks on all streams are learned first by the predicted width; at w
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:

@@ -20,10 +20,10 @@ twentyfold from width 4 to 48, the gradient that it bounds by less than half.
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 
 
 def get_config(size: Literal["paper", "small"] = "paper") -> Study:

@@ -20,10 +20,10 @@ changes of the rare loss, as the learning rate is large.
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run, Snapshots
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 
 RARE = 0.97 / 400  # at the longest gap of the small setting an injection is 248 of the 256 rows
 

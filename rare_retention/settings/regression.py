@@ -132,7 +132,7 @@ class Regression:
             # Not vmap: batched LAPACK calls of several widths can deadlock on CPU (jaxlib 0.10).
             return jax.lax.map(lambda i: nnx.to_pure_dict(nnx.state(self._draw(width, i))), draws)
 
-        return {_group(width): stack(width) for width in self.widths}
+        return {_group(width): stack(width) for width in sorted(self.widths)}
 
     def partition(self) -> Params:
         """Partition of every leaf of `init` over the mesh."""

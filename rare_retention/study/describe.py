@@ -63,7 +63,7 @@ def describe_run(run: Run) -> Iterator[str]:
 
 def variables(run: Run) -> set[str]:
     """Names that the results of such a run will hold."""
-    found = {*run.setting.measures, *run.setting.constants(), *STEP_MEASURES, "gap"}
+    found = {*run.setting.measures, *run.setting.constants(), *STEP_MEASURES, "gap", "watch"}
     return found if run.measure.effect else found - {"predicted_change"}
 
 

@@ -40,6 +40,10 @@ class RegressionTasks:
             if getattr(self, name) < 1:
                 raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
         if self.count * self.block > self.inputs:
+            if self.count > self.inputs:
+                raise ConfigError(
+                    "count", f"{self.count} tasks need as many inputs, but inputs = {self.inputs}"
+                )
             raise ConfigError(
                 "block",
                 f"{self.count} tasks of {self.block} directions need {self.count * self.block} "

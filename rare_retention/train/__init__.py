@@ -1,1 +1,1 @@
-"""Training: state, optimizer, the step with its measurements, and the one loop."""
+"""Training: state, the step with its measurements, plan and loop."""

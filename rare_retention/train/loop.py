@@ -16,11 +16,11 @@ from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import chunks
 from rare_retention.errors import UserError
 from rare_retention.experiment import AnySetting, Run
+from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.files import read_json, write_json
 from rare_retention.record.recorder import Recorder
 from rare_retention.train.interruption import Interruption
-from rare_retention.train.optimizer import Optimizer
 from rare_retention.train.plan import Plan, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.state import State, create, shardings
 from rare_retention.train.step import SAMPLED_MEASURES, STEP_MEASURES, Step

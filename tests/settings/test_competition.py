@@ -8,9 +8,9 @@ import pytest
 from rare_retention import config
 from rare_retention.data.exposure import Schedule
 from rare_retention.errors import ConfigError
+from rare_retention.optimizer import Optimizer
 from rare_retention.settings.competition import Competition
 from rare_retention.theory import competition
-from rare_retention.train.optimizer import Optimizer
 from rare_retention.train.state import create
 from rare_retention.train.step import Step
 

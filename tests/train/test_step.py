@@ -6,11 +6,11 @@ import numpy as np
 import optax
 import pytest
 
+from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import MeshShape, make_mesh, sharding
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.optimizer import Optimizer
 from rare_retention.train.state import State, create, shardings
 from rare_retention.train.step import SAMPLED_MEASURES, STEP_MEASURES, Step
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from rare_retention.errors import ConfigError
-from rare_retention.train.optimizer import Optimizer
+from rare_retention.optimizer import Optimizer
 
 
 def draw(seed, steps=6, students=2, scale=1.0):
