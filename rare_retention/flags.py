@@ -9,6 +9,7 @@ after a colon its argument; `--config.FIELD=VALUE` changes a field of what it re
 
 import difflib
 import inspect
+import os
 import re
 import sys
 import traceback
@@ -190,5 +191,8 @@ def _guard(function: Callable[[Any], T]) -> Callable[[Any], T]:
         except UserError as error:
             print(error, file=sys.stderr)
             sys.exit(2)
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
 
     return guarded

@@ -86,7 +86,13 @@ def _accumulation(results: xr.Dataset) -> xr.DataArray:
 
 def _lag(results: xr.Dataset) -> xr.DataArray:
     require(results, "signal", "watch")
-    lags = over_points(results, lambda point: _cycles(point)["lag"])
+
+    def peaks(point: xr.Dataset) -> xr.DataArray:
+        found = _cycles(point)
+        # Where nothing is lost again, the greatest value is the end of a rise, not a peak.
+        return found["lag"].where(found["decay"] > LEAST_GAIN)
+
+    lags = over_points(results, peaks)
     whole = over_points(results, _whole).all("point")
     return lags.median(("point", "width", "cycle"), skipna=True).where(whole)
 
@@ -237,7 +243,8 @@ CLAIMS = (
         statement="With AdamW the signal peaks after the exposure, not at it.",
         source="Fig. 4a",
         statistic="Median over widths, cycles and gaps of the steps from the state just after an "
-        "exposure to the peak of the rarest watched task's signal, for gains above 0.01.",
+        "exposure to the peak of the rarest watched task's signal, in cycles that gain more than "
+        "0.01 and lose more than 0.01 again.",
         relation=">=",
         threshold=1.0,
         measure=_lag,
