@@ -118,7 +118,7 @@ def predicted_loss(spectra: ArrayLike, counts: ArrayLike) -> Array:
 
 def predicted_signal(spectra: ArrayLike, counts: ArrayLike) -> Array:
     """Signals s_k = 1 - l*_k / Tr(C_k) [..., K], the captured share of each task's energy."""
-    return 1 - predicted_loss(spectra, counts) / np.sum(spectra, axis=-1, dtype=np.float64)
+    return 1 - predicted_loss(spectra, counts) / np.asarray(spectra, np.float64).sum(axis=-1)
 
 
 def mixture_loss(prior: ArrayLike, spectra: ArrayLike, width: int) -> float:

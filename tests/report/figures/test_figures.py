@@ -55,7 +55,9 @@ def test_a_study_with_missing_students_still_draws_and_says_so(name, place, stud
 @pytest.mark.parametrize("name", NAMES)
 def test_one_student_alone_draws(name, study):
     results = study(name).isel(stream=[0], initialisation=[0], width=[1])
-    draw(FIGURES[name].draw(results))
+    figure = FIGURES[name].draw(results)
+    draw(figure)
+    assert any(panel.has_data() for panel in figure.axes)
 
 
 @pytest.mark.parametrize("name", ["gap_width", "rank_one"])
