@@ -8,6 +8,7 @@ from absl import flags, logging
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.parallel import is_primary
 from rare_retention.record.files import is_full
 
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study or run, local or gs://")
@@ -28,10 +29,23 @@ def start() -> None:
     """
     quieten()
     if MULTIHOST.value:
-        jax.distributed.initialize()
+        join_hosts()
     if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = epath.Path("~/.cache/rare_retention/xla").expanduser()
         jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def join_hosts() -> None:
+    """Joins the other hosts: a TPU slice or a cluster that JAX knows, or as the environment says.
+
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe any other cluster.
+    """
+    count, index = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
+    jax.distributed.initialize(
+        os.environ.get("JAX_COORDINATOR_ADDRESS"),
+        None if count is None else int(count),
+        None if index is None else int(index),
+    )
 
 
 def workdir() -> epath.Path:
@@ -61,6 +75,12 @@ def _without_full_disks(failure: threading.ExceptHookArgs) -> None:
     """Drops the traceback of a background writer without space: the main thread says it clearly."""
     if not is_full(failure.exc_value):
         threading.__excepthook__(failure)
+
+
+def say(line: str) -> None:
+    """Prints a line on one host, at once."""
+    if is_primary():
+        print(line, flush=True)
 
 
 def plural(count: int, noun: str) -> str:

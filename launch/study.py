@@ -35,20 +35,20 @@ def main(study: Study) -> int:
             "run.stream", f"a study numbers its own streams, got {study.run.stream}; set `streams`"
         )
     for line in describe(study):
-        print(line, flush=True)
+        common.say(line)
     if common.DRY_RUN.value:
         return 0
     workdir = common.workdir()
     outcome = execute(study, workdir, _RETRY.value)
     if outcome.stopped:
-        print(f"stopped and saved; the same command goes on with {workdir}")
+        common.say(f"stopped and saved; the same command goes on with {workdir}")
         return common.INTERRUPTED
     for name, reason in outcome.failed.items():
-        print(f"failed: {name}: {reason}; try again with --retry_failed")
+        common.say(f"failed: {name}: {reason}; try again with --retry_failed")
     if outcome.finished and is_primary():
         for line in build(study, workdir):
-            print(line)
-    print(f"{common.plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")
+            common.say(line)
+    common.say(f"{common.plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")
     return 1 if outcome.failed else 0
 
 

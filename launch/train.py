@@ -21,12 +21,12 @@ def main(study: Study) -> int:
     """Trains the run; returns the exit code."""
     common.start()
     for line in describe_run(study.run):
-        print(line, flush=True)
+        common.say(line)
     if common.DRY_RUN.value:
         return 0
     folder = common.workdir()
     step = train(study.run, folder, study.name)
-    print(f"{folder}: state after step {step:,} of {study.run.steps:,}")
+    common.say(f"{folder}: state after step {step:,} of {study.run.steps:,}")
     return 0 if step >= study.run.steps else common.INTERRUPTED
 
 

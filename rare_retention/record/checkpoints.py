@@ -32,7 +32,9 @@ class Store:
         """
         self._folder = folder
         self._identity = identity
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+        # Both stores of a run may save the same step at once; hosts must not mix their barriers up.
+        barriers = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, multiprocessing_options=barriers)
         with disk(folder):
             self._manager = ocp.CheckpointManager(
                 folder.resolve(), options=options, item_names=_ITEMS
@@ -122,9 +124,9 @@ def verify(folder: epath.Path, step: int) -> Any:
     def here(stored: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(stored.shape, stored.dtype, sharding=place)
 
-    with ocp.CheckpointManager(folder.resolve(), item_names=_ITEMS) as manager:
-        stored = manager.item_metadata(step)["tree"]
-        abstract = jax.tree.map(here, stored.tree if hasattr(stored, "tree") else stored)
+    handlers = {"tree": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+    with ocp.CheckpointManager(folder.resolve(), item_handlers=handlers) as manager:
+        abstract = jax.tree.map(here, manager.item_metadata(step)["tree"].tree)
         return _read(manager, step, abstract, folder / str(step))[0]
 
 
