@@ -3,6 +3,7 @@
 Both keep digests of their arrays beside them and compare them on the way back in.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -69,7 +70,7 @@ class Store:
             UserError: it is damaged, or belongs to another recipe.
         """
         place = self._folder / str(step)
-        tree, meta = _read(self._manager, step, abstract, place)
+        tree, meta = _read(self._manager, step, lambda: abstract, place)
         if meta["identity"] != self._identity:
             raise UserError(f"{place}: belongs to recipe {meta['identity']}, not {self._identity}")
         return tree
@@ -126,19 +127,22 @@ def verify(folder: epath.Path, step: int) -> Any:
 
     handlers = {"tree": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
     with ocp.CheckpointManager(folder.resolve(), item_handlers=handlers) as manager:
-        abstract = jax.tree.map(here, manager.item_metadata(step)["tree"].tree)
-        return _read(manager, step, abstract, folder / str(step))[0]
+
+        def as_saved() -> Any:
+            return jax.tree.map(here, manager.item_metadata(step)["tree"].tree)
+
+        return _read(manager, step, as_saved, folder / str(step))[0]
 
 
 def _read(
-    manager: ocp.CheckpointManager, step: int, abstract: Any, place: epath.Path
+    manager: ocp.CheckpointManager, step: int, abstract: Callable[[], Any], place: epath.Path
 ) -> tuple[Any, dict[str, Any]]:
-    """Tree and meta of a checkpoint whose digests agree."""
+    """Tree and meta of a checkpoint whose digests agree; `abstract` says what is wanted."""
     try:
         found = manager.restore(
             step,
             args=ocp.args.Composite(
-                tree=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()
+                tree=ocp.args.StandardRestore(abstract()), meta=ocp.args.JsonRestore()
             ),
         )
     except Exception as error:  # Orbax raises whatever the damaged file makes it raise
