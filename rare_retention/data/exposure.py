@@ -24,7 +24,6 @@ import operator
 from bisect import bisect_right
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +40,6 @@ BACKGROUNDS = ("iid", "even")
 # What frequencies typed to a few digits may miss: of their sum, and of one expected row.
 _TOLERANCE = Fraction(1, 10**6)
 _SMALLEST_SHARE = 2.0**-63  # Below it a share vanishes in fixed point.
-
-_Row = TypeVar("_Row", bound=np.generic)
 
 
 class Schedule:
@@ -255,28 +252,6 @@ class Schedule:
     def _by_task(self, values: list[int]) -> NDArray[np.int64]:
         """Values of the withheld tasks, then of the others, put in the order of the tasks."""
         return np.array(values, dtype=np.int64)[self._slots]
-
-
-def host_rows(rows: NDArray[_Row], index: int, count: int) -> NDArray[_Row]:
-    """The contiguous part of a global batch that belongs to host `index` of `count`.
-
-    Args:
-        rows: [B, ...].
-        index: host, 0..count-1.
-        count: number of hosts, a divisor of B.
-
-    Returns:
-        [B / count, ...], a view.
-    """
-    count = _whole("hosts", count, least=1)
-    index = _whole("host", index, most=count - 1)
-    size, spare = divmod(len(rows), count)
-    if spare:
-        raise ConfigError(
-            "batch",
-            f"{len(rows)} rows do not divide among {count} hosts; expected {(size + 1) * count}",
-        )
-    return rows[index * size : (index + 1) * size]
 
 
 def _shares(frequencies: Iterable[float]) -> tuple[Fraction, ...]:

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from io import BytesIO
 from typing import IO, Any, NamedTuple, TypedDict
 
 import jinja2
@@ -14,6 +13,7 @@ import xarray as xr
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.record.dataset import load
 from rare_retention.record.files import read_json, write
 from rare_retention.report.figures import data, select, style
 
@@ -86,7 +86,7 @@ def build(
             raise UserError(
                 f"{folder}: no {name} here; expected the folder of a study that has run"
             )
-    study, results = read_json(folder / STUDY), _read(folder / RESULTS)
+    study, results = read_json(folder / STUDY), load(folder / RESULTS)
     drawn = draw(results, figures, folder / FOLDER)
     text = render(describe(study, results, verdicts, provenance, drawn))
     page = folder / PAGE
@@ -252,14 +252,6 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _read(path: epath.Path) -> xr.Dataset:
-    try:
-        return xr.load_dataset(BytesIO(path.read_bytes()), engine="h5netcdf")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: damaged, not the results of a study ({reason})") from None
 
 
 def _save(path: epath.Path, content: bytes) -> None:

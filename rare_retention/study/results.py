@@ -9,7 +9,7 @@ from etils import epath
 from rare_retention.config import to_json
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
-from rare_retention.record.files import write
+from rare_retention.record.dataset import save
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RESULTS, RUNS
 from rare_retention.study.grid import Study, cells
@@ -99,30 +99,6 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         {name: (name, c) for name, c in coordinates.items() if name in used},
         {"inputs": about["inputs"], "finished": about["status"] == "finished"},
     )
-
-
-def save(results: xr.Dataset, path: epath.Path) -> None:
-    """Writes results as compressed netCDF-4, in one step."""
-    coding = {name: {"zlib": True} for name in results.data_vars if results[name].ndim}
-    data = results.to_netcdf(engine="h5netcdf", encoding=coding)
-    write(path, lambda file: file.write(data))
-
-
-def load(path: epath.Path) -> xr.Dataset:
-    """Reads results.
-
-    Raises:
-        UserError: there are none, or the file is damaged.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: no results; run the study first")
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as results:
-            return results.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: damaged ({' '.join(str(error).split())}); delete it and rebuild the report"
-        ) from None
 
 
 def _coordinates(study: Study) -> dict[str, list[Any]]:

@@ -8,7 +8,7 @@ import sys
 import pytest
 from etils import epath
 
-from rare_retention.study.results import load
+from rare_retention.record.dataset import load
 
 
 @pytest.fixture(scope="module")

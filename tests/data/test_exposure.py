@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from rare_retention.data.background import Purpose, random_words
-from rare_retention.data.exposure import Schedule, host_rows
+from rare_retention.data.exposure import Schedule
 from rare_retention.errors import ConfigError
 
 FAR = 10**9
@@ -367,7 +367,7 @@ class TestChance:
         variance = (per_batch * (batch - per_batch)).sum() / (batch * (batch - 1))
         statistic = ((per_row - per_row.mean()) ** 2).sum() / variance
         assert UNLIKELY < stats.chi2.cdf(statistic, batch - 1) < 1 - UNLIKELY
-        per_host = [host_rows(per_row, host, 4).sum() for host in range(4)]
+        per_host = per_row.reshape(4, -1).sum(axis=1)
         assert stats.chisquare(per_host).pvalue > UNLIKELY
 
     def test_every_order_of_rows_is_as_likely(self):
@@ -396,37 +396,6 @@ class TestGolden:
     def test_rows_stay_what_they_were(self, recipe, rows):
         schedule = Schedule([0.5, 0.25, 0.2, 0.05], 16, seed=7, **recipe)
         assert "".join(map(str, schedule.rows(FAR - 1))) == rows
-
-
-class TestHosts:
-    @pytest.mark.parametrize("hosts", [1, 2, 4, 8])
-    def test_any_number_of_hosts_reads_the_same_batch(self, hosts):
-        recipe = {"placement": "burst", "gap": 4, "seed": 9}
-        batch = Schedule(PAPER, 512, **recipe).rows(FAR + 3)
-        parts = [
-            host_rows(Schedule(PAPER, 512, **recipe).rows(FAR + 3), host, hosts)
-            for host in range(hosts)
-        ]
-        assert {len(part) for part in parts} == {512 // hosts}
-        np.testing.assert_array_equal(np.concatenate(parts), batch)
-
-    def test_slices_the_first_axis(self):
-        rows = np.arange(12).reshape(6, 2)
-        assert host_rows(rows, 1, 3).tolist() == [[4, 5], [6, 7]]
-
-    @pytest.mark.parametrize(
-        ("index", "count", "error"),
-        [
-            (0, 0, "hosts: 0; expected 1 or more"),
-            (0, 5, "batch: 12 rows do not divide among 5 hosts; expected 15"),
-            (3, 3, "host: 3; expected 0 to 2"),
-            (-1, 3, "host: -1; expected 0 to 2"),
-        ],
-    )
-    def test_refuses_what_does_not_divide(self, index, count, error):
-        with pytest.raises(ConfigError) as caught:
-            host_rows(np.arange(12), index, count)
-        assert str(caught.value) == error
 
 
 class TestCheck:

@@ -1,5 +1,6 @@
 import jax
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,16 @@ def test_chunks_carry_the_schedule():
             np.testing.assert_array_equal(rows[i], schedule().rows(step))
             steps.append(step)
     assert steps == list(range(9))
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 4, 8])
+def test_the_global_batch_is_the_same_for_any_number_of_hosts(hosts):
+    mesh = make_mesh(MeshShape(data=hosts))
+    for stop, rows in chunks(schedule(), STOPS, 0, mesh):
+        pieces = sorted(rows.addressable_shards, key=lambda piece: piece.index[1].start or 0)
+        assert [piece.data.shape[1] for piece in pieces] == [16 // hosts] * hosts
+        whole = np.concatenate([np.asarray(piece.data) for piece in pieces], axis=1)
+        np.testing.assert_array_equal(whole[0], schedule().rows({3: 0, 4: 3, 9: 4}[stop]))
 
 
 def test_a_resumed_pipeline_yields_the_same_chunks():

@@ -6,10 +6,11 @@ import tiny
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.record.dataset import load
 from rare_retention.study import execute as module
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import stored_study
-from rare_retention.study.results import collect, gather, load
+from rare_retention.study.results import collect, gather
 
 GAPS = "({'field': 'exposure.gap', 'values': (4, 8)},)"
 
