@@ -18,24 +18,32 @@ UNITS = ("stream", "initialisation")
 _OWN = {*UNITS, "width", "step", "task", "watch", "part", "direction", "neuron"}
 
 
-def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[xr.Dataset]:
-    """The points of the grid that a study varied, their places as scalar coordinates.
+def grid(results: xr.Dataset) -> tuple[str, ...]:
+    """The dimensions of the grid that the study varied."""
+    return tuple(str(name) for name in results.sizes if name not in _OWN)
 
-    Points at which no run has finished are left out.
+
+def points(
+    results: xr.Dataset, keep: Sequence[str] = (), unfinished: bool = False
+) -> Iterator[xr.Dataset]:
+    """The points of the grid that a study varied, their places as scalar coordinates.
 
     Args:
         results: of a study.
         keep: dimensions of the grid that stay within each point.
+        unfinished: include points at which no run has finished, as far as they came.
     """
-    names = [str(d) for d in results.sizes if d not in _OWN and d not in keep]
+    names = [name for name in grid(results) if name not in keep]
     for place in product(*(range(results.sizes[name]) for name in names)):
         point = results.isel(dict(zip(names, place, strict=True)))
-        if "finished" in point and not point["finished"].any():
+        if not unfinished and "finished" in point and not point["finished"].any():
             continue
         if "frequency" in point:
-            # Points may differ in their number of tasks; those that one lacks are NaN there.
-            known = point["frequency"].notnull()
-            point = point.isel(task=known.any([d for d in known.dims if d != "task"]).to_numpy())
+            known = point["frequency"].notnull()  # NaN where no run has begun
+            known = known.any([d for d in known.dims if d != "task"])
+            if not known.any():
+                continue
+            point = point.isel(task=known.to_numpy())
         yield point
 
 

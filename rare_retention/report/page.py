@@ -13,6 +13,7 @@ import xarray as xr
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.evidence import states
 from rare_retention.record.dataset import load
 from rare_retention.record.files import read_json, write
 from rare_retention.report.figures import data, select, style
@@ -196,7 +197,7 @@ def summary(results: xr.Dataset) -> dict[str, str]:
     """What was varied, repeated and trained, by name."""
     found = {
         data.symbol(name): ", ".join(number(value) for value in results[name].values.tolist())
-        for name in data.grid(results)
+        for name in states.grid(results)
     }
     steps = results["step"].to_numpy()
     return found | {
@@ -223,7 +224,7 @@ def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
 
 def lost(results: xr.Dataset) -> list[str]:
     """Lines such as `stream 2, gap G = 64: N = 32 (initialisation 1)` for all that has no end."""
-    final, names = data.ended(results), data.grid(results)
+    final, names = data.ended(results), states.grid(results)
     order = ("stream", *names)
     runs = final.stack(run=order).transpose("run", "width", "initialisation")
     finished = results["finished"].stack(run=order)

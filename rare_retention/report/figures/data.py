@@ -5,7 +5,6 @@ numbers that a claim is judged by.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ import xarray as xr
 from rare_retention.evidence import states
 from rare_retention.theory.checks import Array
 
-_OWN = {*states.UNITS, "width", "step", "task", "watch", "part", "direction", "neuron"}
 _SYMBOLS = {"prior_exponent": "β", "gap": "gap G", "spectrum_exponents": "α"}
 
 
@@ -49,29 +47,14 @@ def at(values: Spread, **place: int) -> Marks:
     return Marks(*(np.atleast_1d(part.sel(place).to_numpy()) for part in values))
 
 
-def grid(results: xr.Dataset) -> tuple[str, ...]:
-    """The dimensions of the grid that the study varied."""
-    return tuple(str(name) for name in results["loss"].dims if name not in _OWN)
-
-
 def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[tuple[str, xr.Dataset]]:
-    """The measured points of the grid, each with its label ("" if nothing is varied).
+    """The points of `states.points`, runs that go on included, each with its label.
 
-    Unlike `states.points` it has runs that go on, up to where they came. Tasks that a point lacks
-    are left out.
-
-    Args:
-        results: of a study.
-        keep: dimensions of the grid that a figure shows within one panel.
+    The label is empty where nothing is varied. Arguments are as in `states.points`.
     """
-    names = [name for name in grid(results) if name not in keep]
-    for place in product(*(range(results.sizes[name]) for name in names)):
-        chosen = results.isel(dict(zip(names, place, strict=True)))
-        known = chosen["frequency"].notnull()
-        known = known.any([d for d in known.dims if d != "task"])
-        if known.any():
-            label = ", ".join(f"{symbol(n)} = {_shown(chosen[n].item())}" for n in names)
-            yield label, chosen.isel(task=known.to_numpy())
+    names = [name for name in states.grid(results) if name not in keep]
+    for point in states.points(results, keep, unfinished=True):
+        yield ", ".join(f"{symbol(n)} = {_shown(point[n].item())}" for n in names), point
 
 
 def symbol(name: str) -> str:
@@ -104,7 +87,7 @@ def ended(results: xr.Dataset) -> xr.DataArray:
     its last good value is not its final one.
     """
     there = results["loss"].notnull().any("task")
-    seen = there.any([d for d in there.dims if d not in (*grid(results), "step")])
+    seen = there.any([d for d in there.dims if d not in (*states.grid(results), "step")])
     place = xr.DataArray(np.arange(there.sizes["step"]), dims="step")
     return there.isel(step=(seen * place).max("step"))
 
