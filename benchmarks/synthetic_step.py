@@ -6,6 +6,7 @@ its steps are alike. It runs on all cores and on one, as its threads wait for ea
 machine; the faster of the two counts.
 """
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def _context(run: Run) -> Iterator[None]:
 
 
 def _compiled(run: Run, effect: bool) -> Programs:
-    return programs(run.setting, run.optimizer, False, effect, make_mesh(run.mesh))
+    return programs(run.setting, run.optimizer, False, effect, 1, make_mesh(run.mesh))
 
 
 def _advance(run: Run, compiled: Programs, rows: np.ndarray) -> Callable[[], object]:
@@ -110,7 +111,8 @@ def _loader(run: Run, steps: int) -> Callable[[], object]:
     """The pipeline as the loop uses it, from its start through some chunks of `steps` steps."""
     schedule, mesh = run.schedule(), make_mesh(run.mesh)
     stops = range(steps, (_CHUNKS + 1) * steps, steps)
-    return lambda: [rows for _, rows in chunks(schedule, stops, 0, mesh)]
+    source = functools.partial(run.setting.batch, schedule)
+    return lambda: [chunk.batches for chunk in chunks(source, run.batch, stops, 0, mesh)]
 
 
 def _gather(run: Run, steps: int) -> Callable[[], object]:

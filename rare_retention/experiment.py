@@ -91,6 +91,8 @@ class Run:
         exposure: when the tasks are shown.
         optimizer: how the students are trained.
         batch: B, rows of the global batch.
+        accumulate: pieces of a batch whose gradients are computed one after another and averaged,
+            where all of it needs too much memory.
         steps: updates; may grow when a run is resumed.
         stream: number of the stream; another one has other batches.
         precision: of matrix products.
@@ -104,6 +106,7 @@ class Run:
     exposure: Exposure = Exposure()
     optimizer: Optimizer = Optimizer()
     batch: int = 1024
+    accumulate: int = 1
     steps: int = 10_000
     stream: int = 0
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
@@ -115,6 +118,7 @@ class Run:
     def __post_init__(self) -> None:
         positive = {
             "batch": self.batch,
+            "accumulate": self.accumulate,
             "steps": self.steps,
             "measure.every": self.measure.every,
             "measure.per_doubling": self.measure.per_doubling,
@@ -133,6 +137,16 @@ class Run:
         for name, value in natural.items():
             if value < 0:
                 raise ConfigError(name, f"expected at least 0, got {value}")
+        if self.accumulate > 1 and self.setting.draws_inputs:
+            raise ConfigError(
+                "accumulate",
+                f"a {self.setting.kind} setting draws its inputs at once; expected 1, got "
+                f"{self.accumulate}",
+            )
+        if self.batch % self.accumulate:
+            raise ConfigError(
+                "accumulate", f"expected a divisor of batch = {self.batch}, got {self.accumulate}"
+            )
 
     def schedule(self) -> Schedule:
         """The exposure schedule of this stream.
@@ -142,7 +156,7 @@ class Run:
         """
         return Schedule(
             self.setting.frequencies,
-            self.batch,
+            self.batch * self.setting.slots,
             placement=self.exposure.placement,
             gap=self.exposure.gap,
             withheld=self.exposure.withheld,
@@ -156,9 +170,13 @@ class Run:
 
     def recipe(self) -> dict[str, Any]:
         """All that decides what is learned at a step; the length of the run is no part of it."""
-        kept = ("setting", "exposure", "optimizer", "batch", "stream", "precision")
+        kept = ("exposure", "optimizer", "batch", "stream", "precision")
         tree = to_dict(self)
-        return {name: tree[name] for name in kept} | {"order_version": ORDER_VERSION}
+        return (
+            {"setting": self.setting.recipe()}
+            | {name: tree[name] for name in kept}
+            | {"order_version": ORDER_VERSION}
+        )
 
     def identity(self) -> str:
         """Fingerprint of the recipe, 16 hexadecimal digits."""

@@ -1,5 +1,6 @@
 """Device mesh, the one table of sharding rules, and what hosts agree on."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,56 +12,67 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rare_retention.config import ConfigError, config
 
-RULES: dict[str, str | None] = {
-    "batch": "data",
+RULES: dict[str, str | tuple[str, ...] | None] = {
+    "batch": ("data", "fsdp"),
     "student": "student",
+    # bottleneck and gated students
     "hidden": None,
     "inputs": None,
     "task": None,
     "direction": None,
+    # transformers
+    "layers": None,
+    "embed": "fsdp",
+    "heads": "model",
+    "mlp": "model",
+    "vocab": "model",
 }
-"""Logical axis of an array -> axis of the mesh; None is replicated."""
+"""Logical axis of an array -> axis or axes of the mesh; None is replicated."""
+
+AXES = ("student", "data", "fsdp", "model")
+"""Axes of the mesh; neighbours on the last ones are nearest to each other."""
 
 
 @config
 class MeshShape:
     """Shape of the device mesh; at most one axis may be -1, "all the devices that are left".
 
-    Explicit sizes may leave devices unused: a mesh of 1 x 1 trains on one of them.
+    Explicit sizes may leave devices unused: a mesh of ones trains on one of them.
 
     Attributes:
         student: devices over which the students of equal shape are spread.
         data: devices over which the rows of a batch are spread.
+        fsdp: devices over which rows and, with them, the weights of a transformer are spread.
+        model: devices over which the heads, the SwiGLU and the vocabulary are spread.
     """
 
     student: int = 1
     data: int = -1
+    fsdp: int = 1
+    model: int = 1
 
-    def sizes(self, devices: int) -> tuple[int, int]:
-        """(student, data) sizes on that many devices.
+    def sizes(self, devices: int) -> dict[str, int]:
+        """Size of each axis, in the order of `AXES`, on that many devices.
 
         Raises:
             ConfigError: the axes do not multiply to the number of devices.
         """
-        for name in ("student", "data"):
-            if getattr(self, name) < 1 and getattr(self, name) != -1:
-                raise ConfigError(name, f"expected -1 or at least 1, got {getattr(self, name)}")
-        if self.student == self.data == -1:
-            raise ConfigError("data", "only one axis may be -1; set the other one")
-        known = max(self.student, 1) * max(self.data, 1)
-        exact = -1 not in (self.student, self.data)
-        if known > devices or (not exact and devices % known):
-            name = "student" if self.student != 1 else "data"
+        asked = {name: int(getattr(self, name)) for name in AXES}
+        for name, size in asked.items():
+            if size < 1 and size != -1:
+                raise ConfigError(name, f"expected -1 or at least 1, got {size}")
+        rest = [name for name, size in asked.items() if size == -1]
+        if len(rest) > 1:
+            raise ConfigError(rest[-1], "only one axis may be -1; set the other one")
+        known = math.prod(size for size in asked.values() if size != -1)
+        if known > devices or (rest and devices % known):
+            name = next((name for name, size in asked.items() if size > 1), "data")
             raise ConfigError(
                 name,
-                f"a mesh of {self.student} x {self.data} does not fit {devices} devices; "
+                f"a mesh of {' x '.join(map(str, asked.values()))} does not fit {devices} devices; "
                 "use factors of that number, or -1 for the rest",
             )
-        rest = devices // known
-        return (
-            rest if self.student == -1 else self.student,
-            rest if self.data == -1 else self.data,
-        )
+        return {name: devices // known if size == -1 else size for name, size in asked.items()}
 
 
 @contextmanager
@@ -74,15 +86,18 @@ def logical_names() -> Iterator[None]:
 
 
 def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Mesh with the axes `student` and `data` over the given (default: all) devices."""
+    """Mesh with the axes `AXES` over the given (default: all) devices."""
     devices = jax.devices() if devices is None else devices
-    student, data = shape.sizes(len(devices))
-    if jax.process_count() > 1 and student * data < len(devices):
+    sizes = tuple(shape.sizes(len(devices)).values())
+    used = math.prod(sizes)
+    if jax.process_count() > 1 and used < len(devices):
         raise ConfigError(
-            "data", f"a mesh of {student} x {data} leaves hosts without work; use -1 for the rest"
+            "data",
+            f"a mesh of {' x '.join(map(str, sizes))} leaves hosts without work; "
+            "use -1 for the rest",
         )
-    grid = np.asarray(devices[: student * data]).reshape(student, data)
-    return Mesh(grid, ("student", "data"), axis_types=(AxisType.Auto, AxisType.Auto))
+    grid = np.asarray(devices[:used]).reshape(sizes)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def spec(*logical: str | None) -> PartitionSpec:
@@ -105,8 +120,10 @@ def constrain(x: jax.Array, *logical: str | None) -> jax.Array:
 def shards(logical: str) -> int:
     """Number of pieces into which the mesh in force cuts that logical axis."""
     mesh = jax.sharding.get_abstract_mesh()
-    axis = RULES[logical]
-    return 1 if mesh.empty or axis is None else mesh.shape[axis]
+    axes = RULES[logical]
+    if mesh.empty or axes is None:
+        return 1
+    return math.prod(mesh.shape[axis] for axis in ((axes,) if isinstance(axes, str) else axes))
 
 
 def is_primary() -> bool:

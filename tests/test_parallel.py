@@ -27,7 +27,21 @@ from rare_retention.parallel import MeshShape, make_mesh
 )
 def test_sizes_fit_the_devices(student, data, devices, expected):
     """-1 takes what is left; explicit sizes may leave devices unused."""
-    assert MeshShape(student=student, data=data).sizes(devices) == expected
+    sizes = MeshShape(student=student, data=data).sizes(devices)
+    assert tuple(sizes) == parallel.AXES
+    assert tuple(sizes.values()) == (*expected, 1, 1)
+
+
+def test_weights_can_be_spread_too():
+    """Over `fsdp`, with the rows, and over `model`, the nearest neighbours."""
+    sizes = MeshShape(data=-1, fsdp=2, model=2).sizes(8)
+    assert sizes == {"student": 1, "data": 2, "fsdp": 2, "model": 2}
+    assert MeshShape(data=1, fsdp=-1).sizes(8)["fsdp"] == 8
+    mesh = make_mesh(MeshShape(data=-1, fsdp=2, model=2))
+    layout = parallel.sharding(mesh, "mlp", "embed")
+    assert layout.shard_shape((8, 8)) == (4, 4)
+    with jax.set_mesh(mesh):
+        assert [parallel.shards(name) for name in ("batch", "embed", "heads")] == [4, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -36,10 +50,10 @@ def test_sizes_fit_the_devices(student, data, devices, expected):
         (0, -1, "student: expected -1 or at least 1, got 0"),
         (1, -2, "data: expected -1 or at least 1, got -2"),
         (-1, -1, "data: only one axis may be -1"),
-        (3, -1, "student: a mesh of 3 x -1 does not fit 8 devices"),
-        (-1, 16, "16 does not fit 8 devices"),
-        (4, 4, "student: a mesh of 4 x 4 does not fit 8 devices"),
-        (1, 9, "data: a mesh of 1 x 9 does not fit 8 devices"),
+        (3, -1, "student: a mesh of 3 x -1 x 1 x 1 does not fit 8 devices"),
+        (-1, 16, "16 x 1 x 1 does not fit 8 devices"),
+        (4, 4, "student: a mesh of 4 x 4 x 1 x 1 does not fit 8 devices"),
+        (1, 9, "data: a mesh of 1 x 9 x 1 x 1 does not fit 8 devices"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(student, data, message):
@@ -52,8 +66,8 @@ def test_shapes_that_do_not_fit_are_refused(student, data, message):
 def test_meshes_have_automatic_axes():
     """All devices by default, each once; a part of them on request."""
     mesh = make_mesh(MeshShape(student=2))
-    assert dict(mesh.shape) == {"student": 2, "data": 4}
-    assert mesh.axis_types == (AxisType.Auto, AxisType.Auto)
+    assert dict(mesh.shape) == {"student": 2, "data": 4, "fsdp": 1, "model": 1}
+    assert mesh.axis_types == (AxisType.Auto,) * 4
     assert sorted(d.id for d in mesh.devices.flat) == list(range(8))
     assert make_mesh(MeshShape(), jax.devices()[:1]).size == 1
     part = make_mesh(MeshShape(student=2, data=3))
@@ -61,8 +75,8 @@ def test_meshes_have_automatic_axes():
 
 
 def test_names_become_axes_of_the_mesh():
-    """Batches over `data`, students over `student`, weights replicated."""
-    assert parallel.spec("batch", None) == PartitionSpec("data", None)
+    """Batches over `data` and `fsdp`, students over `student`, their weights replicated."""
+    assert parallel.spec("batch", None) == PartitionSpec(("data", "fsdp"), None)
     assert parallel.spec("student", "hidden", "inputs") == PartitionSpec("student", None, None)
     mesh = make_mesh(MeshShape(student=2))
     x = jax.device_put(np.zeros((4, 8)), parallel.sharding(mesh, "student", "batch"))

@@ -1,20 +1,26 @@
-"""The Grain pipeline: chunks of batches in the order of the schedule, ready for the devices.
+"""The Grain pipeline: chunks of batches in the order of the stream, ready for the devices.
 
-One element is one chunk, all the batches between two stops. It is a pure function of its first and
-last step, so the position of the pipeline is the step itself: a resumed run asks for the chunks
-that are left, on any number of hosts.
+One element is one chunk, some or all of the batches between two stops. It is a pure function of its
+first and last step, so the position of the pipeline is the step itself: a resumed run asks for the
+chunks that are left. Each host makes those rows of the global batch that its devices hold.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import grain
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from rare_retention.data.exposure import Schedule
 from rare_retention.parallel import sharding
+
+Source = Callable[[int, slice], Any]
+"""Step, rows of its global batch -> an array, or a tree of them, with these rows first."""
+
+LARGEST = 2**26
+"""Bytes of a chunk of one host, unless one batch has more."""
 
 
 class Chunk(NamedTuple):
@@ -23,46 +29,80 @@ class Chunk(NamedTuple):
     Attributes:
         start: first step.
         stop: step after the last.
-        rows: task of each row, int32 [L, B]; L is the longest chunk, batches beyond are zero.
+        batches: leaves [L, B, ...] on the devices; batches from stop - start on are zeros.
     """
 
     start: int
     stop: int
-    rows: np.ndarray
+    batches: Any
 
 
-def spans(stops: Sequence[int], start: int) -> list[tuple[int, int]]:
-    """The chunks (first step, step after the last) that lead from state `start` through `stops`."""
+def spans(stops: Sequence[int], start: int, longest: int) -> list[tuple[int, int]]:
+    """The chunks (first step, step after the last) that lead from state `start` through `stops`.
+
+    Args:
+        stops: states at which a chunk must end.
+        start: state to begin from.
+        longest: batches that a chunk may have.
+    """
     later = [stop for stop in stops if stop > start]
-    return list(zip([start, *later], later, strict=False))
+    found = []
+    for first, stop in itertools.pairwise([start, *later]):
+        pieces = -(-(stop - first) // longest)
+        ends = [first + (stop - first) * i // pieces for i in range(pieces + 1)]
+        found += list(itertools.pairwise(ends))
+    return found
 
 
 def chunks(
-    schedule: Schedule, stops: Sequence[int], start: int, mesh: Mesh
-) -> Iterator[tuple[int, jax.Array]]:
-    """Chunks from state `start` on, as (step after the last, rows int32 [L, B] on the mesh).
+    source: Source, rows: int, stops: Sequence[int], start: int, mesh: Mesh, largest: int = LARGEST
+) -> Iterator[Chunk]:
+    """Chunks from state `start` on; Grain builds the next ones while the devices compute.
 
-    Grain builds the next chunks on its own thread while the devices compute; each host hands over
-    all rows and the mesh keeps those of its devices, since ids are a few bytes a row.
+    Args:
+        source: of the batches.
+        rows: of the global batch.
+        stops: states at which a chunk must end.
+        start: state to begin from.
+        mesh: that the batches are spread over.
+        largest: bytes that a chunk of one host may have, if it is more than one batch.
     """
-    left = spans(stops, start)
+    layout = sharding(mesh, None, "batch")
+    local = _local(layout, rows)
+    row = sum(leaf.nbytes for leaf in jax.tree.leaves(source(0, slice(0, 1))))
+    longest = max(1, largest // (row * (local.stop - local.start)))
+    left = spans(stops, start, longest)
     if not left:
         return
-    longest = max(stop - first for first, stop in spans(stops, 0))
-    layout = sharding(mesh, None, "batch")
+    length = max(stop - first for first, stop in spans(stops, 0, longest))
 
     def build(index: int) -> Chunk:
         first, stop = left[index]
-        rows = np.zeros((longest, schedule.batch), np.int32)
-        for i, step in enumerate(range(first, stop)):
-            rows[i] = schedule.rows(step)
-        return Chunk(first, stop, rows)
+        batches = [source(step, local) for step in range(first, stop)]
+        return Chunk(first, stop, jax.tree.map(lambda *b: _stack(b, length), *batches))
 
-    source = grain.MapDataset.range(len(left)).map(build)
+    def place(array: np.ndarray) -> jax.Array:
+        def held(index: Any) -> np.ndarray:
+            first, stop, _ = index[1].indices(rows)
+            return array[:, first - local.start : stop - local.start]
+
+        return jax.make_array_from_callback((length, rows, *array.shape[2:]), layout, held)
+
+    elements = grain.MapDataset.range(len(left)).map(build)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
-    for chunk in source.to_iter_dataset(options):
-        yield chunk.stop, _place(chunk.rows, layout)
+    for chunk in elements.to_iter_dataset(options):
+        yield chunk._replace(batches=jax.tree.map(place, chunk.batches))
 
 
-def _place(rows: np.ndarray, layout: NamedSharding) -> jax.Array:
-    return jax.make_array_from_callback(rows.shape, layout, lambda index: rows[index])
+def _stack(batches: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Batches [B, ...] as [length, B, ...], zeros behind them."""
+    stacked = np.zeros((length, *batches[0].shape), batches[0].dtype)
+    np.stack(batches, out=stacked[: len(batches)])
+    return stacked
+
+
+def _local(layout: NamedSharding, rows: int) -> slice:
+    """The rows from the first to the last one that any device of this host holds."""
+    indices: Any = layout.addressable_devices_indices_map((1, rows)).values()
+    ends = [index[1].indices(rows) for index in indices]
+    return slice(min(start for start, *_ in ends), max(stop for _, stop, _ in ends))

@@ -107,10 +107,14 @@ class Recorder:
         if step in self._snapshots:
             self._retention.save(step, state.params)
         if save or step in self._checkpoints:
-            self._fetch()
-            self._flush()
-            if step:
-                self._resume.save(step, state)
+            self.save(step, state)
+
+    def save(self, step: int, state: Any) -> None:
+        """Keeps a checkpoint, after all that was measured before it."""
+        self._fetch()
+        self._flush()
+        if step:
+            self._resume.save(step, state)
 
     def close(self) -> None:
         """Writes what is still held and waits for saves under way."""

@@ -1,19 +1,19 @@
 """One or more neurons between a common and a rare task (paper Example 7, Fig. 11)."""
 
 import math
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import PartitionSpec
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import ConfigError, config, to_dict
+from rare_retention.data.exposure import Schedule
 from rare_retention.models.gated import Gated
-from rare_retention.parallel import RULES, logical_names
 from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.stacks import Stacks
 
 _TASKS = ("common", "rare")
 
@@ -82,6 +82,30 @@ class Competition:
         return watched(self.watch, len(_TASKS))
 
     @property
+    def loss_unit(self) -> str:
+        """Losses are shares of a task."""
+        return "1"
+
+    @property
+    def row_tokens(self) -> int:
+        """A row is one observation."""
+        return 1
+
+    @property
+    def slots(self) -> int:
+        """A row is of one task."""
+        return 1
+
+    @property
+    def draws_inputs(self) -> bool:
+        """Rows have no inputs."""
+        return False
+
+    def recipe(self) -> dict[str, Any]:
+        """All fields."""
+        return to_dict(self)
+
+    @property
     def inputs(self) -> int:
         """Dimension of the plane that the two task directions span."""
         return len(_TASKS)
@@ -90,7 +114,7 @@ class Competition:
     def students(self) -> tuple[Student, ...]:
         """All models, by number of neurons (their width) and then by initialisation."""
         return tuple(
-            Student(_group(neurons), neurons, i)
+            Student(_group(neurons), neurons, i, f"N = {neurons}")
             for neurons in sorted(self.neurons)
             for i in range(self.initialisations)
         )
@@ -109,17 +133,12 @@ class Competition:
         return {"frequency": (("task",), self.frequencies)}
 
     @cached_property
-    def _graphs(self) -> dict[str, nnx.GraphDef[Any]]:
-        with logical_names():
-            return {
-                _group(neurons): nnx.split(nnx.eval_shape(lambda n=neurons: self._draw(n, 0)))[0]
-                for neurons in self.neurons
-            }
-
-    def _draw(self, neurons: int, initialisation: jax.typing.ArrayLike) -> Gated:
-        key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), initialisation)
-        with logical_names():  # the run lays out whole stacks, by `partition`
+    def _stacks(self) -> Stacks:
+        def draw(neurons: int, initialisation: jax.typing.ArrayLike) -> Gated:
+            key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), initialisation)
             return Gated(neurons, self.sharpness, self.start, rngs=nnx.Rngs(key))
+
+        return Stacks({_group(n): partial(draw, n) for n in self.neurons}, self.initialisations)
 
     def flops(self, batch: int) -> float:
         """None: gated neurons have no matrix products."""
@@ -127,49 +146,34 @@ class Competition:
 
     def init(self) -> Params:
         """Initial angles: for each number of neurons {"angle": [R, n]}."""
-        draws = jnp.arange(self.initialisations)
-
-        def stack(neurons: int) -> Any:
-            return jax.vmap(lambda i: nnx.to_pure_dict(nnx.state(self._draw(neurons, i))))(draws)
-
-        return {_group(neurons): stack(neurons) for neurons in sorted(self.neurons)}
+        return self._stacks.init()
 
     def partition(self) -> Params:
         """Partition of every leaf of `init` over the mesh."""
+        return self._stacks.partition()
 
-        def specs(neurons: int) -> Any:
-            with logical_names():
-                student = nnx.eval_shape(lambda: self._draw(neurons, 0))
-                own = nnx.to_pure_dict(nnx.get_partition_spec(nnx.state(student)))
-            return jax.tree.map(
-                lambda spec: PartitionSpec(RULES["student"], *spec),
-                own,
-                is_leaf=lambda x: isinstance(x, PartitionSpec),
-            )
+    def batch(self, schedule: Schedule, step: int, rows: slice) -> np.ndarray:
+        """Task of each row, int32."""
+        return schedule.rows(step)[rows]
 
-        return {_group(neurons): specs(neurons) for neurons in sorted(self.neurons)}
+    def shares(self, batch: jax.Array) -> jax.Array:
+        """Share of each task in the rows, [2]."""
+        return jax.nn.one_hot(batch, len(_TASKS)).mean(0)
 
-    def losses(self, params: Params, task: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+    def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Mean loss of the rows, split by task; there is nothing to draw from the key."""
-        share = jax.nn.one_hot(task, len(_TASKS)).mean(0)
-        return {
-            name: jax.vmap(lambda w, g=self._graphs[name]: share * nnx.merge(g, w)())(weights)
-            for name, weights in params.items()
-        }
+        share = self.shares(batch)
+        return self._stacks.map(lambda student: share * student(), params)
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each number of neurons."""
         watch = jnp.asarray(self.watch_ids)
-        return {
-            name: jax.vmap(lambda w, g=self._graphs[name]: nnx.merge(g, w)()[watch])(weights)
-            for name, weights in params.items()
-        }
+        return self._stacks.map(lambda student: student()[watch], params)
 
     def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
         """Values of `measures` for each number of neurons, each with a leading student axis."""
 
-        def one(graph: nnx.GraphDef[Any], weights: Any) -> dict[str, jax.Array]:
-            student = nnx.merge(graph, weights)
+        def one(student: Gated) -> dict[str, jax.Array]:
             angle = student.angle[...]
             # Students of all groups are joined: what a smaller one lacks is NaN.
             missing = max(self.neurons) - angle.size
@@ -179,10 +183,7 @@ class Competition:
                 "angle": jnp.pad(angle, (0, missing), constant_values=jnp.nan),
             }
 
-        return {
-            name: jax.vmap(lambda w, g=self._graphs[name]: one(g, w))(weights)
-            for name, weights in params.items()
-        }
+        return self._stacks.map(one, params)
 
 
 def _group(neurons: int) -> str:

@@ -6,9 +6,13 @@ import jax
 import numpy as np
 
 from rare_retention.config import ConfigError
+from rare_retention.data.exposure import Schedule
 
 Params = dict[str, Any]
 """One pytree for each group of students of equal shape; every leaf has a leading student axis."""
+
+Batch = Any
+"""One array, or a tree of them, whose first axis are rows."""
 
 
 class Student(NamedTuple):
@@ -16,13 +20,15 @@ class Student(NamedTuple):
 
     Attributes:
         group: the stack it is trained in; students of a group have equal shapes.
-        width: N, hidden units of the bottleneck (the size of the model in this setting).
+        width: N, the size of the model: hidden units of a bottleneck, parameters of a transformer.
         initialisation: number of its initial draw; equal numbers and widths start equal.
+        size: name of the size in figures and tables, such as "N = 64" or "20M".
     """
 
     group: str
     width: int
     initialisation: int
+    size: str
 
 
 class Measure(NamedTuple):
@@ -38,17 +44,44 @@ class Setting(Protocol):
 
     @property
     def task_names(self) -> tuple[str, ...]:
-        """Names of the K tasks, most frequent first."""
+        """Names of the K tasks; of a mixture's, most frequent first."""
         ...
 
     @property
     def frequencies(self) -> np.ndarray:
-        """Share of each task in the stream, pi [K], float64."""
+        """Share of each task among the slots of the stream, pi [K], float64."""
+        ...
+
+    @property
+    def loss_unit(self) -> str:
+        """Unit of every loss, such as "nats"."""
         ...
 
     @property
     def inputs(self) -> int:
-        """Dimension of the input, D; what a random student of width N captures is N / D."""
+        """Dimension of the input, D; what a random student of width N captures is N / D.
+
+        0 where inputs are no vectors.
+        """
+        ...
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens, or observations, in a row of the batch."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """Places of a row among which the schedule shares out the tasks; 1 where a row is one."""
+        ...
+
+    @property
+    def draws_inputs(self) -> bool:
+        """Whether `losses` draws the inputs of all rows at once, from its key."""
+        ...
+
+    def recipe(self) -> dict[str, Any]:
+        """All of the setting that decides what is learned, as plain JSON values."""
         ...
 
     def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
@@ -74,6 +107,20 @@ class Setting(Protocol):
         """Floating-point operations of the matrix products of one training step."""
         ...
 
+    def batch(self, schedule: Schedule, step: int, rows: slice) -> Batch:
+        """Rows of the global batch of a step, a function of the arguments alone.
+
+        Args:
+            schedule: which tasks stand in it.
+            step: number of updates before it.
+            rows: those wanted, of all rows of the global batch.
+        """
+        ...
+
+    def shares(self, batch: Batch) -> jax.Array:
+        """Share of each task in the terms of a batch's loss, [K]."""
+        ...
+
     def init(self) -> Params:
         """Initial weights of all students."""
         ...
@@ -82,16 +129,16 @@ class Setting(Protocol):
         """Partition over the mesh of every leaf of `init`, a tree of the same structure."""
         ...
 
-    def losses(self, params: Params, task: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+    def losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
         """Contribution of each task to the loss of a batch.
 
         Args:
             params: weights of the R students of each group.
-            task: task of each row, int [B].
-            key: the step's key, from which the rows are drawn.
+            batch: rows as `batch` makes them.
+            key: the step's key, from which inputs are drawn where the rows have none.
 
         Returns:
-            For each group [R, K]; the sum over tasks is the training loss.
+            For each group [R, K]; the sum over tasks is the training loss, a mean over the rows.
         """
         ...
 

@@ -1,20 +1,21 @@
 """The synthetic setting: bottleneck students on a mixture of regressions (paper Sec. 3)."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import PartitionSpec
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import ConfigError, config, to_dict
+from rare_retention.data.exposure import Schedule
 from rare_retention.models.bottleneck import Bottleneck
 from rare_retention.models.grouping import tile
-from rare_retention.parallel import RULES, constrain, logical_names, shards
+from rare_retention.parallel import constrain, shards
 from rare_retention.settings import population
 from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.stacks import Stacks
 from rare_retention.tasks.regression import RegressionTasks, targets
 from rare_retention.theory.utility import common_set
 
@@ -66,9 +67,33 @@ class Regression:
         return self.tasks.frequencies()
 
     @property
+    def loss_unit(self) -> str:
+        """Losses are squared errors."""
+        return "mean squared error"
+
+    @property
     def inputs(self) -> int:
         """D."""
         return self.tasks.inputs
+
+    @property
+    def row_tokens(self) -> int:
+        """A row is one observation."""
+        return 1
+
+    @property
+    def slots(self) -> int:
+        """A row is of one task."""
+        return 1
+
+    @property
+    def draws_inputs(self) -> bool:
+        """Inputs are drawn from the step's key."""
+        return True
+
+    def recipe(self) -> dict[str, Any]:
+        """All fields."""
+        return to_dict(self)
 
     def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         """Prior pi_k and spectra lambda_{k,j}."""
@@ -86,7 +111,7 @@ class Regression:
     def students(self) -> tuple[Student, ...]:
         """All students, by width and then by initialisation, as JAX orders their groups."""
         return tuple(
-            Student(_group(width), width, i)
+            Student(_group(width), width, i, f"N = {width}")
             for width in sorted(self.widths)
             for i in range(self.initialisations)
         )
@@ -111,82 +136,60 @@ class Regression:
         return batch * hidden * (4.0 * self.tasks.inputs + 6.0 * self.tasks.block)
 
     @cached_property
-    def _graphs(self) -> dict[str, nnx.GraphDef[Any]]:
-        with logical_names():
-            return {
-                _group(width): nnx.split(nnx.eval_shape(lambda w=width: self._draw(w, 0)))[0]
-                for width in self.widths
-            }
-
-    def _draw(self, width: int, initialisation: jax.typing.ArrayLike) -> Bottleneck:
-        key = jax.random.fold_in(jax.random.key(width, impl="threefry2x32"), initialisation)
-        tasks = self.tasks
-        with logical_names():  # the run lays out whole stacks, by `partition`
+    def _stacks(self) -> Stacks:
+        def draw(width: int, initialisation: jax.typing.ArrayLike) -> Bottleneck:
+            key = jax.random.fold_in(jax.random.key(width, impl="threefry2x32"), initialisation)
+            tasks = self.tasks
             return Bottleneck(width, tasks.inputs, tasks.count, tasks.block, rngs=nnx.Rngs(key))
+
+        return Stacks({_group(n): partial(draw, n) for n in self.widths}, self.initialisations)
 
     def init(self) -> Params:
         """Initial weights: for each width {"encoder": [R, N, D], "decoders": [R, K, d_T, N]}."""
-        draws = jnp.arange(self.initialisations)
-
-        def stack(width: int) -> Any:
-            # Not vmap: batched LAPACK calls of several widths can deadlock on CPU (jaxlib 0.10).
-            return jax.lax.map(lambda i: nnx.to_pure_dict(nnx.state(self._draw(width, i))), draws)
-
-        return {_group(width): stack(width) for width in sorted(self.widths)}
+        return self._stacks.init()
 
     def partition(self) -> Params:
         """Partition of every leaf of `init` over the mesh."""
+        return self._stacks.partition()
 
-        def axes(width: int) -> Any:
-            with logical_names():
-                student = nnx.eval_shape(lambda: self._draw(width, 0))
-                specs = nnx.to_pure_dict(nnx.get_partition_spec(nnx.state(student)))
-            return jax.tree.map(
-                lambda own: PartitionSpec(RULES["student"], *own),
-                specs,
-                is_leaf=lambda x: isinstance(x, PartitionSpec),
-            )
+    def batch(self, schedule: Schedule, step: int, rows: slice) -> np.ndarray:
+        """Task of each row, int32; inputs are drawn where they are used."""
+        return schedule.rows(step)[rows]
 
-        return {_group(width): axes(width) for width in self.widths}
+    def shares(self, batch: jax.Array) -> jax.Array:
+        """Share of each task in the rows, [K]."""
+        return jax.nn.one_hot(batch, self.tasks.count).mean(0)
 
-    def losses(self, params: Params, task: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+    def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Squared error of a freshly drawn batch, split by task; see `Setting.losses`."""
-        rows, pieces = task.shape[0], shards("batch")
+        rows, pieces = batch.shape[0], shards("batch")
         scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)
         x = constrain(jax.random.normal(key, (rows, self.tasks.inputs)), "batch", None)
-        y = targets(scale, x, task)
+        y = targets(scale, x, batch)
         x, y, task = (
             constrain(a.reshape(pieces, rows // pieces, *a.shape[1:]), "batch")
-            for a in (x, y, task)
+            for a in (x, y, batch)
         )
         tiles = jax.vmap(lambda ids: tile(ids, self.tasks.count, _TILE))(task)
         owner = jax.nn.one_hot(tiles.task, self.tasks.count)
 
-        def by_task(graph: nnx.GraphDef[Any], weights: Any) -> jax.Array:
-            student = nnx.merge(graph, weights)
+        def by_task(student: Bottleneck) -> jax.Array:
             prediction = jax.vmap(student)(x, tiles)
             error = prediction - jax.vmap(lambda a, i: a[i])(y, tiles.source)
             error = error * tiles.filled[..., None]
             return jnp.einsum("ptk,pt->k", owner, jnp.square(error).sum((-2, -1))) / rows
 
-        return {
-            name: jax.vmap(lambda w, g=self._graphs[name]: by_task(g, w))(weights)
-            for name, weights in params.items()
-        }
+        return self._stacks.map(by_task, params)
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Population loss of the watched tasks, [R, len(watch)] for each width."""
         scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)
 
-        def one(w: dict[str, jax.Array]) -> jax.Array:
-            return jnp.stack(
-                [
-                    population.task_loss(w["encoder"], w["decoders"], scale, k)
-                    for k in self.watch_ids
-                ]
-            )
+        def one(student: Bottleneck) -> jax.Array:
+            weights = student.encoder[...], student.decoders[...]
+            return jnp.stack([population.task_loss(*weights, scale, k) for k in self.watch_ids])
 
-        return {name: jax.vmap(one)(weights) for name, weights in params.items()}
+        return self._stacks.map(one, params)
 
     def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
         """Population values of `measures` for each width, each with a leading student axis."""

@@ -7,7 +7,7 @@ import jax
 from rare_retention.experiment import Run
 from rare_retention.study.grid import Study, cells
 from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
-from rare_retention.train.step import STEP_MEASURES
+from rare_retention.train.step import step_measures
 
 
 def describe(study: Study) -> Iterator[str]:
@@ -40,7 +40,9 @@ def describe_run(run: Run) -> Iterator[str]:
     kept = check_budget(run, size.parameter_bytes, plan)
     yield f"devices    {jax.device_count()} x {jax.devices()[0].device_kind}"
     yield f"students   {len(run.setting.students)} on each stream, {size.parameters:,} parameters"
-    yield f"steps      {run.steps:,} of {run.batch:,} rows; {run.steps * run.batch:,} rows"
+    rows, tokens = run.steps * run.batch, run.setting.row_tokens
+    of = f" of {tokens:,} tokens; {rows * tokens:.4g} tokens" if tokens > 1 else f"; {rows:,} rows"
+    yield f"steps      {run.steps:,} of {run.batch:,} rows{of}"
     flops = size.flops_per_step
     yield f"compute    {flops * run.steps:.3g} FLOPs, {flops:.3g} a step"
     yield f"memory     {size.state_bytes / BYTES_PER_MB:.3g} MB of training state"
@@ -54,16 +56,19 @@ def describe_run(run: Run) -> Iterator[str]:
         how += f", gap {schedule.gap}, {names} withheld, background {schedule.background}"
     yield f"exposure   {how}"
     for task in _shown_tasks(len(run.setting.task_names)):
-        expected = float(schedule.shares[task]) * run.batch
+        expected = float(schedule.shares[task]) * schedule.batch
+        name, share = run.setting.task_names[task], float(schedule.shares[task])
+        unit = "rows" if schedule.batch == run.batch else "slots"
         yield (
-            f"  {run.setting.task_names[task]:<16} {float(schedule.shares[task]):.4g} of the rows, "
+            f"  {name:<16} {share:.4g} of the {unit}, "
             f"{expected:.4g} a step, {expected * run.steps:,.0f} in all"
         )
 
 
 def variables(run: Run) -> set[str]:
     """Names that the results of such a run will hold."""
-    found = {*run.setting.measures, *run.setting.constants(), *STEP_MEASURES, "gap", "watch"}
+    measures = {**run.setting.measures, **step_measures(run.setting)}
+    found = {*measures, *run.setting.constants(), "gap", "watch"}
     return found if run.measure.effect else found - {"predicted_change"}
 
 

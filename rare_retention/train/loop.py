@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from rare_retention.config import difference, from_dict, to_dict
 from rare_retention.data.exposure import Schedule
-from rare_retention.data.pipeline import chunks
+from rare_retention.data.pipeline import Chunk, chunks
 from rare_retention.errors import UserError
 from rare_retention.experiment import AnySetting, Run
 from rare_retention.optimizer import Optimizer
@@ -23,7 +23,7 @@ from rare_retention.record.recorder import Recorder
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.plan import Plan, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.state import State, create, shardings
-from rare_retention.train.step import SAMPLED_MEASURES, STEP_MEASURES, Step
+from rare_retention.train.step import SAMPLED_MEASURES, Step, step_measures
 
 CONFIG = "config.json"
 
@@ -57,7 +57,12 @@ def train(
         jax.threefry_partitionable(True),
     ):
         compiled = programs(
-            run.setting, run.optimizer, run.measure.sampled, run.measure.effect, mesh
+            run.setting,
+            run.optimizer,
+            run.measure.sampled,
+            run.measure.effect,
+            run.accumulate,
+            mesh,
         )
         _claim(run, folder)
         recorder = _recorder(run, folder, plan)
@@ -67,8 +72,9 @@ def train(
                 state = compiled.create()
                 recorder.record(0, state, compiled.measure(state), save=False)
             recorder.describe("running", int(state.step), [])
-            batches = chunks(schedule, plan.stops, int(state.step), mesh)
-            step = _advance(run, compiled, state, batches, recorder, asked, label)
+            source = functools.partial(run.setting.batch, schedule)
+            stream = chunks(source, run.batch, plan.stops, int(state.step), mesh)
+            step = _advance(run, plan, compiled, state, stream, recorder, asked, label)
             recorder.close()
         except BaseException:
             recorder.abandon()
@@ -81,23 +87,30 @@ def train(
 
 def _advance(
     run: Run,
+    plan: Plan,
     compiled: "Programs",
     state: State,
-    batches: Iterator[tuple[int, jax.Array]],
+    stream: Iterator[Chunk],
     recorder: Recorder,
     asked: Interruption,
     label: str,
 ) -> int:
     """Takes the state through all chunks, or as many as there is time for; returns its step."""
-    step, key = int(state.step), run.data_key()
+    step, key, stops = int(state.step), run.data_key(), frozenset(plan.stops)
     quiet = not is_primary()
     with tqdm(total=run.steps, initial=step, desc=label, unit="step", disable=quiet) as bar:
-        for stop, rows in batches:
-            state, measured = compiled.advance(state, key, rows, jnp.int32(stop - step))
+        for chunk in stream:
+            count, step = jnp.int32(chunk.stop - chunk.start), chunk.stop
+            if step in stops:
+                state, measured = compiled.advance(state, key, chunk.batches, count)
+            else:
+                state, measured = compiled.run(state, key, chunk.batches, count), None
             # Asked once: a signal may come during the save, or on one host alone.
             leaving = any_host(asked.requested)
-            recorder.record(stop, state, measured, save=leaving)
-            step = stop
+            if measured is not None:
+                recorder.record(step, state, measured, save=leaving)
+            elif leaving:
+                recorder.save(step, state)
             bar.update(step - bar.n)
             if leaving:
                 break
@@ -108,6 +121,7 @@ class Programs(NamedTuple):
     """The compiled programs of a run; runs that differ in stream or schedule share them."""
 
     create: Any
+    run: Any
     advance: Any
     measure: Any
     abstract: State
@@ -115,16 +129,22 @@ class Programs(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def programs(
-    setting: AnySetting, optimizer: Optimizer, sampled: bool, effect: bool, mesh: Mesh
+    setting: AnySetting,
+    optimizer: Optimizer,
+    sampled: bool,
+    effect: bool,
+    accumulate: int,
+    mesh: Mesh,
 ) -> Programs:
     """Programs for one kind of run on one mesh; compiled when first called."""
     transform = optimizer.build()
     layout = shardings(setting, transform, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    step = Step(setting, transform, sampled=sampled, effect=effect)
+    step = Step(setting, transform, sampled=sampled, effect=effect, accumulate=accumulate)
     shapes = jax.eval_shape(lambda: create(setting, transform))
     return Programs(
         create=jax.jit(lambda: create(setting, transform), out_shardings=layout),
+        run=jax.jit(step.run, donate_argnums=0, out_shardings=layout),
         advance=jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, everywhere)),
         measure=jax.jit(step.measure, out_shardings=everywhere),
         abstract=jax.tree.map(
@@ -155,7 +175,7 @@ def _claim(run: Run, folder: epath.Path) -> None:
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
     setting = run.setting
-    measures = {**setting.measures, **STEP_MEASURES, **SAMPLED_MEASURES}
+    measures = {**setting.measures, **step_measures(setting), **SAMPLED_MEASURES}
     return Recorder(
         folder,
         run.identity(),
@@ -167,6 +187,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
             "tasks": list(setting.task_names),
             "watch": list(setting.watch_ids),
             "inputs": setting.inputs,
+            "row_tokens": setting.row_tokens,
             "measures": {name: measure._asdict() for name, measure in measures.items()},
             "constants": {
                 name: {"dims": dims, "values": values.tolist()}
@@ -178,5 +199,5 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
 
 
 def planned(schedule: Schedule, steps: int) -> list[float]:
-    """Rows of each task that a run of `steps` steps is expected to show."""
+    """Slots of each task that a run of `steps` steps is expected to show."""
     return [float(share) * schedule.batch * steps for share in schedule.shares]

@@ -93,14 +93,18 @@ def check_mesh(run: Run) -> None:
     Raises:
         ConfigError: they cannot.
     """
-    student, data = run.mesh.sizes(jax.device_count())
-    if run.batch % data:
-        nearest = run.batch // data * data or data
+    sizes = run.mesh.sizes(jax.device_count())
+    devices = sizes["data"] * sizes["fsdp"]
+    pieces = devices * run.accumulate
+    if run.batch % pieces:
+        nearest = run.batch // pieces * pieces or pieces
+        each = f" in {run.accumulate} pieces" if run.accumulate > 1 else ""
         raise ConfigError(
             "batch",
-            f"{run.batch} rows cannot be spread evenly over {data} devices; nearest: {nearest}, "
-            "or set mesh.data",
+            f"{run.batch} rows cannot be spread evenly over {devices} devices{each}; nearest: "
+            f"{nearest}, or set mesh.data",
         )
+    student = sizes["student"]
     stacks = Counter(member.group for member in run.setting.students)
     uneven = [size for size in stacks.values() if size % student]
     if uneven:

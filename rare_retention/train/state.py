@@ -1,5 +1,6 @@
 """State of a run: everything that one step turns into the next, as a plain pytree."""
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import jax
@@ -18,18 +19,27 @@ class State(NamedTuple):
         step: number of updates applied, int32.
         params: weights, a stack for each group of students.
         optimizer: Optax state of each group, with a leading student axis as well.
+        change: first-order change of the watched losses by the updates since the last measurement,
+            [R, len(watch)] for each group.
     """
 
     step: jax.Array
     params: Params
     optimizer: dict[str, Any]
+    change: dict[str, jax.Array]
 
 
 def create(setting: Setting, transform: optax.GradientTransformation) -> State:
     """State before the first step."""
     params = setting.init()
     optimizer = {name: jax.vmap(transform.init)(stack) for name, stack in params.items()}
-    return State(jnp.zeros((), jnp.int32), params, optimizer)
+    return State(jnp.zeros((), jnp.int32), params, optimizer, no_change(setting))
+
+
+def no_change(setting: Setting) -> dict[str, jax.Array]:
+    """A `State.change` of zeros."""
+    students = Counter(student.group for student in setting.students)
+    return {name: jnp.zeros((count, len(setting.watch_ids))) for name, count in students.items()}
 
 
 def shardings(setting: Setting, transform: optax.GradientTransformation, mesh: Mesh) -> State:
@@ -52,4 +62,5 @@ def shardings(setting: Setting, transform: optax.GradientTransformation, mesh: M
         for name, state in abstract.optimizer.items()
     }
     step: Any = NamedSharding(mesh, PartitionSpec())
-    return State(step, params, optimizer)
+    change: Any = dict.fromkeys(params, student)
+    return State(step, params, optimizer, change)

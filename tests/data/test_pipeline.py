@@ -15,43 +15,55 @@ def schedule():
     return Schedule([0.5, 0.3, 0.2], 16, placement="burst", gap=3, seed=5)
 
 
-@given(st.sets(st.integers(1, 50), min_size=1), st.integers(0, 50))
-def test_spans_cover_every_step_once(stops, start):
-    found = spans(sorted(stops), start)
+def source(step, rows):
+    """A batch of the schedule's tasks, with a second array that says which rows these are."""
+    return {"task": schedule().rows(step)[rows], "row": np.arange(16, dtype=np.int32)[rows]}
+
+
+@given(st.sets(st.integers(1, 50), min_size=1), st.integers(0, 50), st.integers(1, 60))
+def test_spans_cover_every_step_once_and_end_at_the_stops(stops, start, longest):
+    found = spans(sorted(stops), start, longest)
     steps = [step for first, stop in found for step in range(first, stop)]
     assert steps == list(range(start, max(max(stops), start)))
+    assert all(stop - first <= longest for first, stop in found)
+    assert {stop for stop in stops if stop > start} <= {stop for _, stop in found}
 
 
-def test_chunks_carry_the_schedule():
+@pytest.mark.parametrize("largest", [1, 2 * 16 * 8, 2**20])
+def test_chunks_carry_the_batches(largest):
+    """In chunks of one batch, of two, and from stop to stop."""
     mesh = make_mesh(MeshShape(data=8))
-    steps = []
-    for stop, rows in chunks(schedule(), STOPS, 0, mesh):
-        first = len(steps)
-        assert rows.shape == (5, 16) and rows.sharding.spec[1] == "data"
-        for i, step in enumerate(range(first, stop)):
-            np.testing.assert_array_equal(rows[i], schedule().rows(step))
+    steps, ends = [], []
+    for chunk in chunks(source, 16, STOPS, 0, mesh, largest):
+        assert chunk.batches["task"].sharding.spec[1] == ("data", "fsdp")
+        for i, step in enumerate(range(chunk.start, chunk.stop)):
+            np.testing.assert_array_equal(chunk.batches["task"][i], schedule().rows(step))
+            np.testing.assert_array_equal(chunk.batches["row"][i], np.arange(16))
             steps.append(step)
+        ends.append(chunk.stop)
     assert steps == list(range(9))
+    assert ends == {1: [*range(1, 10)], 2 * 16 * 8: [1, 3, 4, 5, 7, 9], 2**20: [*STOPS]}[largest]
 
 
 @pytest.mark.parametrize("hosts", [1, 2, 4, 8])
 def test_the_global_batch_is_the_same_for_any_number_of_hosts(hosts):
     mesh = make_mesh(MeshShape(data=hosts))
-    for stop, rows in chunks(schedule(), STOPS, 0, mesh):
+    for chunk in chunks(source, 16, STOPS, 0, mesh):
+        rows = chunk.batches["task"]
         pieces = sorted(rows.addressable_shards, key=lambda piece: piece.index[1].start or 0)
         assert [piece.data.shape[1] for piece in pieces] == [16 // hosts] * hosts
         whole = np.concatenate([np.asarray(piece.data) for piece in pieces], axis=1)
-        np.testing.assert_array_equal(whole[0], schedule().rows({3: 0, 4: 3, 9: 4}[stop]))
+        np.testing.assert_array_equal(whole[0], schedule().rows(chunk.start))
 
 
 def test_a_resumed_pipeline_yields_the_same_chunks():
     mesh = make_mesh(MeshShape(data=8))
-    whole = list(chunks(schedule(), STOPS, 0, mesh))
-    resumed = list(chunks(schedule(), STOPS, 3, mesh))
-    assert [stop for stop, _ in resumed] == [4, 9]
-    for (_, a), (_, b) in zip(whole[1:], resumed, strict=True):
-        np.testing.assert_array_equal(jax.device_get(a), jax.device_get(b))
+    whole = list(chunks(source, 16, STOPS, 0, mesh))
+    resumed = list(chunks(source, 16, STOPS, 3, mesh))
+    assert [(chunk.start, chunk.stop) for chunk in resumed] == [(3, 4), (4, 9)]
+    for a, b in zip(whole[1:], resumed, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, jax.device_get(a), jax.device_get(b))
 
 
 def test_nothing_is_left_at_the_end():
-    assert list(chunks(schedule(), STOPS, 9, make_mesh(MeshShape()))) == []
+    assert list(chunks(source, 16, STOPS, 9, make_mesh(MeshShape()))) == []

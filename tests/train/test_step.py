@@ -12,7 +12,7 @@ from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.state import State, create, shardings
-from rare_retention.train.step import SAMPLED_MEASURES, STEP_MEASURES, Step
+from rare_retention.train.step import SAMPLED_MEASURES, Step, step_measures
 
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.0)
 SETTING = Regression(tasks=TASKS, widths=(5,), initialisations=2, watch=(2, 0))
@@ -89,6 +89,9 @@ def test_batches_are_those_of_the_step_and_the_key(start, advance):
         split = losses(params, ROWS[t], jax.random.fold_in(KEY, t))
         expected = split["width_00005"].sum(1)
         np.testing.assert_allclose(measured["train_loss"], expected, rtol=1e-5)
+        share = np.bincount(ROWS[t], minlength=3) / BATCH
+        by_task = np.asarray(split["width_00005"]) / np.where(share, share, np.nan)
+        np.testing.assert_allclose(measured["batch_loss"], by_task, rtol=1e-5)
     _, other = advance(start, jax.random.key(4), ROWS, jnp.int32(1))
     assert np.all(other["train_loss"] != first["train_loss"])
 
@@ -99,7 +102,7 @@ def test_measures_are_those_of_the_state_afterwards(start, advance):
     probe = jax.jit(SETTING.probe)(state.params)["width_00005"]
     for name, values in probe.items():
         np.testing.assert_allclose(measured[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
-    promised = SETTING.measures | STEP_MEASURES | SAMPLED_MEASURES
+    promised = SETTING.measures | step_measures(SETTING) | SAMPLED_MEASURES
     assert measured.keys() == promised.keys()
     sizes = {"watch": 2, "part": 3, "task": 3}
     for name, measure in promised.items():
@@ -127,6 +130,33 @@ def test_students_of_all_groups_are_joined_in_order():
         assert np.isfinite(angle).sum() == student.width
         change = loss[1] - before[student.group]["loss"][i][1]
         np.testing.assert_allclose(measured["predicted_change"][s], [change], atol=5e-3)
+
+
+def test_a_call_may_measure_nothing(start, advance):
+    """Its state goes on to the same bits, and carries the first-order effects with it."""
+    step = Step(SETTING, ADAMW.build(), sampled=True, effect=True)
+    half = jax.jit(step.run)(start, KEY, ROWS, jnp.int32(3))
+    assert np.all(np.asarray(half.change["width_00005"]) != 0)
+    found = advance(half, KEY, np.roll(ROWS, -3, axis=0), jnp.int32(2))
+    expected = advance(start, KEY, ROWS, jnp.int32(5))
+    for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("shape", [MeshShape(data=1), MeshShape(data=4)])
+def test_pieces_of_a_batch_add_up_to_it(shape):
+    """Losses, gradients by task and the state of an accumulated step are those of a whole one."""
+    setting, key = Competition(neurons=(1, 2)), jax.random.key(0)
+    state = create(setting, descent(0.1))
+    rows = np.random.default_rng(1).integers(0, 2, (2, 16)).astype(np.int32)
+    found = []
+    for accumulate in (1, 4):
+        step = Step(setting, descent(0.1), sampled=True, effect=True, accumulate=accumulate)
+        mesh = make_mesh(shape)
+        with jax.set_mesh(mesh):
+            batches = jax.device_put(rows, sharding(mesh, None, "batch"))
+            found.append(jax.device_get(jax.jit(step.advance)(state, key, batches, jnp.int32(2))))
+    close(*found, rtol=1e-5)
 
 
 def test_sampled_gradients_are_separate_backward_passes(start, advance):
@@ -160,7 +190,7 @@ def test_predicted_change_is_the_change_to_first_order(start):
     errors, changes = [], []
     for rate in (8e-3, 4e-3, 2e-3):
         optimizer = {name: jnp.full(2, rate) for name in params}
-        state = State(jnp.int32(0), params, optimizer)
+        state = State(jnp.int32(0), params, optimizer, start.change)
         _, measured = advance(state, KEY, ROWS, jnp.int32(1))
         change = np.asarray(measured["reference"], np.float64) - before
         errors.append(np.abs(change - np.asarray(measured["predicted_change"])))

@@ -1,0 +1,87 @@
+"""Students as stacks: NNX modules of equal shape become one pytree with a leading student axis."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.sharding import PartitionSpec
+
+from rare_retention.parallel import RULES, logical_names
+from rare_retention.settings.protocol import Params
+
+Draw = Callable[[jax.typing.ArrayLike], nnx.Module]
+"""Number of the initial draw -> a freshly drawn model."""
+
+
+class Stacks:
+    """The students of a setting, group by group.
+
+    Attributes:
+        draws: group -> how a student of it is drawn; groups sort by name as their sizes do.
+        initialisations: students of each group.
+    """
+
+    def __init__(self, draws: Mapping[str, Draw], initialisations: int) -> None:
+        self.draws = dict(sorted(draws.items()))
+        self.initialisations = initialisations
+
+    def init(self) -> Params:
+        """Initial weights of all students, each leaf [R, ...]."""
+        return {name: self._stack(draw) for name, draw in self.draws.items()}
+
+    def _stack(self, draw: Draw) -> Any:
+        def weights(initialisation: jax.typing.ArrayLike) -> Any:
+            with logical_names():  # the run lays out whole stacks, by `partition`
+                return nnx.to_pure_dict(nnx.state(draw(initialisation)))
+
+        if self.initialisations == 1:
+            return jax.tree.map(lambda leaf: leaf[None], weights(jnp.int32(0)))
+        # Not vmap: batched LAPACK calls of several shapes can deadlock on CPU (jaxlib 0.10).
+        return jax.lax.map(weights, jnp.arange(self.initialisations))
+
+    def partition(self) -> Params:
+        """Partition over the mesh of every leaf of `init`."""
+
+        def stacked(own: PartitionSpec) -> PartitionSpec:
+            return PartitionSpec(RULES["student"], *own)
+
+        def specs(draw: Draw) -> Any:
+            with logical_names():
+                state = nnx.state(nnx.eval_shape(lambda: draw(jnp.int32(0))))
+                own = nnx.to_pure_dict(nnx.get_partition_spec(state))
+            return jax.tree.map(stacked, own, is_leaf=lambda x: isinstance(x, PartitionSpec))
+
+        return {name: specs(draw) for name, draw in self.draws.items()}
+
+    @cached_property
+    def _graphs(self) -> dict[str, Any]:
+        with logical_names():
+            return {
+                name: nnx.split(nnx.eval_shape(lambda draw=draw: draw(jnp.int32(0))))[0]
+                for name, draw in self.draws.items()
+            }
+
+    def map(self, function: Callable[[Any], Any], params: Params) -> dict[str, Any]:
+        """Applies a function of one model to every student.
+
+        Args:
+            function: of a model; what it returns is stacked.
+            params: weights of all students.
+
+        Returns:
+            For each group what the function returned, each leaf [R, ...].
+        """
+
+        def group(name: str, weights: Any) -> Any:
+            def one(own: Any) -> Any:
+                return function(nnx.merge(self._graphs[name], own))
+
+            if self.initialisations == 1:  # fused kernels need not learn of a student axis
+                result = one(jax.tree.map(lambda leaf: leaf[0], weights))
+                return jax.tree.map(lambda leaf: leaf[None], result)
+            return jax.vmap(one)(weights)
+
+        return {name: group(name, weights) for name, weights in params.items()}
