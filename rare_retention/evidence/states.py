@@ -4,7 +4,7 @@ A value is NaN where its run failed, and at steps at which its run was not measu
 tell these apart: what no student of a grid point has was not measured there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -15,7 +15,7 @@ from rare_retention.theory.checks import Array
 UNITS = ("stream", "initialisation")
 """The dimensions over which students of one width are repeated."""
 
-_OWN = {*UNITS, "width", "step", "task", "watch", "part", "direction", "neuron"}
+_OWN = {*UNITS, "width", "step", "task", "watch", "part", "prompt", "direction", "neuron"}
 
 
 def grid(results: xr.Dataset) -> tuple[str, ...]:
@@ -45,6 +45,33 @@ def points(
                 continue
             point = point.isel(task=known.to_numpy())
         yield point
+
+
+def along(
+    results: xr.Dataset,
+    name: str,
+    value: Callable[[xr.Dataset], xr.DataArray],
+    unfinished: bool = False,
+) -> xr.DataArray:
+    """A value of each point of the grid, joined along the one dimension that it has.
+
+    Args:
+        results: of a study, at one place of every other dimension of its grid.
+        name: the dimension; a scalar coordinate becomes a dimension of size 1.
+        value: of one point.
+        unfinished: as in `points`.
+
+    Raises:
+        ValueError: there is no such point.
+    """
+    found = {
+        point[name].item(): value(point).reset_coords(drop=True)
+        for point in points(results, unfinished=unfinished)
+    }
+    if not found:
+        raise ValueError(f"no point along {name} has been measured")
+    places = xr.DataArray(list(found), dims=name, name=name)
+    return xr.concat(found.values(), places, coords="minimal", compat="override", join="exact")
 
 
 def finished(results: xr.Dataset) -> xr.Dataset:

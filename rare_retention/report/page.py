@@ -23,6 +23,7 @@ STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figur
 _SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not tested": "–"}
 _RELATIONS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 _NOTHING = "–"
+_SCALES = {"inputs D": "inputs", "batch B": "batch", "tokens a row": "row_tokens"}
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("rare_retention.report"),
     autoescape=True,
@@ -199,16 +200,19 @@ def summary(results: xr.Dataset) -> dict[str, str]:
         data.symbol(name): ", ".join(number(value) for value in results[name].values.tolist())
         for name in states.grid(results)
     }
-    steps = results["step"].to_numpy()
-    return found | {
+    if "size" in results.coords:
+        found["sizes"] = ", ".join(results["size"].to_numpy().tolist())
+    found |= {
         "widths N": ", ".join(f"{width}" for width in results["width"].to_numpy()),
         "streams": f"{results.sizes['stream']}",
         "initialisations": f"{results.sizes['initialisation']} of each width",
         "tasks K": f"{results.sizes['task']}",
-        "inputs D": f"{results.attrs['inputs']}",
-        "batch B": f"{results.attrs['batch']}",
-        "steps": f"{results.attrs['steps']} (measured at {len(steps)})",
     }
+    found |= {
+        name: f"{results.attrs[key]}" for name, key in _SCALES.items() if key in results.attrs
+    }
+    steps = results.sizes["step"]
+    return found | {"steps": f"{results.attrs['steps']} (measured at {steps})"}
 
 
 def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
@@ -224,7 +228,7 @@ def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
 
 def lost(results: xr.Dataset) -> list[str]:
     """Lines such as `stream 2, gap G = 64: N = 32 (initialisation 1)` for all that has no end."""
-    final, names = data.ended(results), states.grid(results)
+    final, names, sizes = data.ended(results), states.grid(results), data.names(results)
     order = ("stream", *names)
     runs = final.stack(run=order).transpose("run", "width", "initialisation")
     finished = results["finished"].stack(run=order)
@@ -233,7 +237,7 @@ def lost(results: xr.Dataset) -> list[str]:
         place = [f"stream {int(run['stream'])}"]
         place += [f"{data.symbol(name)} = {number(run[name].item())}" for name in names]
         students = [
-            f"N = {int(student['width'])} (initialisation {int(student['initialisation'])})"
+            f"{sizes[int(student['width'])]} (initialisation {int(student['initialisation'])})"
             for student in run.stack(student=("width", "initialisation"))
             if not bool(student)
         ]

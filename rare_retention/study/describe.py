@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import jax
 
 from rare_retention.experiment import Run
-from rare_retention.study.grid import Study, cells
+from rare_retention.study.grid import Study, cells, check_shapes
 from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.step import step_measures
 
@@ -16,6 +16,7 @@ def describe(study: Study) -> Iterator[str]:
     Raises:
         ConfigError: a run cannot be honoured; the message names the field and the remedy.
     """
+    check_shapes(study)
     runs = list(cells(study))
     first = runs[0].run
     yield f"study      {study.name}"
@@ -68,7 +69,8 @@ def describe_run(run: Run) -> Iterator[str]:
 def variables(run: Run) -> set[str]:
     """Names that the results of such a run will hold."""
     measures = {**run.setting.measures, **step_measures(run.setting)}
-    found = {*measures, *run.setting.constants(), "gap", "watch"}
+    named = {"size" if name == "width" else name for name in run.setting.labels}
+    found = {*measures, *run.setting.constants(), *named, "gap", "watch"}
     return found if run.measure.effect else found - {"predicted_change"}
 
 

@@ -56,7 +56,7 @@ class Study:
         if self.streams < 1:
             raise ConfigError("streams", f"expected at least 1, got {self.streams}")
         names = [axis.name for axis in self.grid]
-        taken = {"stream", "width", "initialisation", "step", "task", "watch", "part"}
+        taken = {"stream", "width", "initialisation", "step", "task", "watch", "part", "prompt"}
         for i, axis in enumerate(self.grid):
             if not axis.values:
                 raise ConfigError(f"grid[{i}].values", "expected at least one value, got none")
@@ -84,26 +84,36 @@ def cells(study: Study) -> Iterator[Cell]:
     """All runs of a study, stream by stream.
 
     Raises:
-        ConfigError: a value of the grid does not fit its field, or gives the results of a run
-            another shape than the others have.
+        ConfigError: a value of the grid does not fit its field.
     """
-    shape = _shape(study.run)
     for stream in range(study.streams):
         for values in itertools.product(*(axis.values for axis in study.grid)):
             changes = dict(zip((axis.field for axis in study.grid), values, strict=True))
             run = override(
                 study.run, {"stream": str(stream)} | {f: str(v) for f, v in changes.items()}
             )
-            if _shape(run) != shape:
-                varied = ", ".join(axis.field for axis in study.grid)
-                raise ConfigError(
-                    "grid", f"{varied}: runs differ in tasks or students; make a study of each"
-                )
             place = {"stream": stream} | dict(
                 zip((axis.name for axis in study.grid), values, strict=True)
             )
             name = ",".join(f"{key}={_text(value)}" for key, value in place.items())
             yield Cell(name, place, run)
+
+
+def check_shapes(study: Study) -> None:
+    """Checks that the results of all runs can be joined.
+
+    Apart from `cells`, since it asks the settings, which may have to open a corpus: results are
+    read without one.
+
+    Raises:
+        ConfigError: runs differ in tasks or students.
+    """
+    shape = _shape(study.run)
+    if any(_shape(cell.run) != shape for cell in cells(study)):
+        varied = ", ".join(axis.field for axis in study.grid)
+        raise ConfigError(
+            "grid", f"{varied}: runs differ in tasks or students; make a study of each"
+        )
 
 
 def _shape(run: Run) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
         name=study.name,
         question=study.question,
         study=to_json(study),
-        inputs=template.attrs["inputs"],
+        **{name: template.attrs[name] for name in ("inputs", "row_tokens", "tasks")},
         batch=study.run.batch,
         steps=study.run.steps,
     )
@@ -94,10 +94,16 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         "part": [*(f"task {k}" for k in watch), "others"],
     }
     used = {dim for dims, *_ in variables.values() for dim in dims}
+    labels = {"size" if d == "width" else d: (d, names) for d, names in about["labels"].items()}
     return xr.Dataset(
         variables,
-        {name: (name, c) for name, c in coordinates.items() if name in used},
-        {"inputs": about["inputs"], "finished": about["status"] == "finished"},
+        {name: (name, c) for name, c in coordinates.items() if name in used} | labels,
+        {
+            "inputs": about["inputs"],
+            "row_tokens": about["row_tokens"],
+            "tasks": about["tasks"],
+            "finished": about["status"] == "finished",
+        },
     )
 
 
@@ -123,7 +129,7 @@ def _empty(template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray
         variables[name] = (dims, np.full(shape, np.nan, variable.dtype), variable.attrs)
     shape = [len(values) for values in places.values()]
     variables["finished"] = (tuple(places), np.zeros(shape, bool))
-    inner = {name: (name, c.values) for name, c in template.coords.items() if name != "step"}
+    inner = {name: (c.dims, c.values) for name, c in template.coords.items() if name != "step"}
     return xr.Dataset(variables, {**outer, **inner, "step": ("step", steps)})
 
 

@@ -44,6 +44,25 @@ def test_points_can_keep_a_dimension():
     assert point["task"].values.tolist() == [0, 1]
 
 
+def test_values_of_points_are_joined_along_their_dimension():
+    def last(point):
+        return states.final(point["signal"].isel(task=0))
+
+    found = states.along(grid(), "gap", last)
+    assert found["gap"].values.tolist() == [4, 8]
+    assert found.isel(stream=0).values.tolist() == [1, 2]
+    assert states.along(grid().isel(gap=0), "gap", last).sizes["gap"] == 1
+    with pytest.raises(ValueError, match="no point along gap has been measured"):
+        states.along(grid().isel(gap=[2]), "gap", last)
+
+
+def test_unfinished_points_are_joined_on_request():
+    results = grid()
+    results["frequency"][2] = 0.5
+    found = states.along(results, "gap", lambda point: point["signal"].max(), unfinished=True)
+    assert found["gap"].values.tolist() == [4, 8, 16]
+
+
 def test_a_study_without_a_grid_is_one_point():
     (point,) = states.points(grid().isel(gap=1))
     assert states.gap(point) == 8

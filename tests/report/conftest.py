@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import made_language
+import made_scaling
 import numpy as np
 import pytest
 import xarray as xr
@@ -254,6 +256,10 @@ def neurons(streams: int = 3, total: int = 200) -> xr.Dataset:
     )
 
 
+def language() -> xr.Dataset:
+    return made_language.language(rates=(2.4e-5, 2.4e-7))
+
+
 def without(results: xr.Dataset, **place: Any) -> xr.Dataset:
     """The results of a study that lost the students at `place`.
 
@@ -302,6 +308,12 @@ MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "rank_one": ranks,
     "long_horizon": horizon,
     "interference": retention,
+    "size_frequency": language,
+    "learning_curves": language,
+    "injection_gap": made_language.gaps,
+    "task_text": language,
+    "task_compute": language,
+    "scaling_law": made_scaling.ladder,
 }
 
 

@@ -189,6 +189,17 @@ def test_lost_students_are_named(study, lose):
     ]
 
 
+def test_language_models_are_called_by_their_sizes(study, lose):
+    results = study("task_text")
+    found = page.summary(results)
+    assert found["frequency f"] == "2.4e-05, 2.4e-07"
+    assert found["sizes"] == "4M, 20M, 80M"
+    assert found["tokens a row"] == "512"
+    assert "inputs D" not in found
+    results = lose(results, stream=1, per_token=2.4e-7, width=4_000_000, initialisation=0)
+    assert page.lost(results) == ["stream 1, frequency f = 2.4e-07: 4M (initialisation 0)"]
+
+
 def test_a_run_that_goes_on_is_named(study):
     results = study("injection")
     results["finished"].loc[{"stream": 0}] = False

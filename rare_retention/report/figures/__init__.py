@@ -18,11 +18,17 @@ from rare_retention.report.figures import (
     gap_width,
     horizon,
     injection,
+    injection_gap,
     interference,
+    learning_curves,
     phase,
     prediction,
     rank_one,
     residual,
+    scaling,
+    size_frequency,
+    task_compute,
+    task_text,
 )
 
 __all__ = ["FIGURES", "FigureSpec", "select"]
@@ -45,6 +51,7 @@ class FigureSpec(NamedTuple):
 
 
 _MIXTURE = ("loss", "frequency", "spectrum")
+_INJECTED = ("loss", "frequency", "chance")
 
 FIGURES: dict[str, FigureSpec] = {
     "phase_diagram": FigureSpec(
@@ -113,6 +120,45 @@ FIGURES: dict[str, FigureSpec] = {
         "gradient stays below its bound, which shrinks with the residual.",
         (),
         ("reference", "predicted_change", "basis_gradient", "basis_bound", *_MIXTURE),
+    ),
+    "size_frequency": FigureSpec(
+        size_frequency.size_frequency,
+        "Larger models learn lower frequencies of an injected task.",
+        ("5",),
+        ("test_accuracy", "per_token", *_INJECTED),
+    ),
+    "learning_curves": FigureSpec(
+        learning_curves.learning_curves,
+        "Injected tasks are learned in the order of their frequency.",
+        ("6a",),
+        ("per_token", *_INJECTED),
+    ),
+    "injection_gap": FigureSpec(
+        injection_gap.injection_gap,
+        "The longer the gap between injections, the higher the loss at the same long-run "
+        "frequency.",
+        ("6b",),
+        ("test_loss", "gap", *_INJECTED),
+    ),
+    "task_text": FigureSpec(
+        task_text.task_text,
+        "Sizes share one curve of task loss against text loss where the task is frequent, and "
+        "small ones reach a plateau where it is rare.",
+        ("22",),
+        _INJECTED,
+    ),
+    "task_compute": FigureSpec(
+        task_compute.task_compute,
+        "At equal compute larger models have the lower loss of a rare task.",
+        ("23",),
+        _INJECTED,
+    ),
+    "scaling_law": FigureSpec(
+        scaling.scaling_law,
+        "The least loss that any data gives a size, and the loss at which it is compute-optimal, "
+        "fall with the size.",
+        ("1",),
+        ("loss", "size"),
     ),
 }
 

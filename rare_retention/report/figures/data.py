@@ -13,7 +13,12 @@ import xarray as xr
 from rare_retention.evidence import states
 from rare_retention.theory.checks import Array
 
-_SYMBOLS = {"prior_exponent": "β", "gap": "gap G", "spectrum_exponents": "α"}
+_SYMBOLS = {
+    "prior_exponent": "β",
+    "gap": "gap G",
+    "spectrum_exponents": "α",
+    "per_token": "frequency f",
+}
 
 
 class Spread(NamedTuple):
@@ -60,6 +65,14 @@ def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[tuple[str,
 def symbol(name: str) -> str:
     """The paper's symbol for a dimension of the grid."""
     return _SYMBOLS.get(name, name.replace("_", " "))
+
+
+def names(results: xr.Dataset) -> dict[int, str]:
+    """What each width is called: its size, such as 4M, or N = 64 where sizes have no names."""
+    widths = [int(width) for width in results["width"]]
+    if "size" in results.coords:
+        return dict(zip(widths, results["size"].to_numpy().tolist(), strict=True))
+    return {width: f"N = {width}" for width in widths}
 
 
 def baseline(point: xr.Dataset) -> xr.DataArray:
@@ -116,7 +129,7 @@ def note(results: xr.Dataset, text: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _plural(count: int, noun: str) -> str:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -55,7 +55,9 @@ _STYLE: dict[Any, object] = {
 
 
 def _short(value: float, _: int | None = None) -> str:
-    """A number of few characters, such as 0.05, 2500, 10k or 1M."""
+    """A number of few characters, such as 0.05, 2500, 10k, 1M or 2B."""
+    if abs(value) >= 1e9:
+        return f"{value / 1e9:g}B"
     if abs(value) >= 1e6:
         return f"{value / 1e6:g}M"
     return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
@@ -119,13 +121,20 @@ def width_colours(widths: ArrayLike) -> dict[int, Colour]:
 
     They run through viridis but for its palest end, which is lost on white.
     """
-    ordered = np.unique(np.asarray(widths, np.int64))
-    places = np.linspace(0.0, 0.86, len(ordered)) if len(ordered) > 1 else np.array([0.4])
-    colours = matplotlib.colormaps["viridis"](places)
-    return {
-        int(width): (float(r), float(g), float(b), float(a))
-        for width, (r, g, b, a) in zip(ordered, colours, strict=True)
-    }
+    ordered = np.unique(np.asarray(widths, np.int64)).tolist()
+    return dict(zip(ordered, _shades("viridis", len(ordered)), strict=True))
+
+
+def frequency_colours(rates: Sequence[float]) -> dict[float, Colour]:
+    """A colour for each frequency of a task, dark for rare, light for frequent (plasma)."""
+    ordered = sorted(set(rates))
+    return dict(zip(ordered, _shades("plasma", len(ordered)), strict=True))
+
+
+def _shades(name: str, count: int) -> list[Colour]:
+    places = np.linspace(0.0, 0.86, count) if count > 1 else np.array([0.4])
+    shades = matplotlib.colormaps[name](places)
+    return [(float(r), float(g), float(b), float(a)) for r, g, b, a in shades]
 
 
 def key(
@@ -135,6 +144,7 @@ def key(
     note: str,
     kinds: Sequence[Artist] = (),
     marker: str = "",
+    names: Mapping[int, str] | None = None,
 ) -> None:
     """Says which colour is which width: in the legend or, if there are many, on a colour bar.
 
@@ -145,18 +155,21 @@ def key(
         note: the line above the legend; see `legend`.
         kinds: entries of the legend that stand before the widths.
         marker: how a width is drawn in the legend; a line if empty.
+        names: of the widths, as from `data.names`; N = width if None.
     """
+    named = names or {width: f"N = {width}" for width in colours}
     if len(colours) <= _MOST_ENTRIES:
         line: Line = "none" if marker else "-"
         widths = [
-            Line2D([], [], color=colour, marker=marker, linestyle=line, label=f"N = {width}")
+            Line2D([], [], color=colour, marker=marker, linestyle=line, label=named[width])
             for width, colour in colours.items()
         ]
         return legend(figure, [*kinds, *widths], note)
     norm = BoundaryNorm(list(np.arange(len(colours) + 1) - 0.5), len(colours))
     shades = ScalarMappable(norm, ListedColormap(list(colours.values())))
-    bar = figure.colorbar(shades, ax=list(panels), aspect=35, label="width N")
-    bar.set_ticks(list(range(len(colours))), labels=[f"{width}" for width in colours])
+    bar = figure.colorbar(shades, ax=list(panels), aspect=35, label="size" if names else "width N")
+    ticks = [named[width].removeprefix("N = ") for width in colours]
+    bar.set_ticks(list(range(len(colours))), labels=ticks)
     bar.minorticks_off()
     legend(figure, kinds, note)
 

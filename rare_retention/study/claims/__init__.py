@@ -1,4 +1,4 @@
-"""The paper's claims about the synthetic setting, and the judge of a study's results by them.
+"""The paper's claims, and the judge of a study's results by them.
 
 A claim fixes its sentence, statistic, threshold and interval before any run; `judge` computes the
 statistic for each stream and initialisation and says whether the interval lies on the right side.
@@ -12,7 +12,7 @@ import xarray as xr
 
 from rare_retention.errors import ConfigError
 from rare_retention.evidence import states
-from rare_retention.study.claims import capture, competition, interference, retention
+from rare_retention.study.claims import capture, competition, interference, language, retention
 from rare_retention.study.claims.claim import Claim
 from rare_retention.study.claims.verdict import Verdict, judge_claim
 
@@ -25,6 +25,7 @@ CLAIMS: dict[str, Claim] = {
         *retention.CLAIMS,
         *interference.CLAIMS,
         *competition.CLAIMS,
+        *language.CLAIMS,
     )
 }
 """Every claim by its name, in the paper's order within each theme."""

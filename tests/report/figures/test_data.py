@@ -24,6 +24,18 @@ def test_an_unknown_dimension_is_labelled_by_its_own_name(study):
     assert [name for name, _ in data.points(results)] == ["weight decay = 1", "weight decay = 2"]
 
 
+def test_frequencies_are_shown_in_three_digits(study):
+    results = study("phase_diagram").rename(prior_exponent="per_token")
+    results = results.assign_coords(per_token=[1 / 1024, 2.4e-5])
+    names = [name for name, _ in data.points(results)]
+    assert names == ["frequency f = 0.000977", "frequency f = 2.4e-05"]
+
+
+def test_widths_are_called_by_their_sizes_where_these_have_names(study):
+    assert data.names(study("injection")) == {4: "N = 4", 16: "N = 16", 48: "N = 48"}
+    assert data.names(study("task_text")) == {4_000_000: "4M", 20_000_000: "20M", 80_000_000: "80M"}
+
+
 def test_a_point_that_was_never_measured_is_left_out(study, lose):
     results = lose(study("injection"), gap=64)
     assert [name for name, _ in data.points(results)] == ["gap G = 16"]

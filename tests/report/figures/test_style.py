@@ -21,6 +21,14 @@ def test_wider_students_are_lighter_and_none_is_lost_on_white():
     assert tones[-1] < 0.8
 
 
+def test_frequencies_have_colours_of_their_own():
+    colours = style.frequency_colours([1e-5, 1e-7, 1e-6, 1e-6])
+    assert list(colours) == [1e-7, 1e-6, 1e-5]
+    tones = [luminance(colour) for colour in colours.values()]
+    assert tones == sorted(tones)
+    assert not set(colours.values()) & set(style.width_colours([1, 2, 3]).values())
+
+
 def test_one_width_has_a_colour():
     assert list(style.width_colours([32])) == [32]
 
@@ -54,6 +62,16 @@ def test_few_widths_stand_in_the_legend_and_many_on_a_colour_bar():
             assert ticks == [str(2**i) for i in range(count)]
         else:
             assert names == [f"N = {2**i}" for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.05, "0.05"), (2500, "2500"), (10_000, "10k"), (2e6, "2M"), (5e9, "5B"), (2e11, "200B")],
+)
+def test_ticks_are_short(value, text):
+    _, (panel,) = style.canvas("title", 1)
+    style.step_ticks(panel)
+    assert panel.xaxis.get_major_formatter()(value) == text
 
 
 @pytest.mark.parametrize("count", [1, 4, 9, 30])

@@ -2,6 +2,7 @@
 
 import json
 
+import made_language
 import numpy as np
 import pytest
 import xarray as xr
@@ -124,6 +125,8 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         mixed(**alone, betas=(1.0,), exponents=(1.2, 4.0), tasks=16, block=16, widths=(16, 40)),
         burst(**alone),
         competition(**alone),
+        made_language.language(**alone),
+        made_language.gaps(**alone),
     )
     tested = set()
     for results in studies:

@@ -1,0 +1,185 @@
+"""The points that a scaling law is fitted to: losses of sizes N after D tokens.
+
+They stand in a CSV table or in the results of a study.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.evidence import states
+from rare_retention.theory.checks import Array, IntArray
+
+LENGTHS = "steps"
+"""Dimension of a study's grid along which runs differ in length."""
+
+SETTLED = 0.5
+"""Share of a run from which on its measured steps may stand for shorter runs."""
+
+_COLUMNS = ("N", "D", "loss", "task", "stream")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Losses of one task, each of one run after some tokens.
+
+    Attributes:
+        task: name of the task.
+        index: of the task.
+        place: point of the grid, where a study varies more than sizes and lengths.
+        parameters: N [points].
+        tokens: D [points].
+        loss: nats [points].
+        stream: which stream of batches each was trained on [points].
+        run: which run each was measured in; several may come from one [points].
+    """
+
+    task: str
+    index: int
+    place: str
+    parameters: Array
+    tokens: Array
+    loss: Array
+    stream: IntArray
+    run: IntArray
+
+    @property
+    def name(self) -> str:
+        """Task and place."""
+        return ", ".join(filter(None, (self.task, self.place)))
+
+
+def read_table(path: epath.Path) -> list[Points]:
+    """Points of each task of a CSV table, a row for the end of each run.
+
+    Its header has N, D and loss and may have task and stream.
+
+    Raises:
+        UserError: there is no such file, or a line of it is not such a row.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a CSV table with the columns N,D,loss")
+    try:
+        lines = path.read_text().splitlines()
+        rows = list(csv.reader(lines, skipinitialspace=True, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV table ({error})") from None
+    header, rows = (rows[0], rows[1:]) if rows else ([], [])
+    _check_header(path, header)
+    tasks: dict[str, list[dict[str, str]]] = {}
+    for line, values in enumerate(rows, 2):
+        if len(values) != len(header):
+            expected = f"expected {len(header)} values, {','.join(header)}"
+            raise UserError(f"{path}:{line}: {expected}; got {','.join(values) or 'none'}")
+        row = dict(zip(header, values, strict=True))
+        _check_numbers(f"{path}:{line}", row)
+        tasks.setdefault(row.get("task", "loss"), []).append(row)
+    if not tasks:
+        raise UserError(f"{path}: holds no points, only a header")
+    return [_tabulated(task, index, own) for index, (task, own) in enumerate(tasks.items())]
+
+
+def _check_header(path: epath.Path, header: Sequence[str]) -> None:
+    unknown = [name for name in header if name not in _COLUMNS]
+    lacking = [name for name in _COLUMNS[:3] if name not in header]
+    if unknown or lacking or len(set(header)) < len(header):
+        expected = "expected N,D,loss and, if wanted, task and stream"
+        raise UserError(f"{path}:1: the columns are {','.join(header) or 'none'}; {expected}")
+
+
+def _check_numbers(place: str, row: dict[str, str]) -> None:
+    for name in _COLUMNS[:3]:
+        try:
+            value = float(row[name])
+        except ValueError:
+            value = np.nan
+        if name == "N" and not value.is_integer():
+            raise UserError(f"{place}: N: expected a whole number of parameters, got {row[name]!r}")
+        if not 0 < value < np.inf:
+            raise UserError(f"{place}: {name}: expected a number above 0, got {row[name]!r}")
+
+
+def _tabulated(task: str, index: int, rows: Sequence[dict[str, str]]) -> Points:
+    return Points(
+        task=task,
+        index=index,
+        place="",
+        parameters=np.array([float(row["N"]) for row in rows]),
+        tokens=np.array([float(row["D"]) for row in rows]),
+        loss=np.array([float(row["loss"]) for row in rows]),
+        stream=np.unique([row.get("stream", "") for row in rows], return_inverse=True)[1],
+        run=np.arange(len(rows)),
+    )
+
+
+def read_results(results: xr.Dataset, since: float = 1.0) -> list[Points]:
+    """Points of each task at each point of a study's grid; see `read_point`."""
+    varied = [name for name in states.grid(results) if name != LENGTHS]
+    found = []
+    for point in states.points(results, [LENGTHS]):
+        place = ", ".join(f"{name} = {point[name].item()}" for name in varied)
+        found += read_point(point, since, place)
+    return found
+
+
+def read_point(point: xr.Dataset, since: float = 1.0, place: str = "") -> list[Points]:
+    """Points of each task of finished runs at one grid point, but for runs of several lengths.
+
+    Args:
+        point: with the variable `loss`, N as the coordinate `width`, and the attributes `batch`
+            and `row_tokens`, so that D = step x batch x row_tokens.
+        since: share of a run from which on measured steps count; at 1 the last alone does. Earlier
+            ones are too high where the learning rate was still to decay.
+        place: names of the grid point.
+
+    Raises:
+        UserError: the results do not say how many tokens a row has.
+    """
+    if "row_tokens" not in point.attrs:
+        raise UserError("a scaling law counts tokens: the results lack `row_tokens` of a row")
+    loss = states.finished(point)["loss"]
+    runs = [name for name in ("stream", LENGTHS) if name in loss.dims]
+    loss = loss.transpose(*runs, "step", "width", "initialisation", "task")
+    values = loss.to_numpy().astype(np.float64)
+    values = values.reshape(-1, *values.shape[len(runs) :])
+    lengths = len(values) // loss.sizes["stream"]
+    kept = np.stack([_counted(run, point["step"].to_numpy(), since) for run in values])
+    run, step, width, draw = np.nonzero(kept.any(-1))
+    per_step = int(point.attrs["batch"]) * int(point.attrs["row_tokens"])
+    students = np.ravel_multi_index((run, width, draw), np.array(kept.shape)[[0, 2, 3]])
+    names = np.atleast_1d(point.attrs.get("tasks", [f"task {k}" for k in point["task"].values]))
+    found = []
+    for index, task in enumerate(point["task"].to_numpy()):
+        there = kept[run, step, width, draw, index]
+        found.append(
+            Points(
+                task=str(names[task]),
+                index=int(task),
+                place=place,
+                parameters=point["width"].to_numpy()[width[there]].astype(np.float64),
+                tokens=point["step"].to_numpy()[step[there]].astype(np.float64) * per_step,
+                loss=values[run, step, width, draw, index][there],
+                stream=run[there] // lengths,
+                run=students[there],
+            )
+        )
+    return found
+
+
+def _counted(run: Array, step: IntArray, since: float) -> np.ndarray:
+    """Which values [step, width, initialisation, task] of a run count.
+
+    None of a student does that has no value at the run's last measured step: it diverged.
+    """
+    there = np.isfinite(run)
+    measured = there.any((1, 2, 3))
+    if not measured.any():
+        return there
+    last = int(np.flatnonzero(measured)[-1])
+    late = (step > 0) & (step >= since * step[last])
+    return there & there[last] & late[:, None, None, None]
