@@ -111,7 +111,7 @@ def _loader(run: Run, steps: int) -> Callable[[], object]:
     """The pipeline as the loop uses it, from its start through some chunks of `steps` steps."""
     schedule, mesh = run.schedule(), make_mesh(run.mesh)
     stops = range(steps, (_CHUNKS + 1) * steps, steps)
-    source = functools.partial(run.setting.batch, schedule)
+    source = functools.partial(run.setting.batches, schedule)
     return lambda: [chunk.batches for chunk in chunks(source, run.batch, stops, 0, mesh)]
 
 

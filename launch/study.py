@@ -29,7 +29,7 @@ def main(study: Study) -> int:
     """Runs the study; returns the exit code."""
     common.start()
     check_names(study.claims)
-    select(study.figures, variables(study.run))
+    select(study.figures, variables(study))
     if study.run.stream:
         raise ConfigError(
             "run.stream", f"a study numbers its own streams, got {study.run.stream}; set `streams`"

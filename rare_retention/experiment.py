@@ -11,9 +11,10 @@ from rare_retention.data.exposure import ORDER_VERSION, Schedule
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import MeshShape
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.language import Language
 from rare_retention.settings.regression import Regression
 
-AnySetting = Annotated[Regression | Competition, Field(discriminator="kind")]
+AnySetting = Annotated[Regression | Competition | Language, Field(discriminator="kind")]
 
 
 @config

@@ -16,8 +16,11 @@ class Optimizer:
     Attributes:
         method: "adamw"; or "sgd", plain gradient descent, which ignores decay, betas and epsilon.
         peak: largest learning rate.
-        schedule: "inverse_sqrt": peak / sqrt(1 + t / timescale) at step t; or "constant".
+        schedule: "inverse_sqrt": peak / sqrt(1 + t / timescale) at step t; "cosine": half a cosine
+            from the peak at the end of the warm-up to `final` of it at the horizon; or "constant".
         timescale: steps after which the inverse square root has fallen to 0.71 of its peak.
+        horizon: step at which the cosine ends; the run may be shorter or longer.
+        final: share of the peak that the cosine ends at, and stays at.
         warmup: steps of linear growth from zero to the schedule's value.
         weight_decay: decoupled decay, multiplied by the learning rate.
         beta1: decay of the mean of the gradient.
@@ -25,33 +28,54 @@ class Optimizer:
         epsilon: added to the root of the mean square.
         clip: largest norm of a student's whole gradient, larger ones are scaled down to it; None
             leaves gradients as they are.
+        clip_warmup: first steps in which that norm is larger.
+        clip_factor: how many times larger it is there.
     """
 
     method: Literal["adamw", "sgd"] = "adamw"
     peak: float = 1e-3
-    schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"
+    schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
     timescale: float = 1000.0
+    horizon: int = 0
+    final: float = 0.1
     warmup: int = 0
     weight_decay: float = 1e-2
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     clip: float | None = 1.0
+    clip_warmup: int = 0
+    clip_factor: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("peak", "timescale", "epsilon", "clip"):
+        for name in ("peak", "timescale", "epsilon", "clip", "clip_factor"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(name, f"expected a positive number, got {value}")
-        for name in ("warmup", "weight_decay"):
+        for name in ("warmup", "weight_decay", "final", "clip_warmup"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, f"expected at least 0, got {getattr(self, name)}")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(name, f"expected 0 <= {name} < 1, got {getattr(self, name)}")
 
+        if self.schedule == "cosine" and self.horizon <= self.warmup:
+            raise ConfigError(
+                "horizon",
+                f"a cosine needs the step at which it ends, beyond warmup = {self.warmup}; got "
+                f"{self.horizon}",
+            )
+
     def learning_rate(self) -> optax.Schedule:
         """Learning rate as a function of the step."""
+        if self.schedule == "cosine":
+            return optax.warmup_cosine_decay_schedule(
+                0.0 if self.warmup else self.peak,
+                self.peak,
+                self.warmup,
+                self.horizon,
+                self.final * self.peak,
+            )
 
         def inverse_sqrt(step: jax.typing.ArrayLike) -> jax.Array:
             return self.peak / jnp.sqrt(1.0 + jnp.asarray(step, jnp.float32) / self.timescale)
@@ -73,6 +97,38 @@ class Optimizer:
             weight_decay=self.weight_decay,
         )
         body = adamw if self.method == "adamw" else optax.sgd(self.learning_rate())
-        return (
-            body if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), body)
+        return body if self.clip is None else optax.chain(self._clipped(self.clip), body)
+
+    def _clipped(self, norm: float) -> optax.GradientTransformation:
+        if not self.clip_warmup:
+            return optax.clip_by_global_norm(norm)
+        early = optax.piecewise_constant_schedule(
+            self.clip_factor * norm, {self.clip_warmup: 1 / self.clip_factor}
         )
+        return optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=early)
+
+
+def olmo(steps: int, peak: float = 3e-4) -> Optimizer:
+    """The public recipe of OLMo-7B-0724, its token counts scaled to a run (paper App. B.2).
+
+    At the paper's 210B tokens the warm-up takes 10.5B of them, a twentieth, and gradients are
+    clipped at five times the norm over the first 2.1B, a hundredth.
+
+    Args:
+        steps: of the run, the cosine's horizon.
+        peak: largest learning rate; 3e-4 for every size in the paper.
+    """
+    return Optimizer(
+        peak=peak,
+        schedule="cosine",
+        horizon=steps,
+        final=0.1,
+        warmup=round(steps / 20),
+        weight_decay=0.1,
+        beta1=0.9,
+        beta2=0.95,
+        epsilon=1e-5,
+        clip=1.0,
+        clip_warmup=round(steps / 100),
+        clip_factor=5.0,
+    )

@@ -17,6 +17,8 @@ class Purpose(IntEnum):
     DRAWS = 0
     ORDER = 1
     PHASES = 2
+    PLACES = 3
+    INSTANCES = 4
 
 
 def random_words(seed: int, step: int, purpose: Purpose, size: int) -> NDArray[np.uint64]:

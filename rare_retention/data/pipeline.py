@@ -16,8 +16,8 @@ from jax.sharding import Mesh, NamedSharding
 
 from rare_retention.parallel import sharding
 
-Source = Callable[[int, slice], Any]
-"""Step, rows of its global batch -> an array, or a tree of them, with these rows first."""
+Source = Callable[[range, slice], Any]
+"""Steps, rows of their global batches -> an array [steps, rows, ...], or a tree of them."""
 
 LARGEST = 2**26
 """Bytes of a chunk of one host, unless one batch has more."""
@@ -69,7 +69,7 @@ def chunks(
     """
     layout = sharding(mesh, None, "batch")
     local = _local(layout, rows)
-    row = sum(leaf.nbytes for leaf in jax.tree.leaves(source(0, slice(0, 1))))
+    row = sum(leaf.nbytes for leaf in jax.tree.leaves(source(range(1), slice(0, 1))))
     longest = max(1, largest // (row * (local.stop - local.start)))
     left = spans(stops, start, longest)
     if not left:
@@ -78,8 +78,8 @@ def chunks(
 
     def build(index: int) -> Chunk:
         first, stop = left[index]
-        batches = [source(step, local) for step in range(first, stop)]
-        return Chunk(first, stop, jax.tree.map(lambda *b: _stack(b, length), *batches))
+        batches = source(range(first, stop), local)
+        return Chunk(first, stop, jax.tree.map(lambda leaf: _padded(leaf, length), batches))
 
     def place(array: np.ndarray) -> jax.Array:
         def held(index: Any) -> np.ndarray:
@@ -94,11 +94,13 @@ def chunks(
         yield chunk._replace(batches=jax.tree.map(place, chunk.batches))
 
 
-def _stack(batches: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """Batches [B, ...] as [length, B, ...], zeros behind them."""
-    stacked = np.zeros((length, *batches[0].shape), batches[0].dtype)
-    np.stack(batches, out=stacked[: len(batches)])
-    return stacked
+def _padded(batches: np.ndarray, length: int) -> np.ndarray:
+    """Batches [L, ...] as [length, ...], zeros behind them."""
+    if len(batches) == length:
+        return batches
+    found = np.zeros((length, *batches.shape[1:]), batches.dtype)
+    found[: len(batches)] = batches
+    return found
 
 
 def _local(layout: NamedSharding, rows: int) -> slice:

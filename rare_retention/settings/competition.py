@@ -101,6 +101,11 @@ class Competition:
         """Rows have no inputs."""
         return False
 
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """None: all dimensions are numbered."""
+        return {}
+
     def recipe(self) -> dict[str, Any]:
         """All fields."""
         return to_dict(self)
@@ -114,7 +119,7 @@ class Competition:
     def students(self) -> tuple[Student, ...]:
         """All models, by number of neurons (their width) and then by initialisation."""
         return tuple(
-            Student(_group(neurons), neurons, i, f"N = {neurons}")
+            Student(_group(neurons), neurons, i)
             for neurons in sorted(self.neurons)
             for i in range(self.initialisations)
         )
@@ -152,9 +157,9 @@ class Competition:
         """Partition of every leaf of `init` over the mesh."""
         return self._stacks.partition()
 
-    def batch(self, schedule: Schedule, step: int, rows: slice) -> np.ndarray:
+    def batches(self, schedule: Schedule, steps: range, rows: slice) -> np.ndarray:
         """Task of each row, int32."""
-        return schedule.rows(step)[rows]
+        return np.stack([schedule.rows(step)[rows] for step in steps])
 
     def shares(self, batch: jax.Array) -> jax.Array:
         """Share of each task in the rows, [2]."""

@@ -22,13 +22,11 @@ class Student(NamedTuple):
         group: the stack it is trained in; students of a group have equal shapes.
         width: N, the size of the model: hidden units of a bottleneck, parameters of a transformer.
         initialisation: number of its initial draw; equal numbers and widths start equal.
-        size: name of the size in figures and tables, such as "N = 64" or "20M".
     """
 
     group: str
     width: int
     initialisation: int
-    size: str
 
 
 class Measure(NamedTuple):
@@ -103,17 +101,25 @@ class Setting(Protocol):
         """Name of each value that `probe` returns, and what it is."""
         ...
 
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Names along dimensions of the results that have names, "width" for the sizes."""
+        ...
+
     def flops(self, batch: int) -> float:
         """Floating-point operations of the matrix products of one training step."""
         ...
 
-    def batch(self, schedule: Schedule, step: int, rows: slice) -> Batch:
-        """Rows of the global batch of a step, a function of the arguments alone.
+    def batches(self, schedule: Schedule, steps: range, rows: slice) -> Batch:
+        """Rows of the global batches of some steps, a function of the arguments alone.
 
         Args:
-            schedule: which tasks stand in it.
-            step: number of updates before it.
-            rows: those wanted, of all rows of the global batch.
+            schedule: which tasks stand in them.
+            steps: consecutive ones; batch t is the one after t updates.
+            rows: those wanted, of all rows of each global batch.
+
+        Returns:
+            NumPy arrays [len(steps), rows, ...].
         """
         ...
 

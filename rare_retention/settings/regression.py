@@ -91,6 +91,11 @@ class Regression:
         """Inputs are drawn from the step's key."""
         return True
 
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """None: all dimensions are numbered."""
+        return {}
+
     def recipe(self) -> dict[str, Any]:
         """All fields."""
         return to_dict(self)
@@ -111,7 +116,7 @@ class Regression:
     def students(self) -> tuple[Student, ...]:
         """All students, by width and then by initialisation, as JAX orders their groups."""
         return tuple(
-            Student(_group(width), width, i, f"N = {width}")
+            Student(_group(width), width, i)
             for width in sorted(self.widths)
             for i in range(self.initialisations)
         )
@@ -152,9 +157,9 @@ class Regression:
         """Partition of every leaf of `init` over the mesh."""
         return self._stacks.partition()
 
-    def batch(self, schedule: Schedule, step: int, rows: slice) -> np.ndarray:
+    def batches(self, schedule: Schedule, steps: range, rows: slice) -> np.ndarray:
         """Task of each row, int32; inputs are drawn where they are used."""
-        return schedule.rows(step)[rows]
+        return np.stack([schedule.rows(step)[rows] for step in steps])
 
     def shares(self, batch: jax.Array) -> jax.Array:
         """Share of each task in the rows, [K]."""

@@ -66,12 +66,14 @@ def describe_run(run: Run) -> Iterator[str]:
         )
 
 
-def variables(run: Run) -> set[str]:
-    """Names that the results of such a run will hold."""
-    measures = {**run.setting.measures, **step_measures(run.setting)}
-    named = {"size" if name == "width" else name for name in run.setting.labels}
-    found = {*measures, *run.setting.constants(), *named, "gap", "watch"}
-    return found if run.measure.effect else found - {"predicted_change"}
+def variables(study: Study) -> set[str]:
+    """Names that the results of a study will hold."""
+    setting = study.run.setting
+    measured = {**setting.measures, **step_measures(setting)}
+    named = {"size" if name == "width" else name for name in setting.labels}
+    varied = {axis.name for axis in study.grid}
+    found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
+    return found if study.run.measure.effect else found - {"predicted_change"}
 
 
 def _shown_tasks(tasks: int, most: int = 8) -> list[int]:

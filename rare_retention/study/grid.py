@@ -56,7 +56,17 @@ class Study:
         if self.streams < 1:
             raise ConfigError("streams", f"expected at least 1, got {self.streams}")
         names = [axis.name for axis in self.grid]
-        taken = {"stream", "width", "initialisation", "step", "task", "watch", "part", "prompt"}
+        taken = {
+            "stream",
+            "width",
+            "initialisation",
+            "step",
+            "task",
+            "watch",
+            "part",
+            "prompt",
+            "size",
+        }
         for i, axis in enumerate(self.grid):
             if not axis.values:
                 raise ConfigError(f"grid[{i}].values", "expected at least one value, got none")

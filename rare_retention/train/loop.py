@@ -72,7 +72,7 @@ def train(
                 state = compiled.create()
                 recorder.record(0, state, compiled.measure(state), save=False)
             recorder.describe("running", int(state.step), [])
-            source = functools.partial(run.setting.batch, schedule)
+            source = functools.partial(run.setting.batches, schedule)
             stream = chunks(source, run.batch, plan.stops, int(state.step), mesh)
             step = _advance(run, plan, compiled, state, stream, recorder, asked, label)
             recorder.close()
@@ -188,6 +188,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
             "watch": list(setting.watch_ids),
             "inputs": setting.inputs,
             "row_tokens": setting.row_tokens,
+            "labels": {name: list(names) for name, names in setting.labels.items()},
             "measures": {name: measure._asdict() for name, measure in measures.items()},
             "constants": {
                 name: {"dims": dims, "values": values.tolist()}

@@ -15,9 +15,10 @@ def schedule():
     return Schedule([0.5, 0.3, 0.2], 16, placement="burst", gap=3, seed=5)
 
 
-def source(step, rows):
-    """A batch of the schedule's tasks, with a second array that says which rows these are."""
-    return {"task": schedule().rows(step)[rows], "row": np.arange(16, dtype=np.int32)[rows]}
+def source(steps, rows):
+    """Batches of the schedule's tasks, with a second array that says which rows these are."""
+    tasks = np.stack([schedule().rows(step)[rows] for step in steps])
+    return {"task": tasks, "row": np.tile(np.arange(16, dtype=np.int32)[rows], (len(steps), 1))}
 
 
 @given(st.sets(st.integers(1, 50), min_size=1), st.integers(0, 50), st.integers(1, 60))

@@ -1,0 +1,126 @@
+"""Shows a published OLMo, or writes a model of a run in the layout of Hugging Face's transformers.
+
+Examples:
+    python -m launch.exchange --from=models/DataDecide-dolma1_7-20M
+    python -m launch.exchange --workdir=runs/one --checkpoint=2000 --student=20M:1 --to=models/new
+
+A student is a size of the run, and after a colon its initialisation, 0 if there is none.
+"""
+
+import jax
+import numpy as np
+from absl import flags
+from etils import epath
+
+from launch import common
+from rare_retention import flags as command_line
+from rare_retention.config import from_dict, to_dict
+from rare_retention.errors import UserError
+from rare_retention.experiment import Run
+from rare_retention.models import exchange
+from rare_retention.models.layouts import Params
+from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+from rare_retention.record.files import read_json
+from rare_retention.settings.language import Language
+from rare_retention.train.loop import CONFIG
+
+_FROM = flags.DEFINE_string("from", None, "folder of a published model, local or gs://")
+_CHECKPOINT = flags.DEFINE_integer("checkpoint", None, "step of the run; the newest if left out")
+_STUDENT = flags.DEFINE_string("student", "", "SIZE or SIZE:INITIALISATION, if there are several")
+_TO = flags.DEFINE_string("to", None, "folder that is written, local or gs://")
+
+flags.declare_key_flag("workdir")
+
+
+def main(_: list[str]) -> int:
+    """Shows or writes a model; returns the exit code."""
+    common.quieten()
+    if bool(_FROM.value) == bool(common.WORKDIR.value):
+        raise UserError("expected one of --from=FOLDER, to show, and --workdir=RUN, to export")
+    try:
+        if _FROM.value:
+            _show(epath.Path(_FROM.value))
+        else:
+            _export(common.workdir())
+    except ImportError as error:  # of gs://
+        raise UserError(f"a package is missing: {' '.join(str(error).split())}") from None
+    return 0
+
+
+def _show(folder: epath.Path) -> None:
+    """Reads a published model as a whole, and prints what it is."""
+    shape, _ = exchange.load(folder)
+    for name, value in to_dict(shape).items():
+        print(f"{name:<14}{value}")
+    print(f"{'parameters':<14}{shape.parameters:,}")
+
+
+def _export(folder: epath.Path) -> None:
+    if not _TO.value:
+        raise UserError("--to is required: a folder for the model")
+    setting = _setting(folder)
+    label, group, row = _student(setting)
+    step = _step(folder)
+    shape = setting.architectures[group]
+    params = jax.tree.map(lambda leaf: np.asarray(leaf[row]), _params(folder, step)[group])
+    exchange.save(epath.Path(_TO.value), shape, params, setting.window)
+    print(f"{_TO.value}: {label} after step {step:,}, {shape.parameters:,} parameters")
+
+
+def _setting(folder: epath.Path) -> Language:
+    """The setting of a run of language models.
+
+    Raises:
+        UserError: the folder holds no such run.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        raise UserError(f"{folder}: holds no run (there is no {CONFIG})")
+    setting = from_dict(Run, read_json(path)).setting
+    if not isinstance(setting, Language):
+        raise UserError(f"{path}: a {setting.kind} setting has no language models to export")
+    return setting
+
+
+def _student(setting: Language) -> tuple[str, str, int]:
+    """SIZE:INITIALISATION of the student asked for, its group and its row in the group's arrays.
+
+    Raises:
+        UserError: there is no such one.
+    """
+    sizes = dict(zip(setting.architectures, setting.labels["width"], strict=True))
+    known = {
+        f"{sizes[student.group]}:{student.initialisation}": student for student in setting.students
+    }
+    asked = _STUDENT.value or (next(iter(known)) if len(known) == 1 else "")
+    label = asked if ":" in asked else f"{asked}:0"
+    if label not in known:
+        raise UserError(f"--student={asked}: no such model; expected one of {', '.join(known)}")
+    return label, known[label].group, known[label].initialisation
+
+
+def _step(folder: epath.Path) -> int:
+    """The checkpoint that is asked for.
+
+    Raises:
+        UserError: there is no such one.
+    """
+    steps = sorted({*steps_in(folder / RETENTION), *steps_in(folder / RESUME)})
+    step = _CHECKPOINT.value
+    if step is None and steps:
+        step = steps[-1]
+    if step not in steps:
+        some = ", ".join(map(str, steps)) or "none"
+        raise UserError(f"--checkpoint={step}: not in {folder}; its checkpoints are {some}")
+    return step
+
+
+def _params(folder: epath.Path, step: int) -> Params:
+    """Weights of all students after a step."""
+    if step in steps_in(folder / RETENTION):
+        return verify(folder / RETENTION, step)
+    return verify(folder / RESUME, step)["params"]
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,83 @@
+"""Tokenises text into a folder of token files that runs read: corpus.path=FOLDER.
+
+Example:
+    python -m launch.prepare_corpus --source='text:books/*.txt' --vocabulary=4096 --output=corpora/x
+
+Sources: stdlib (Python's own), text:GLOB (files, a document each), array_record:GLOB (records of
+UTF-8), tfds:NAME[/CONFIG][:VERSION] (TensorFlow Datasets, without TensorFlow). Running the same
+command again goes on where it was stopped.
+"""
+
+from absl import flags
+from etils import epath
+
+from launch import common
+from rare_retention import flags as command_line
+from rare_retention.data.documents import open_documents
+from rare_retention.data.preparation import SHARD_DOCUMENTS, prepare
+from rare_retention.data.tokenizing import TRAIN_DOCUMENTS, Bpe, TokenizerFile, TokenizerSource
+from rare_retention.errors import UserError
+
+_SOURCE = flags.DEFINE_string("source", None, "stdlib, text:GLOB, array_record:GLOB or tfds:NAME")
+_OUTPUT = flags.DEFINE_string("output", None, "folder of the corpus, local or gs://")
+_TOKENIZER = flags.DEFINE_string("tokenizer", None, "tokenizer.json; or else --vocabulary")
+_VOCABULARY = flags.DEFINE_integer("vocabulary", None, "ids of a byte-level BPE that is trained")
+_TRAIN_DOCUMENTS = flags.DEFINE_integer(
+    "train_documents", TRAIN_DOCUMENTS, "documents that it is trained on at most", lower_bound=1
+)
+_END = flags.DEFINE_string(
+    "end_of_document", "", "token of --tokenizer after each document, if it is not a usual one"
+)
+_SHARD_DOCUMENTS = flags.DEFINE_integer(
+    "shard_documents", SHARD_DOCUMENTS, "documents of one token file", lower_bound=1
+)
+_TEXT_KEY = flags.DEFINE_string("text_key", "text", "feature of a TFDS example that holds text")
+_SPLIT = flags.DEFINE_string("split", "train", "split of a TFDS data set, such as train[:10%]")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "folder of TFDS data sets, or TFDS's default")
+
+
+def main(_: list[str]) -> int:
+    """Prepares the corpus; returns the exit code."""
+    common.quieten()
+    try:
+        return _prepare()
+    except ImportError as error:  # of gs://, TFDS or ArrayRecord
+        reason = " ".join(str(error).split())
+        raise UserError(f"a package is missing: {reason}") from None
+    except KeyboardInterrupt:
+        common.say("stopped; the same command goes on with the files that are finished")
+        return common.INTERRUPTED
+
+
+def _prepare() -> int:
+    tokenizer = _tokenizer()
+    documents = open_documents(
+        _SOURCE.value or "",
+        text_key=_TEXT_KEY.value,
+        split=_SPLIT.value,
+        data_dir=_DATA_DIR.value,
+    )
+    common.say(f"{documents.name}: {common.plural(len(documents), 'document')}")
+    contents = prepare(
+        documents, tokenizer, epath.Path(_OUTPUT.value), shard_documents=_SHARD_DOCUMENTS.value
+    )
+    common.say(
+        f"{_OUTPUT.value}: {contents.tokens:,} tokens of {contents.documents:,} documents in "
+        f"{common.plural(len(contents.files), 'file')}, {contents.vocabulary:,} ids"
+    )
+    found = contents.references
+    common.say(f"reference tasks in the text: {found.increase:,} increases, {found.sum:,} sums")
+    return 0
+
+
+def _tokenizer() -> TokenizerSource:
+    if (_TOKENIZER.value is None) == (_VOCABULARY.value is None):
+        raise UserError("give one of --tokenizer=FILE and --vocabulary=N")
+    if _VOCABULARY.value is not None:
+        return Bpe(_VOCABULARY.value, _TRAIN_DOCUMENTS.value)
+    return TokenizerFile(epath.Path(_TOKENIZER.value), _END.value)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["source", "output"])
+    command_line.run(main)

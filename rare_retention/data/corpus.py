@@ -1,0 +1,303 @@
+"""Corpora as runs read them: windows of tokens with random access, in a shuffled or a given order.
+
+A window is T consecutive tokens of one file; windows do not overlap, they run across documents and
+never across files, and what a file has left after its last whole window is not read.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import numpy as np
+from etils import epath
+
+from rare_retention.config import ConfigError, config, fingerprint, to_dict
+from rare_retention.data import token_files
+from rare_retention.data.preparation import embedded
+from rare_retention.data.shuffle import permute
+from rare_retention.data.token_files import (
+    CONTENTS,
+    READERS,
+    TOKENIZER,
+    Contents,
+    Dtype,
+    TokenFile,
+    little_endian,
+    read_contents,
+)
+from rare_retention.data.tokenizing import LEAST_VOCABULARY
+from rare_retention.errors import UserError
+
+# AI2's token files of Dolma, which say nothing about themselves: tokenizer allenai/gpt-neox-olmo.
+AI2_DTYPE: Dtype = "uint16"
+AI2_VOCABULARY = 50280
+AI2_END_OF_DOCUMENT = 50279
+EMBEDDED_VOCABULARY = 1024
+
+_COUNTED = 50_000_000  # tokens beyond which `unigram_entropy` takes a sample
+_BLOCK = 2**22  # tokens that are counted at once
+
+
+@config
+class Corpus:
+    """Which text a run reads.
+
+    Attributes:
+        path: folder of token files, a file or a glob of them, local or gs://; "" is the embedded
+            default, the sources of Python's standard library, tokenised on first use.
+        order: "shuffled", in a new order each epoch and for each seed, or "sequential", in the
+            order of the files.
+        held_out: windows kept from training, for evaluation; evenly spread over the corpus.
+        dtype: of the files; None: as corpus.json says, uint16 where there is none.
+        vocabulary: ids are below it; None: as corpus.json says, 50,280 (AI2's) where there is none.
+            For the embedded default, how many ids its tokenizer has (None: 1,024).
+        end_of_document: id after each document; None: as corpus.json says, 50,279 where there is
+            none.
+    """
+
+    path: str = ""
+    order: Literal["shuffled", "sequential"] = "shuffled"
+    held_out: int = 64
+    dtype: Dtype | None = None
+    vocabulary: int | None = None
+    end_of_document: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.held_out < 0:
+            raise ConfigError("held_out", f"expected 0 windows or more, got {self.held_out}")
+        least = 1 if self.path else LEAST_VOCABULARY
+        if self.vocabulary is not None and self.vocabulary < least:
+            raise ConfigError("vocabulary", f"expected {least} ids or more, got {self.vocabulary}")
+        for name in ("dtype", "end_of_document"):
+            if not self.path and getattr(self, name) is not None:
+                raise ConfigError(name, "the embedded corpus has its own; leave it out or set path")
+
+
+class Windows:
+    """The windows of a corpus. Pure functions of numbers: no state, safe on any thread.
+
+    Args:
+        files: the files, in their order.
+        window: tokens T of a window.
+        corpus: how they are read.
+        vocabulary: ids are below it.
+        end_of_document: id after each document.
+        identity: 16 hex digits that tell this corpus from others.
+        tokenizer: the tokenizer.json of the corpus, None where it has none.
+        references: counts of natural patterns in the text, empty where unknown.
+
+    Attributes:
+        count: windows, those held out among them.
+        tokens: tokens of all files.
+
+    Raises:
+        ConfigError: there are too few windows.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[TokenFile],
+        window: int,
+        corpus: Corpus,
+        *,
+        vocabulary: int,
+        end_of_document: int,
+        identity: str,
+        tokenizer: epath.Path | None,
+        references: Mapping[str, int],
+    ) -> None:
+        self.files = tuple(files)
+        self.window = window
+        self.vocabulary = vocabulary
+        self.end_of_document = end_of_document
+        self.identity = identity
+        self.tokenizer = tokenizer
+        self.references = dict(references)
+        self.tokens = sum(file.tokens for file in files)
+        self._shuffled = corpus.order == "shuffled"
+        windows = np.array([file.tokens // window for file in files], np.int64)
+        self._ends = np.cumsum(windows)
+        self._starts = self._ends - windows
+        self.count = int(self._ends[-1])
+        self._check(corpus)
+        # Windows number floor((i + 1/2) count / H), and how many training windows precede each.
+        kept = corpus.held_out
+        self._held = (2 * np.arange(kept, dtype=np.int64) + 1) * self.count // (2 * max(kept, 1))
+        self._before = self._held - np.arange(kept)
+
+    def _check(self, corpus: Corpus) -> None:
+        place = corpus.path or "the embedded corpus"
+        if not self.tokens:
+            raise ConfigError("corpus.path", f"{place}: holds no tokens")
+        if not self.count:
+            longest = max(file.tokens for file in self.files)
+            raise ConfigError(
+                "corpus.path",
+                f"{place}: no file has a whole window of {self.window:,} tokens; the longest has "
+                f"{longest:,}",
+            )
+        if self.count <= corpus.held_out:
+            raise ConfigError(
+                "corpus.held_out",
+                f"{corpus.held_out:,} of the {self.count:,} windows of {self.window:,} tokens in "
+                f"{place} leave none to train on; expected at most {self.count - 1:,}",
+            )
+
+    def gather(self, index: np.ndarray) -> np.ndarray:
+        """Windows by number.
+
+        Args:
+            index: numbers below `count`, int64 [n].
+
+        Returns:
+            Their tokens, int32 [n, T].
+
+        Raises:
+            UserError: an id is not below the vocabulary.
+        """
+        if index.size and not 0 <= index.min() <= index.max() < self.count:
+            raise IndexError(f"windows 0 to {self.count - 1}, got {index.min()} to {index.max()}")
+        if token_files.is_local(self.files[0].path) or len(index) < 2:
+            return self._gather(index)
+        parts = np.array_split(index.argsort(kind="stable"), min(READERS, len(index)))
+        found = np.empty((len(index), self.window), np.int32)
+        with ThreadPoolExecutor(READERS) as pool:
+            pieces = pool.map(self._gather, [index[part] for part in parts])
+            for part, tokens in zip(parts, pieces, strict=True):
+                found[part] = tokens
+        return found
+
+    def _gather(self, index: np.ndarray) -> np.ndarray:
+        tokens = np.empty((len(index), self.window), little_endian(self.files[0].dtype))
+        if len(self.files) == 1:
+            self.files[0].read(index, tokens)
+            self._check_ids(tokens, index)
+            return tokens.astype(np.int32)
+        number = np.searchsorted(self._ends, index, side="right")
+        order = number.argsort(kind="stable")
+        rows = (index - self._starts[number])[order]
+        touched, first = np.unique(number[order], return_index=True)
+        stops = np.append(first, len(index))[1:]
+        for file, start, stop in zip(touched, first, stops, strict=True):
+            self.files[file].read(rows[start:stop], tokens[start:stop])
+        self._check_ids(tokens, index[order])
+        found = np.empty(tokens.shape, np.int32)
+        found[order] = tokens
+        return found
+
+    def _check_ids(self, tokens: np.ndarray, index: np.ndarray) -> None:
+        if tokens.size and (largest := int(tokens.max())) >= self.vocabulary:
+            row = tokens.max(axis=1).argmax()
+            file = self.files[np.searchsorted(self._ends, index[row], side="right")]
+            raise UserError(
+                f"{file.path}: holds token id {largest:,}, but the vocabulary has "
+                f"{self.vocabulary:,}; set corpus.vocabulary, or corpus.dtype if the file is not "
+                f"{file.dtype}"
+            )
+
+    def train(self, position: np.ndarray, seed: int) -> np.ndarray:
+        """Windows of the training stream; each epoch visits every window not held out once.
+
+        Args:
+            position: places in the stream, int64 [n]; row r of batch t has t * B + r.
+            seed: seed of the order, where it is shuffled.
+
+        Returns:
+            Their tokens, int32 [n, T].
+        """
+        epoch, rank = np.divmod(position, self.count - len(self._held))
+        if self._shuffled:
+            rank = permute(rank, self.count - len(self._held), seed, epoch)
+        return self.gather(rank + np.searchsorted(self._before, rank, side="right"))
+
+    def held_out(self) -> np.ndarray:
+        """The windows that training never sees, int32 [H, T]."""
+        return self.gather(self._held)
+
+    def unigram_entropy(self) -> float:
+        """Entropy of the distribution of single tokens, in nats a token.
+
+        What a model reaches that knows how frequent each token is, and nothing else. Over every
+        window of up to 50 million tokens, else over windows with that many, evenly spread.
+        """
+        taken = min(self.count, max(_COUNTED // self.window, 1))
+        chosen = np.arange(taken, dtype=np.int64) * self.count // taken
+        counts = np.zeros(self.vocabulary, np.int64)
+        for block in np.array_split(chosen, -(-taken * self.window // _BLOCK)):
+            counts += np.bincount(self.gather(block).ravel(), minlength=self.vocabulary)
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+
+
+@functools.lru_cache(maxsize=8)
+def open_corpus(corpus: Corpus, window: int) -> Windows:
+    """Opens a corpus; the embedded default is prepared on first use, into the cache of the user.
+
+    Args:
+        corpus: which text, and how it is read.
+        window: tokens T of a window.
+
+    Raises:
+        ConfigError: nothing is there, or too little for the window.
+        UserError: a file cannot be read as it is described.
+    """
+    path = corpus.path or str(embedded(corpus.vocabulary or EMBEDDED_VOCABULARY))
+    paths = token_files.find(path)
+    folder = paths[0].parent
+    contents = read_contents(folder) if all(file.parent == folder for file in paths) else None
+    whole = contents if epath.Path(path).expanduser() == folder else None
+    if whole:
+        paths = [folder / part.name for part in whole.files]
+    files = token_files.scan(paths, corpus.dtype or (contents.dtype if contents else AI2_DTYPE))
+    if whole:
+        _compare(files, whole)
+        identity = whole.digest[:16]
+    else:
+        sizes = [[file.path.name, file.tokens] for file in files]
+        identity = fingerprint({"dtype": files[0].dtype, "files": sizes})
+    vocabulary, end_of_document = _ids(corpus, contents)
+    return Windows(
+        files,
+        window,
+        corpus,
+        vocabulary=vocabulary,
+        end_of_document=end_of_document,
+        identity=identity,
+        tokenizer=_tokenizer(folder, contents),
+        references=to_dict(whole.references) if whole else {},
+    )
+
+
+def _compare(files: Sequence[TokenFile], contents: Contents) -> None:
+    for file, part in zip(files, contents.files, strict=True):
+        if file.tokens != part.tokens:
+            raise UserError(
+                f"{file.path}: {file.tokens:,} tokens as {file.dtype}, but {CONTENTS} says "
+                f"{part.tokens:,} as {contents.dtype}; copy the corpus again, or prepare it again"
+            )
+
+
+def _ids(corpus: Corpus, contents: Contents | None) -> tuple[int, int]:
+    """Vocabulary and end of document: as the user says, else corpus.json, else AI2."""
+    vocabulary = contents.vocabulary if contents else AI2_VOCABULARY
+    end_of_document = contents.end_of_document if contents else AI2_END_OF_DOCUMENT
+    if corpus.path and corpus.vocabulary is not None:
+        vocabulary = corpus.vocabulary
+    if corpus.end_of_document is not None:
+        end_of_document = corpus.end_of_document
+    if not 0 <= end_of_document < vocabulary:
+        raise ConfigError(
+            "corpus.end_of_document",
+            f"expected an id below the vocabulary of {vocabulary:,}, got {end_of_document:,}",
+        )
+    return vocabulary, end_of_document
+
+
+def _tokenizer(folder: epath.Path, contents: Contents | None) -> epath.Path | None:
+    path = folder / (contents.tokenizer if contents else TOKENIZER)
+    if path.exists():
+        return path
+    if contents:
+        raise UserError(f"{path}: is missing, but {CONTENTS} names it; copy the corpus again")
+    return None

@@ -1,0 +1,219 @@
+"""Files of token ids: raw and little-endian, like those that AI2 publishes.
+
+They are named .npy or .bin and hold nothing but ids, so a file of n tokens has exactly n times two
+or four bytes. A local file is memory-mapped, a remote one is read by ranges.
+"""
+
+import functools
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from etils import epath
+
+from rare_retention.config import config, from_dict
+from rare_retention.errors import ConfigError, UserError
+from rare_retention.record.files import read_json
+
+CONTENTS = "corpus.json"
+TOKENIZER = "tokenizer.json"
+PROGRESS = "progress"  # folder of a corpus that is not finished: its recipe and its finished parts
+SUFFIXES = (".npy", ".bin")
+VERSION = 1  # Raise it with any change that gives an old recipe other bytes.
+READERS = 16  # requests to remote storage under way at once: each waits for the network
+
+_WILD = set("*?[")
+
+Dtype = Literal["uint16", "uint32"]
+
+
+@config
+class References:
+    """How often natural patterns that resemble the paper's tasks stand in the text (App. C.1)."""
+
+    increase: int = 0
+    sum: int = 0
+
+
+@config
+class Recipe:
+    """What decides the bytes of a prepared corpus."""
+
+    source: str
+    digest: str  # of the names and sizes of the source
+    tokenizer: str  # digest of its file, or how it is trained
+    end_of_document: str
+    shard_documents: int
+    version: int = VERSION
+
+
+@config
+class Part:
+    """One file of a prepared corpus."""
+
+    name: str
+    tokens: int
+    documents: int
+    digest: str  # SHA-256
+    references: References
+
+
+@config
+class Contents:
+    """What corpus.json says; it is written last, so a folder with one is whole."""
+
+    dtype: Dtype
+    vocabulary: int
+    end_of_document: int
+    tokens: int
+    documents: int
+    digest: str  # SHA-256 of the parts' digests
+    tokenizer: str
+    references: References
+    recipe: Recipe
+    files: tuple[Part, ...]
+
+
+def read_contents(folder: epath.Path) -> Contents | None:
+    """What the corpus.json of a folder says, None where there is none."""
+    path = folder / CONTENTS
+    if not path.exists():
+        return None
+    try:
+        return from_dict(Contents, read_json(path))
+    except ConfigError as error:
+        raise ConfigError(error.field, error.message, str(path)) from None
+
+
+class TokenFile(NamedTuple):
+    """One raw file of ids.
+
+    Attributes:
+        path: where it stands, local or gs://.
+        dtype: "uint16" or "uint32".
+        tokens: how many ids it holds.
+    """
+
+    path: epath.Path
+    dtype: Dtype
+    tokens: int
+
+    def read(self, rows: np.ndarray, found: np.ndarray) -> None:
+        """Reads windows of the file.
+
+        Args:
+            rows: numbers of windows, int64 [n]; window r is the tokens r * T and on.
+            found: takes the tokens, in the dtype of the file, [n, T].
+        """
+        window = found.shape[1]
+        if is_local(self.path):
+            whole = _mapped(str(self.path), found.dtype)[: self.tokens // window * window]
+            # Clipping takes nothing from rows that are there, and writes without another copy.
+            np.take(whole.reshape(-1, window), rows, axis=0, out=found, mode="clip")
+            return
+        with self.path.open("rb") as file:
+            for row, tokens in zip(rows, found, strict=True):
+                file.seek(int(row) * tokens.nbytes)
+                tokens[:] = np.frombuffer(file.read(tokens.nbytes), found.dtype)
+
+
+# Each open map holds a file descriptor, of which a process commonly has 1,024.
+@functools.lru_cache(maxsize=256)
+def _mapped(path: str, kind: np.dtype) -> np.ndarray:
+    return np.asarray(np.memmap(path, kind, mode="r"))
+
+
+def little_endian(dtype: Dtype) -> np.dtype:
+    """The dtype as it stands in files, on any machine."""
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def is_local(path: epath.Path) -> bool:
+    """Whether a file can be memory-mapped."""
+    return "://" not in str(path)
+
+
+def find(path: str) -> list[epath.Path]:
+    """The files of a path, sorted by name: a file, a folder's .npy and .bin files, or a glob.
+
+    Raises:
+        ConfigError: nothing is there, or its file system needs a package that is not installed.
+    """
+    try:
+        return _find(path)
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError("corpus.path", f"{path}: {reason}; the extra `gcs` has it") from None
+
+
+def matching(pattern: str) -> list[epath.Path]:
+    """The files that a glob matches, sorted by name.
+
+    Raises:
+        UserError: `**` on remote storage, which would list a whole bucket.
+    """
+    parts = epath.Path(pattern).expanduser().parts
+    fixed = next((i for i, part in enumerate(parts) if _WILD & set(part)), len(parts) - 1)
+    folder, rest = epath.Path(*parts[:fixed]), "/".join(parts[fixed:])
+    if is_local(folder):
+        found = map(epath.Path, Path(folder).glob(rest))
+    elif "**" in rest:
+        raise UserError(f"{pattern}: no `**` on remote storage; name the folders with `*`")
+    else:
+        found = folder.glob(rest)
+    return sorted(file for file in found if not file.is_dir())
+
+
+def _find(path: str) -> list[epath.Path]:
+    place = epath.Path(path).expanduser()
+    if _WILD & set(path):
+        found = matching(path)
+        if not found:
+            raise ConfigError("corpus.path", f"{path}: no file matches")
+        return found
+    if not place.exists():
+        raise ConfigError("corpus.path", f"{path}: there is no such file or folder")
+    if not place.is_dir():
+        return [place]
+    if (place / PROGRESS).exists() and not (place / CONTENTS).exists():
+        raise ConfigError(
+            "corpus.path", f"{path}: not finished; run the same launch.prepare_corpus again"
+        )
+    found = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
+    if not found:
+        expected = " or ".join(SUFFIXES)
+        raise ConfigError("corpus.path", f"{path}: no file of tokens is in it, named {expected}")
+    return found
+
+
+def scan(paths: Iterable[epath.Path], dtype: Dtype) -> list[TokenFile]:
+    """Opens files of tokens far enough to know that they can be read.
+
+    Raises:
+        UserError: a file is missing, has a header, or its size does not fit the dtype.
+    """
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(functools.partial(_scan, dtype=dtype), paths))
+
+
+def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
+    try:
+        size = path.stat().length
+        with path.open("rb") as file:
+            start = file.read(6)
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; copy the corpus again, or prepare it again") from None
+    if start == b"\x93NUMPY":
+        raise UserError(
+            f"{path}: has a NumPy header, but token files are raw: convert it with "
+            f"`numpy.load('{path.name}').astype('{np.dtype(dtype).str}').tofile('raw.npy')`"
+        )
+    tokens, rest = divmod(size, np.dtype(dtype).itemsize)
+    if rest:
+        raise UserError(
+            f"{path}: {size:,} bytes are no whole number of {dtype} tokens; set corpus.dtype to "
+            "what the file holds, or copy it again"
+        )
+    return TokenFile(path, dtype, tokens)

@@ -1,0 +1,139 @@
+"""Causal self-attention by the fastest path that the device, the shapes and the types allow."""
+
+import functools
+import math
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
+
+from rare_retention.config import ConfigError
+from rare_retention.parallel import spec
+
+Path = Literal["auto", "blocked", "xla", "cudnn", "splash"]
+
+_LANES = 128  # of a TPU's vector unit: splash attention wants whole multiples of them
+
+
+def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """Softmax attention in which each position sees itself and those before it.
+
+    Args:
+        path: "blocked" or "xla", plain JAX on any device; "cudnn", fused on a GPU, 16-bit types
+            only; "splash", fused on a TPU; "auto", the fused one where it can be had.
+        q: queries [B, T, H, C]; they are scaled by 1 / sqrt(C) here.
+        k: keys, as `q`.
+        v: values, as `q`.
+
+    Returns:
+        [B, T, H, C] in the type of `v`.
+    """
+    chosen = choose(path, jax.default_backend(), q.shape, q.dtype)
+    if chosen == "splash":
+        return splash_attention(q, k, v, interpret=jax.default_backend() != "tpu")
+    if chosen == "blocked":
+        return blocked_attention(q, k, v)
+    implementation: Literal["xla", "cudnn"] = "cudnn" if chosen == "cudnn" else "xla"
+    with jax.numpy_dtype_promotion("standard"):  # JAX's own code mixes 16-bit types with float32
+        return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=implementation)
+
+
+def choose(path: Path, backend: str, shape: tuple[int, ...], dtype: jnp.dtype) -> Path:
+    """The path that "auto" stands for; any other stands for itself.
+
+    Args:
+        path: as asked for.
+        backend: platform of the devices.
+        shape: of the queries, [B, T, H, C].
+        dtype: of the queries.
+    """
+    _, length, _, size = shape
+    if path != "auto":
+        return path
+    if backend == "tpu" and length % _LANES == 0 and size % _LANES == 0:
+        return "splash"
+    narrow = dtype in (jnp.bfloat16, jnp.float16)
+    if backend == "gpu" and narrow and length % 64 == 0 and size % 8 == 0 and size <= 128:
+        return "cudnn"
+    return "blocked"
+
+
+def check(path: Path, length: int, size: int, dtype: str) -> None:
+    """Checks that a path can be had at all, on whatever device.
+
+    Raises:
+        ConfigError: naming `attention`.
+    """
+    if path == "cudnn" and dtype == "float32":
+        raise ConfigError("attention", "cudnn has no float32; expected dtype bfloat16, or auto")
+    if path == "splash" and length % _LANES:
+        raise ConfigError(
+            "attention", f"splash wants windows in multiples of {_LANES}, got {length}; try auto"
+        )
+    if path == "cudnn" and (size % 8 or size > 128):
+        raise ConfigError(
+            "attention", f"cudnn wants heads of 8, 16, ... 128 dimensions, got {size}; try auto"
+        )
+
+
+def blocked_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """Blocks of queries, each against the keys up to its end alone; arguments as `attend`.
+
+    Half of all scores are never computed and none is kept for the backward pass. On a CPU it takes
+    a sixth of the time of `jax.nn.dot_product_attention` at 512 positions.
+    """
+    length, size = q.shape[1], q.shape[-1]
+    block = _block(length)
+    q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q * (1 / math.sqrt(size)), k, v))
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def one(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        scores = jnp.einsum("bhtc,bhsc->bhts", q, k, preferred_element_type=jnp.float32)
+        seen = jnp.tril(jnp.ones((q.shape[2], k.shape[2]), bool), k.shape[2] - q.shape[2])
+        share = jax.nn.softmax(jnp.where(seen[None, None], scores, -jnp.inf), axis=-1)
+        return jnp.einsum("bhts,bhsc->bhtc", share.astype(v.dtype), v)
+
+    ends = range(block, length + block, block)
+    blocks = [one(q[:, :, e - block : e], k[:, :, :e], v[:, :, :e]) for e in ends]
+    return jnp.swapaxes(jnp.concatenate(blocks, axis=2), 1, 2)
+
+
+def _block(length: int) -> int:
+    """Positions of a block, 64 or more: at most 16 blocks, so that programs stay small."""
+    sizes = range(max(64, -(-length // 16)), length)
+    return next((size for size in sizes if length % size == 0), length)
+
+
+def splash_attention(q: jax.Array, k: jax.Array, v: jax.Array, *, interpret: bool) -> jax.Array:
+    """The Pallas kernel for TPUs, each device on its own rows and heads; arguments as `attend`.
+
+    Args:
+        q: queries [B, T, H, C].
+        k: keys.
+        v: values.
+        interpret: run the kernel in plain JAX: slow, for tests on other devices.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    scaled = q * (1 / math.sqrt(q.shape[-1]))
+
+    def local(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        kernel = _kernel(q.shape[2], q.shape[1], interpret)
+        q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
+        attended: Any = jax.vmap(kernel)(q, k, v)
+        return jnp.swapaxes(attended, 1, 2)
+
+    if mesh.empty:
+        return local(scaled, k, v)
+    layout = spec("batch", None, "heads", None)
+    return jax.shard_map(local, in_specs=(layout,) * 3, out_specs=layout, check_vma=False)(
+        scaled, k, v
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _kernel(heads: int, length: int, interpret: bool) -> splash.SplashAttentionKernel:
+    mask = masks.MultiHeadMask([masks.CausalMask((length, length))] * heads)
+    with jax.ensure_compile_time_eval():  # its tables are constants, not values of a trace
+        return splash.make_splash_mha_single_device(mask, interpret=interpret)

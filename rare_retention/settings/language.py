@@ -1,0 +1,395 @@
+"""The language-model setting: OLMo models on natural text with injected tasks (paper Sec. 4)."""
+
+import math
+from functools import cached_property, partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from rare_retention import ladder
+from rare_retention.config import ConfigError, config, to_dict
+from rare_retention.data.corpus import Corpus, Windows, open_corpus
+from rare_retention.data.exposure import Schedule
+from rare_retention.data.injection import injections
+from rare_retention.data.shuffle import ORDER_VERSION
+from rare_retention.models import attention, vocabulary
+from rare_retention.models.olmo import Architecture, Compute, Olmo
+from rare_retention.parallel import constrain, shards
+from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.stacks import Stacks
+from rare_retention.tasks import AnyTask
+from rare_retention.tasks.comparison import Comparison
+from rare_retention.tasks.injected import LENGTH, Instances, instances
+from rare_retention.tasks.natural import Prompts, prompts
+
+TEXT = "text"
+_ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
+
+Batch = dict[str, jax.Array]
+"""tokens [B, T]; task of each slot [B, slots], 0 where it is left to the text."""
+
+
+@config
+class Language:
+    """Language models of several sizes, each drawn several times; implements `Setting`.
+
+    Task 0 is the text, tasks 1, 2, ... are the injected ones. A row of the batch is a sequence.
+
+    Attributes:
+        kind: tag of this setting in a config tree.
+        corpus: the natural text.
+        window: T, tokens of a sequence.
+        tasks: injected tasks.
+        per_sequence: most instances that a sequence has room for, its slots; a task of frequency
+            f fills f T of them.
+        sizes: of the models, names of `ladder` or "layers x hidden x MLP dim x heads" such as
+            "2x64x512x4".
+        initialisations: models of each size, which differ in their initial draw only.
+        clip_qkv: see `Architecture`.
+        compute: how the models are computed.
+        task_seed: of the tasks' tokens, their values and the split into training and test half.
+        evaluated: instances of each half that are evaluated, all where there are fewer.
+        watch: ids of the tasks that are followed; negative ids count from the last, -1.
+    """
+
+    kind: Literal["language"] = "language"
+    corpus: Corpus = Corpus()
+    window: int = 4096
+    tasks: tuple[AnyTask, ...] = (Comparison(),)
+    per_sequence: int = 1
+    sizes: tuple[str, ...] = ("4M", "20M", "300M", "1B", "4B")
+    initialisations: int = 1
+    clip_qkv: float | None = 8.0
+    compute: Compute = Compute()
+    task_seed: int = 0
+    evaluated: int = 1000
+    watch: tuple[int, ...] = (-1,)
+
+    def __post_init__(self) -> None:
+        for name in ("initialisations", "per_sequence", "evaluated"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
+        if self.task_seed < 0:
+            raise ConfigError("task_seed", f"expected at least 0, got {self.task_seed}")
+        if self.window < LENGTH * self.per_sequence:
+            raise ConfigError(
+                "window",
+                f"{self.per_sequence} instances of {LENGTH} tokens do not fit into a sequence of "
+                f"{self.window}; expected at least {LENGTH * self.per_sequence}",
+            )
+        if self.corpus.held_out < 1:
+            raise ConfigError("corpus.held_out", "expected a window to evaluate on, got none")
+        self._check_sizes()
+        self._check_frequencies()
+        watched(self.watch, len(self.task_names))
+
+    def _check_sizes(self) -> None:
+        if not self.sizes:
+            raise ConfigError("sizes", "expected at least one size, got none")
+        if len(set(self.sizes)) < len(self.sizes):
+            raise ConfigError("sizes", f"expected different sizes, got {self.sizes}")
+        for i, name in enumerate(self.sizes):
+            try:
+                head = ladder.size(name, _ROWS).architecture.head_size
+            except ConfigError as error:
+                raise ConfigError(f"sizes[{i}]", error.message) from None
+            try:
+                attention.check(self.compute.attention, self.window, head, self.compute.dtype)
+            except ConfigError as error:
+                raise ConfigError(f"compute.{error.field}", error.message) from None
+
+    def _check_frequencies(self) -> None:
+        if not self.tasks:
+            raise ConfigError("tasks", "expected at least one task, got none")
+        names = [task.name for task in self.tasks]
+        if len(set(names)) < len(names):
+            raise ConfigError("tasks", f"expected different tasks, got {', '.join(names)}")
+        needed = self.window * sum(task.per_token for task in self.tasks)
+        if needed >= self.per_sequence:
+            raise ConfigError(
+                "per_sequence",
+                f"frequencies of {self._rates()} per token are {needed:.4g} instances in a "
+                f"sequence of {self.window}; expected per_sequence above it, at least "
+                f"{math.floor(needed) + 1}",
+            )
+
+    def _rates(self) -> str:
+        return " + ".join(f"{task.per_token:g}" for task in self.tasks)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The corpus, cut into sequences; opened when first used."""
+        return open_corpus(self.corpus, self.window)
+
+    @cached_property
+    def instances(self) -> tuple[Instances, ...]:
+        """All instances of each injected task."""
+        windows = self.windows
+        return instances(self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed)
+
+    @cached_property
+    def prompts(self) -> tuple[Prompts, ...]:
+        """Natural reference prompts, as far as the corpus has them."""
+        windows = self.windows
+        if windows.tokenizer is None:
+            return ()
+        return prompts(windows.tokenizer, windows.references)
+
+    @cached_property
+    def _shapes(self) -> tuple[tuple[str, Architecture], ...]:
+        """Name and architecture of each size, from small to large."""
+        rows = -(-self.windows.vocabulary // _ROWS) * _ROWS
+        own = {"clip_qkv": self.clip_qkv}
+        found = [
+            (name, Architecture(**(to_dict(ladder.size(name, rows).architecture) | own)))
+            for name in self.sizes
+        ]
+        return tuple(sorted(found, key=lambda pair: pair[1].parameters))
+
+    @property
+    def architectures(self) -> dict[str, Architecture]:
+        """Group of students -> what they are, from small to large."""
+        return {_group(shape): shape for _, shape in self._shapes}
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The text, then the injected tasks."""
+        return (TEXT, *(task.name for task in self.tasks))
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Share of each task among the slots, float64 [K]; the text has the rest."""
+        shares = [task.per_token * self.window / self.per_sequence for task in self.tasks]
+        return np.array([1 - sum(shares), *shares])
+
+    @property
+    def loss_unit(self) -> str:
+        """Cross-entropy is counted in nats."""
+        return "nats"
+
+    @property
+    def inputs(self) -> int:
+        """None: inputs are no vectors."""
+        return 0
+
+    @property
+    def row_tokens(self) -> int:
+        """T."""
+        return self.window
+
+    @property
+    def slots(self) -> int:
+        """Slots of a sequence."""
+        return self.per_sequence
+
+    @property
+    def draws_inputs(self) -> bool:
+        """Sequences come from the corpus."""
+        return False
+
+    def recipe(self) -> dict[str, Any]:
+        """All fields; of the corpus what it is, not where, of the computation only its type."""
+        tree = to_dict(self)
+        corpus = {name: value for name, value in tree["corpus"].items() if name != "path"}
+        return tree | {
+            "corpus": corpus | {"identity": self.windows.identity, "order_version": ORDER_VERSION},
+            "compute": {"dtype": self.compute.dtype},
+        }
+
+    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """Shares and frequencies of the tasks, chance of a right label, entropy of single words."""
+        rates = [math.nan, *(task.per_token for task in self.tasks)]
+        chance = [math.nan, *(1 / found.labels for found in self.instances)]
+        return {
+            "frequency": (("task",), self.frequencies),
+            "instances_per_token": (("task",), np.array(rates)),
+            "chance": (("task",), np.array(chance)),
+            "unigram_entropy": ((), np.array(self._entropy)),
+        }
+
+    @cached_property
+    def _entropy(self) -> float:
+        return self.windows.unigram_entropy()
+
+    @property
+    def watch_ids(self) -> tuple[int, ...]:
+        """Watched tasks as ids in [0, K)."""
+        return watched(self.watch, len(self.task_names))
+
+    @property
+    def students(self) -> tuple[Student, ...]:
+        """All models, from small to large and then by initialisation."""
+        return tuple(
+            Student(group, shape.parameters, i)
+            for group, shape in self.architectures.items()
+            for i in range(self.initialisations)
+        )
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """What `probe` returns; a task's loss is that of its label, the text's of all tokens."""
+        halves = {"": "training half; text: held-out", "test_": "test half; text: held-out"}
+        found = {}
+        for prefix, which in halves.items():
+            found[f"{prefix}loss"] = Measure(("task",), "nats", f"loss ({which})")
+            found[f"{prefix}accuracy"] = Measure(("task",), "share", f"top-1 accuracy ({which})")
+        if self.prompts:
+            meaning = "minus log of the probability of a right number after natural prompts"
+            found["reference_loss"] = Measure(("prompt",), "nats", meaning)
+        return found
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Names of the sizes and of the reference prompts."""
+        found = {"width": tuple(name for name, _ in self._shapes)}
+        return found | ({"prompt": tuple(p.name for p in self.prompts)} if self.prompts else {})
+
+    def flops(self, batch: int) -> float:
+        """Matrix products of all models, forward and backward, causal attention at half."""
+        each = sum(shape.flops_per_token(self.window) for shape in self.architectures.values())
+        return each * self.initialisations * batch * self.window
+
+    @cached_property
+    def _stacks(self) -> Stacks:
+        def draw(shape: Architecture, initialisation: jax.typing.ArrayLike) -> Olmo:
+            seed = jax.random.key(np.uint32(shape.parameters % 2**32), impl="threefry2x32")
+            key = jax.random.fold_in(seed, initialisation)
+            return Olmo(shape, self.compute, rngs=nnx.Rngs(key))
+
+        draws = {group: partial(draw, shape) for group, shape in self.architectures.items()}
+        return Stacks(draws, self.initialisations)
+
+    def init(self) -> Params:
+        """Initial weights of all models, by AI2's "mitchell" rule."""
+        return self._stacks.init()
+
+    def partition(self) -> Params:
+        """Partition of every leaf of `init` over the mesh."""
+        return self._stacks.partition()
+
+    def batches(self, schedule: Schedule, steps: range, rows: slice) -> dict[str, np.ndarray]:
+        """Windows of text whose first tokens may be instances: tokens, and task of each slot."""
+        count = schedule.batch // self.per_sequence
+        here = np.arange(count, dtype=np.int64)[rows]
+        position = np.array(steps, np.int64)[:, None] * count + here
+        tokens = self.windows.train(position.ravel(), schedule.seed)
+        tokens = tokens.reshape(*position.shape, self.window)
+        task = np.zeros((*position.shape, self.per_sequence), np.int32)
+        for i, step in enumerate(steps):
+            placed = injections(schedule, step, count)
+            kept = (placed.row >= here[0]) & (placed.row <= here[-1])
+            row, slot, owner, word = (part[kept] for part in placed)
+            self._inject(tokens[i], row - here[0], slot, owner, word)
+            task[i, row - here[0], slot] = owner
+        return {"tokens": tokens, "task": task}
+
+    def _inject(
+        self,
+        tokens: np.ndarray,
+        row: np.ndarray,
+        slot: np.ndarray,
+        task: np.ndarray,
+        word: np.ndarray,
+    ) -> None:
+        """Writes instances, each chosen by its word, over the first tokens of rows [n, T]."""
+        for k, found in enumerate(self.instances, start=1):
+            mine = task == k
+            chosen = found.train[word[mine] % np.uint64(len(found.train))]
+            place = LENGTH * slot[mine, None] + np.arange(LENGTH - 1)
+            tokens[row[mine, None], place] = found.tokens[chosen]
+        tokens[row, LENGTH * slot + LENGTH - 1] = self.windows.end_of_document
+
+    def shares(self, batch: Batch) -> jax.Array:
+        """Share of each task in the targets of a batch, [K]."""
+        return self._owners(batch).mean((0, 1)) * self.window / (self.window - 1)
+
+    def _owners(self, batch: Batch) -> jax.Array:
+        """Which task each position's target belongs to, one-hot [B, T, K]; the last has none.
+
+        Every token of an instance belongs to its task: an instance at the start of a sequence has
+        the targets TOK2, LABEL and the end of the document, a later one its TOK1 too.
+        """
+        length = batch["tokens"].shape[1]
+        filled = jnp.repeat(batch["task"], LENGTH, axis=1)
+        owner = jnp.pad(filled, ((0, 0), (0, length - filled.shape[1])))
+        targets = jax.nn.one_hot(owner[:, 1:], len(self.task_names))
+        return jnp.pad(targets, ((0, 0), (0, 1), (0, 0)))
+
+    def losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
+        """Mean cross-entropy of the targets of a batch, split by task; the key has no use."""
+        tokens, owners = batch["tokens"], self._owners(batch)
+        targets = jnp.roll(tokens, -1, axis=1)
+        terms = tokens.shape[0] * (tokens.shape[1] - 1)
+
+        def by_task(model: Olmo) -> jax.Array:
+            each = vocabulary.token_losses(model(tokens), model.unembedding[...], targets)
+            return jnp.einsum("bt,btk->k", each, owners) / terms
+
+        return self._stacks.map(by_task, params)
+
+    def reference(self, params: Params) -> dict[str, jax.Array]:
+        """Loss of the watched tasks, [R, len(watch)] for each size, as `loss` in `probe`."""
+
+        def one(model: Olmo) -> jax.Array:
+            return jnp.stack([self._evaluate(model, k, "train")[0] for k in self.watch_ids])
+
+        return self._stacks.map(one, params)
+
+    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
+        """Values of `measures` for each size, each with a leading student axis."""
+        every = range(len(self.task_names))
+
+        def one(model: Olmo) -> dict[str, jax.Array]:
+            found = {}
+            for prefix, half in (("", "train"), ("test_", "test")):
+                results = [self._evaluate(model, k, half) for k in every]
+                found[f"{prefix}loss"] = jnp.stack([loss for loss, _ in results])
+                found[f"{prefix}accuracy"] = jnp.stack([right for _, right in results])
+            if self.prompts:
+                found["reference_loss"] = jnp.stack([_prompted(model, p) for p in self.prompts])
+            return found
+
+        return self._stacks.map(one, params)
+
+    def _evaluate(self, model: Olmo, task: int, half: str) -> tuple[jax.Array, jax.Array]:
+        """Mean loss and top-1 accuracy of a task's labels, or of held-out text."""
+        if task == 0:
+            return _scores(model, self.windows.held_out(), first=1)
+        found = self.instances[task - 1]
+        which = found.train if half == "train" else found.test
+        return _scores(model, found.tokens[which[: self.evaluated]], first=2)
+
+
+def _scores(model: Olmo, tokens: np.ndarray, first: int) -> tuple[jax.Array, jax.Array]:
+    """Mean loss and accuracy over the targets tokens[:, first:].
+
+    Args:
+        model: that is evaluated.
+        tokens: int32 [n, T].
+        first: place of the first target, at least 1.
+    """
+    hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
+    targets = jnp.asarray(tokens[:, first:])
+    loss, right = vocabulary.evaluate(hidden, model.unembedding[...], targets)
+    return loss.mean(), right.mean()
+
+
+def _prompted(model: Olmo, asked: Prompts) -> jax.Array:
+    """Mean of minus log of the probability that the next token is a right number."""
+    hidden = model(_spread(asked.tokens))[: len(asked.tokens), -1]
+    words = jax.nn.log_softmax(vocabulary.logits(hidden, model.unembedding[...]), axis=-1)
+    right = jnp.where(jnp.asarray(asked.right), words[:, asked.numbers], -jnp.inf)
+    return -jax.nn.logsumexp(right, axis=-1).mean()
+
+
+def _spread(tokens: np.ndarray) -> jax.Array:
+    """Rows over the devices, filled up so that each has as many as any other."""
+    missing = -len(tokens) % shards("batch")
+    return constrain(jnp.pad(jnp.asarray(tokens), ((0, missing), (0, 0))), "batch", None)
+
+
+def _group(shape: Architecture) -> str:
+    return f"size_{shape.parameters:013d}"  # JAX sorts the keys of a dict: padded names sort too

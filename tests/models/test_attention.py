@@ -1,0 +1,115 @@
+"""Every path of the attention against NumPy in float64, and the choice among them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rare_retention.errors import ConfigError
+from rare_retention.models import attention
+from rare_retention.models.attention import attend, check, choose
+from rare_retention.parallel import MeshShape, make_mesh
+
+
+def draw(length, size=8, heads=2, rows=2, dtype=jnp.float32):
+    """Queries, keys, values and a cotangent."""
+    keys = jax.random.split(jax.random.key(length), 4)
+    return [jax.random.normal(key, (rows, length, heads, size), dtype) for key in keys]
+
+
+def exact(q, k, v):
+    """Softmax attention in float64, with a mask."""
+    q, k, v = (np.asarray(x, np.float64) for x in (q, k, v))
+    scores = np.einsum("bthc,bshc->bhts", q, k) / np.sqrt(q.shape[-1])
+    scores = np.where(np.tril(np.ones(scores.shape[-2:], bool)), scores, -np.inf)
+    share = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("bhts,bshc->bthc", share / share.sum(-1, keepdims=True), v)
+
+
+@pytest.mark.parametrize("length", [1, 63, 67, 128, 200])
+@pytest.mark.parametrize("path", ["blocked", "xla"])
+def test_outputs_at_odd_lengths(path, length):
+    q, k, v, _ = draw(length)
+    found = jax.jit(lambda *x: attend(path, *x))(q, k, v)
+    np.testing.assert_allclose(found, exact(q, k, v), atol=2e-6)
+
+
+def test_splash_outputs():
+    q, k, v, _ = draw(256)
+    found = jax.jit(lambda *x: attend("splash", *x))(q, k, v)
+    np.testing.assert_allclose(found, exact(q, k, v), atol=2e-6)
+
+
+@pytest.mark.parametrize(("path", "length"), [("blocked", 200), ("blocked", 67), ("splash", 128)])
+def test_gradients_are_those_of_the_plain_path(path, length):
+    *inputs, cotangent = draw(length)
+
+    def gradients(path):
+        return jax.jit(lambda *x: jax.vjp(lambda *y: attend(path, *y), *x)[1](cotangent))(*inputs)
+
+    for found, wanted in zip(gradients(path), gradients("xla"), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=2e-6)
+
+
+def test_splash_on_a_mesh():
+    """Rows over data x fsdp, heads over model: each device has its own."""
+    q, k, v, _ = draw(128, rows=4)
+    with jax.set_mesh(make_mesh(MeshShape(data=2, fsdp=2, model=2))):
+        found = jax.jit(lambda *x: attend("splash", *x))(q, k, v)
+        assert found.addressable_shards[0].data.shape == (1, 128, 1, 8)
+    np.testing.assert_allclose(found, exact(q, k, v), atol=2e-6)
+
+
+@pytest.mark.parametrize("path", ["blocked", "xla", "splash"])
+def test_bfloat16_stays_bfloat16(path):
+    q, k, v, _ = draw(128, dtype=jnp.bfloat16)
+    found = jax.jit(lambda *x: attend(path, *x))(q, k, v)
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(found, np.float64), exact(q, k, v), atol=3e-2)
+
+
+@pytest.mark.parametrize("length", [1, 64, 65, 127, 128, 1000, 1024, 4096, 4099])
+def test_blocks_cut_the_length_evenly_and_are_few(length):
+    """Of a prime length there is one block."""
+    block = attention._block(length)
+    assert length % block == 0 and length // block <= 16
+    assert block >= min(64, length)
+
+
+@pytest.mark.parametrize(
+    ("backend", "length", "size", "dtype", "wanted"),
+    [
+        ("cpu", 128, 128, "bfloat16", "blocked"),
+        ("tpu", 4096, 128, "bfloat16", "splash"),
+        ("tpu", 4096, 128, "float32", "splash"),
+        ("tpu", 4000, 128, "bfloat16", "blocked"),
+        ("tpu", 4096, 64, "bfloat16", "blocked"),
+        ("gpu", 512, 64, "bfloat16", "cudnn"),
+        ("gpu", 512, 64, "float16", "cudnn"),
+        ("gpu", 512, 64, "float32", "blocked"),
+        ("gpu", 512, 12, "bfloat16", "blocked"),
+        ("gpu", 512, 256, "bfloat16", "blocked"),
+    ],
+)
+def test_auto_is_the_fused_path_where_there_is_one(backend, length, size, dtype, wanted):
+    shape = (2, length, 4, size)
+    assert choose("auto", backend, shape, jnp.dtype(dtype)) == wanted
+    assert choose("xla", backend, shape, jnp.dtype(dtype)) == "xla"
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "size", "dtype", "message"),
+    [
+        ("cudnn", 512, 64, "float32", "cudnn has no float32; expected dtype bfloat16, or auto"),
+        ("cudnn", 512, 12, "bfloat16", "cudnn wants heads of 8, 16, ... 128 dimensions, got 12"),
+        ("splash", 200, 64, "float32", "splash wants windows in multiples of 128, got 200"),
+    ],
+)
+def test_paths_that_cannot_be_had_are_one_line(path, length, size, dtype, message):
+    with pytest.raises(ConfigError, match=f"attention: {message}"):
+        check(path, length, size, dtype)
+
+
+@pytest.mark.parametrize("path", ["auto", "blocked", "xla", "splash"])
+def test_paths_that_can_be_had(path):
+    check(path, 256, 12, "float32")
