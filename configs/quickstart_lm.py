@@ -9,6 +9,7 @@ model gets much further (Fig. 5).
 
 from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run
+from rare_retention.models.olmo import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Axis, Study
@@ -29,6 +30,7 @@ def get_config() -> Study:
                 window=WINDOW,
                 tasks=(Comparison(per_token=8 / TOKENS, symbols=32),),
                 sizes=("tiny-16", "tiny-64"),
+                compute=Compute(remat="full"),
             ),
             exposure=Exposure(placement="even"),
             optimizer=olmo(STEPS, peak=3e-3),

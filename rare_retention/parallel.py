@@ -126,6 +126,15 @@ def shards(logical: str) -> int:
     return math.prod(mesh.shape[axis] for axis in ((axes,) if isinstance(axes, str) else axes))
 
 
+def platform() -> str:
+    """Platform of the devices of the mesh in force, or of the default ones where there is none.
+
+    They differ where a program is compiled for a TPU on a machine that has none.
+    """
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return jax.default_backend() if device is None else str(device.platform)
+
+
 def is_primary() -> bool:
     """Whether this process writes what is written once: metrics, manifests, reports."""
     return jax.process_index() == 0

@@ -10,7 +10,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
 from rare_retention.config import ConfigError
-from rare_retention.parallel import spec
+from rare_retention.parallel import platform, spec
 
 Path = Literal["auto", "blocked", "xla", "cudnn", "splash"]
 
@@ -30,9 +30,9 @@ def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     Returns:
         [B, T, H, C] in the type of `v`.
     """
-    chosen = choose(path, jax.default_backend(), q.shape, q.dtype)
+    chosen = choose(path, platform(), q.shape, q.dtype)
     if chosen == "splash":
-        return splash_attention(q, k, v, interpret=jax.default_backend() != "tpu")
+        return splash_attention(q, k, v, interpret=platform() != "tpu")
     if chosen == "blocked":
         return blocked_attention(q, k, v)
     implementation: Literal["xla", "cudnn"] = "cudnn" if chosen == "cudnn" else "xla"

@@ -11,7 +11,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from rare_retention.parallel import shards
+from rare_retention.parallel import platform, shards
 
 _LARGEST = {"cpu": 2**23}  # what a core's cache can still hold a good part of
 _LARGEST_ELSEWHERE = 2**28  # a gigabyte of float32
@@ -131,7 +131,7 @@ def _join(x: jax.Array) -> jax.Array:
 def _pieces(hidden: jax.Array, unembedding: jax.Array, largest: int | None) -> int:
     """The fewest equal pieces of the positions whose logits a device may hold at once."""
     if largest is None:
-        largest = _LARGEST.get(jax.default_backend(), _LARGEST_ELSEWHERE)
+        largest = _LARGEST.get(platform(), _LARGEST_ELSEWHERE)
     rows, length = -(-hidden.shape[0] // shards("batch")), hidden.shape[1]
     position = rows * -(-unembedding.shape[0] // shards("vocab"))
     wanted = min(math.ceil(length * position / largest), length)

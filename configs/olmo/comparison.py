@@ -1,0 +1,81 @@
+"""Which sizes learn the comparison task, and how rare may it be?
+
+Figures 5, 6a, 22 and 23 of the paper. Instances TOK1 TOK2 LABEL, with LABEL saying whether the
+first value is less than the second, replace the first tokens of training sequences. The paper's
+sizes see the same Dolma tokens, in AI2's fixed order, with 100, 10, 1 or 0.1 instances a batch.
+
+    python -m launch.study --config=configs/olmo/comparison.py --workdir=gs://bucket/comparison \
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=-1 \
+        --config.run.mesh.data=1 --multihost
+    python -m launch.study --config=configs/olmo/comparison.py:mini --workdir=runs/comparison
+
+The paper's setting takes 4 frequencies x 3 streams of 50K steps with 4.2M tokens each, for five
+sizes side by side: about 8e21 FLOPs for one stream and frequency, three quarters in the 4B model.
+`--config.run.setting.sizes=4M,20M,300M` leaves out the large ones; the others then see the same
+batches. The mini setting is for one GPU and needs no download: it reads the sources of Python's
+standard library, about 14 times over.
+"""
+
+from typing import Literal
+
+from rare_retention.data.corpus import Corpus
+from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
+from rare_retention.models.olmo import Compute
+from rare_retention.optimizer import olmo
+from rare_retention.settings.language import Language
+from rare_retention.study.grid import Axis, Study
+from rare_retention.tasks import Comparison
+
+
+def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
+    """Sizes x frequencies."""
+    paper = Run(
+        setting=Language(
+            corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
+            window=4096,
+            tasks=(Comparison(),),
+            compute=Compute(dtype="bfloat16", remat="full"),
+        ),
+        exposure=Exposure(placement="even"),
+        optimizer=olmo(50_000),
+        batch=1024,
+        steps=50_000,
+        measure=Measurement(every=500, effect=False),
+        checkpoints=Checkpoints(every=1000),
+        snapshots=Snapshots(every=5000, budget_mb=400_000),
+    )
+    mini = Run(
+        setting=Language(
+            corpus=Corpus(vocabulary=4096, held_out=128),
+            window=256,
+            tasks=(Comparison(),),
+            sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
+            compute=Compute(dtype="bfloat16"),
+        ),
+        exposure=Exposure(placement="even"),
+        optimizer=olmo(4000, peak=1e-3),
+        batch=64,
+        steps=4000,
+        measure=Measurement(every=100, effect=False),
+    )
+    run = paper if size == "paper" else mini
+    tokens = run.batch * run.setting.row_tokens
+    instances = (100, 10, 1, 0.1) if size == "paper" else (32, 8, 2, 0.5)
+    return Study(
+        name="comparison task",
+        question=__doc__,
+        run=run,
+        grid=(
+            Axis(field="setting.tasks[0].per_token", values=tuple(n / tokens for n in instances)),
+        ),
+        streams=3,
+        figures=("size_frequency", "learning_curves", "task_text", "task_compute"),
+        claims=(
+            "larger_learns_rarer",
+            "frequency_orders_learning",
+            "same_curve_at_high_frequency",
+            "small_plateaus_at_low_frequency",
+            "larger_wins_at_equal_compute_when_rare",
+            "learns_text",
+        ),
+    )

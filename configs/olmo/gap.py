@@ -1,0 +1,65 @@
+"""Does a longer gap between instances cost, at the same long-run frequency?
+
+Figure 6b of the paper: n instances of the comparison task every n batches, for n from 1 to 100. All
+runs have shown as many instances at their last burst; what differs is how long the general text
+alone may overwrite what a burst has written.
+
+    python -m launch.study --config=configs/olmo/gap.py --workdir=gs://bucket/gap \
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --multihost
+    python -m launch.study --config=configs/olmo/gap.py:mini --workdir=runs/gap
+
+The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each. The mini setting is
+for one GPU and needs no download.
+"""
+
+from typing import Literal
+
+from rare_retention.data.corpus import Corpus
+from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
+from rare_retention.models.olmo import Compute
+from rare_retention.optimizer import olmo
+from rare_retention.settings.language import Language
+from rare_retention.study.grid import Axis, Study
+from rare_retention.tasks import Comparison
+
+
+def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
+    """Sizes x gaps."""
+    paper = Run(
+        setting=Language(
+            corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
+            window=512,
+            tasks=(Comparison(per_token=1 / (1024 * 512)),),
+            compute=Compute(dtype="bfloat16", remat="full"),
+        ),
+        exposure=Exposure(placement="burst", background="even"),
+        optimizer=olmo(50_000),
+        batch=1024,
+        steps=50_000,
+        measure=Measurement(every=500, cycles=20, effect=False),
+        checkpoints=Checkpoints(every=1000),
+        snapshots=Snapshots(cycles=2, budget_mb=2_000_000),
+    )
+    mini = Run(
+        setting=Language(
+            corpus=Corpus(vocabulary=4096, held_out=128),
+            window=256,
+            tasks=(Comparison(per_token=1 / (128 * 256), symbols=50),),
+            sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
+            compute=Compute(dtype="bfloat16"),
+        ),
+        exposure=Exposure(placement="burst", background="even"),
+        optimizer=olmo(6000, peak=1e-3),
+        batch=128,
+        steps=6000,
+        measure=Measurement(every=200, cycles=12, effect=False),
+    )
+    return Study(
+        name="gap between instances",
+        question=__doc__,
+        run=paper if size == "paper" else mini,
+        grid=(Axis(field="exposure.gap", values=(1, 10, 20, 50, 100)),),
+        streams=3,
+        figures=("injection_gap", "task_text"),
+        claims=("gap_raises_task_loss", "learns_text"),
+    )

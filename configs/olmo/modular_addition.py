@@ -1,0 +1,81 @@
+"""Which sizes grok modular addition that is injected into text?
+
+Figure 5 of the paper, second task. LABEL is the token whose value is the sum of the two values
+modulo 100. Models remember the training half first; the test half follows late, in large models at
+high frequencies only. The frequencies reach from one instance in 64 sequences to eight in each.
+
+    python -m launch.study --config=configs/olmo/modular_addition.py --workdir=gs://bucket/add \
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --multihost
+    python -m launch.study --config=configs/olmo/modular_addition.py:mini --workdir=runs/addition
+
+The paper's setting takes 5 frequencies x 3 streams of 50K steps with 1M tokens each. The mini
+setting is for one GPU and needs no download.
+"""
+
+from typing import Literal
+
+from rare_retention.data.corpus import Corpus
+from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
+from rare_retention.models.olmo import Compute
+from rare_retention.optimizer import olmo
+from rare_retention.settings.language import Language
+from rare_retention.study.grid import Axis, Study
+from rare_retention.tasks import ModularAddition
+
+PER_SEQUENCE = (8.0, 2.0, 1.0, 1 / 8, 1 / 64)
+
+
+def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
+    """Sizes x frequencies."""
+    paper = Run(
+        setting=Language(
+            corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
+            window=1024,
+            tasks=(ModularAddition(),),
+            per_sequence=9,
+            compute=Compute(dtype="bfloat16", remat="full"),
+        ),
+        exposure=Exposure(placement="even"),
+        optimizer=olmo(50_000),
+        batch=1024,
+        steps=50_000,
+        measure=Measurement(every=500, effect=False),
+        checkpoints=Checkpoints(every=1000),
+        snapshots=Snapshots(every=5000, budget_mb=400_000),
+    )
+    mini = Run(
+        setting=Language(
+            corpus=Corpus(vocabulary=4096, held_out=128),
+            window=256,
+            tasks=(ModularAddition(symbols=50),),
+            per_sequence=9,
+            sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
+            compute=Compute(dtype="bfloat16"),
+        ),
+        exposure=Exposure(placement="even"),
+        optimizer=olmo(8000, peak=1e-3),
+        batch=64,
+        steps=8000,
+        measure=Measurement(every=200, effect=False),
+    )
+    run = paper if size == "paper" else mini
+    window = run.setting.row_tokens
+    return Study(
+        name="modular addition",
+        question=__doc__,
+        run=run,
+        grid=(
+            Axis(
+                field="setting.tasks[0].per_token", values=tuple(n / window for n in PER_SEQUENCE)
+            ),
+        ),
+        streams=3,
+        figures=("size_frequency", "learning_curves", "task_text", "task_compute"),
+        claims=(
+            "larger_learns_rarer",
+            "frequency_orders_learning",
+            "same_curve_at_high_frequency",
+            "small_plateaus_at_low_frequency",
+            "learns_text",
+        ),
+    )
