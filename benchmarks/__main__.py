@@ -2,10 +2,14 @@
 
 import argparse
 
-from benchmarks import synthetic_step
+from benchmarks import language_step, synthetic_step, token_loader
 from benchmarks.timing import machine
 
-BENCHMARKS = {"synthetic_step": synthetic_step}
+BENCHMARKS = {
+    "synthetic_step": synthetic_step,
+    "language_step": language_step,
+    "token_loader": token_loader,
+}
 
 
 def main() -> None:

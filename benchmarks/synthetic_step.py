@@ -56,7 +56,7 @@ def main(repeats: int, steps: int) -> None:
 def _context(run: Run) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(jax.set_mesh(make_mesh(run.mesh)))
-        stack.enter_context(jax.default_matmul_precision(run.precision))
+        stack.enter_context(jax.default_matmul_precision(run.matmul_precision))
         stack.enter_context(jax.threefry_partitionable(True))
         yield
 

@@ -199,7 +199,10 @@ def _place(annotation: Any, node: Any, path: str, text: str, paths: Sequence[str
             node.update(_defaults(kinds[text], kind=text))
     else:
         annotation = _step(annotation, node, names, len(names) - 1, paths)
-        node[names[-1]] = _value(annotation, text, path)
+        value = _value(annotation, text, path)
+        inside = isinstance(value, tuple) and any(isinstance(item, dict) for item in value)
+        # Groups go into a list, so that a later change may reach their fields.
+        node[names[-1]] = list(value) if inside else value
 
 
 def _step(

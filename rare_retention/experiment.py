@@ -43,14 +43,15 @@ class Measurement:
         cycles: exposures of the first watched task, evenly chosen, around which the students are
             measured: just before, just after, log-spaced to the next exposure.
         per_doubling: measurements for each doubling of the time since an exposure.
-        sampled: also split the gradient of each measured batch by task.
+        gradients: compare the gradients of each measured batch, by task, with each other, with
+            those of the watched tasks' reference losses and with the update.
         effect: follow the first-order effect of every update on the watched tasks.
     """
 
     every: int = 250
     cycles: int = 0
     per_doubling: int = 2
-    sampled: bool = False
+    gradients: bool = False
     effect: bool = True
 
 
@@ -149,6 +150,12 @@ class Run:
                 "accumulate", f"expected a divisor of batch = {self.batch}, got {self.accumulate}"
             )
 
+    @property
+    def matmul_precision(self) -> str:
+        """Precision of matrix products: as asked for, as far as the setting's arrays have it."""
+        finest = self.setting.finest_precision
+        return finest if self.precision == "float32" else self.precision
+
     def schedule(self) -> Schedule:
         """The exposure schedule of this stream.
 
@@ -163,6 +170,7 @@ class Run:
             withheld=self.exposure.withheld,
             background=self.exposure.background,
             seed=self.stream,
+            wording=self.setting.wording.below("setting"),
         )
 
     def data_key(self) -> jax.Array:

@@ -102,10 +102,11 @@ class Optimizer:
     def _clipped(self, norm: float) -> optax.GradientTransformation:
         if not self.clip_warmup:
             return optax.clip_by_global_norm(norm)
-        early = optax.piecewise_constant_schedule(
-            self.clip_factor * norm, {self.clip_warmup: 1 / self.clip_factor}
-        )
-        return optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=early)
+
+        def most(step: jax.Array) -> jax.Array:
+            return jnp.where(step < self.clip_warmup, self.clip_factor * norm, norm)
+
+        return optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=most)
 
 
 def olmo(steps: int, peak: float = 3e-4) -> Optimizer:

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from rare_retention.errors import ConfigError
-from rare_retention.optimizer import Optimizer
+from rare_retention.optimizer import Optimizer, olmo
 
 
 def draw(seed, steps=6, students=2, scale=1.0):
@@ -140,6 +140,56 @@ def test_learning_rates():
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.2, 0.2], rtol=1e-6)
 
 
+@pytest.mark.parametrize("warmup", [0, 7])
+def test_cosine_is_its_closed_form(warmup):
+    """From zero to the peak, along half a cosine to a tenth of it, and there for good."""
+    config = Optimizer(peak=0.3, schedule="cosine", warmup=warmup, horizon=100, final=0.1)
+    with jax.numpy_dtype_promotion("standard"):
+        rates = jax.vmap(config.learning_rate())(jnp.arange(150))
+    t = np.arange(150)
+    turn = np.pi * np.clip((t - warmup) / (100 - warmup), 0, 1)
+    body = 0.3 * (0.1 + 0.9 * (1 + np.cos(turn)) / 2)
+    expected = np.where(t < warmup, 0.3 * t / max(warmup, 1), body)
+    np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("warmup", [1, 3])
+def test_early_gradients_are_clipped_at_a_larger_norm(warmup):
+    """Four times the norm in the first steps, the norm itself from then on."""
+    params, grads = draw(4, scale=10.0)
+    fields = {"method": "sgd", "peak": 0.05, "schedule": "constant", "clip": 0.5}
+    config = Optimizer(**fields, clip_warmup=warmup, clip_factor=4.0)
+    expected = {name: leaf.copy() for name, leaf in params.items()}
+    for t, grad in enumerate(grads):
+        for student in range(2):
+            for name, g in clipped(grad, student, 2.0 if t < warmup else 0.5).items():
+                expected[name][student] -= 0.05 * g
+    close(descend(config, params, grads), expected)
+
+
+def test_olmo_scales_its_recipe_to_the_run():
+    """210B tokens in 50,000 steps: 10.5B of warm-up, five times the norm over 2.1B."""
+    config = olmo(50_000)
+    assert (config.warmup, config.clip_warmup) == (50_000 * 10.5 // 210, 50_000 * 2.1 // 210)
+    expected = Optimizer(
+        peak=3e-4,
+        schedule="cosine",
+        horizon=50_000,
+        final=0.1,
+        warmup=2500,
+        weight_decay=0.1,
+        beta1=0.9,
+        beta2=0.95,
+        epsilon=1e-5,
+        clip=1.0,
+        clip_warmup=500,
+        clip_factor=5.0,
+    )
+    assert config == expected
+    assert (olmo(1).warmup, olmo(1).horizon, olmo(1).clip_warmup) == (0, 1, 0)
+    assert olmo(100, peak=1e-3).peak == 1e-3
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -152,6 +202,11 @@ def test_learning_rates():
         ({"beta1": 1.0}, "expected 0 <= beta1 < 1"),
         ({"beta2": -0.1}, "expected 0 <= beta2 < 1"),
         ({"method": "adam"}, "method"),
+        ({"schedule": "cosine"}, r"horizon: a cosine needs the step at which it ends, .* got 0"),
+        ({"schedule": "cosine", "horizon": 5, "warmup": 5}, "beyond warmup = 5; got 5"),
+        ({"final": -0.1}, "final: expected at least 0"),
+        ({"clip_warmup": -1}, "clip_warmup: expected at least 0"),
+        ({"clip_factor": 0.0}, "clip_factor: expected a positive number"),
     ],
 )
 def test_what_cannot_be_is_refused(values, message):

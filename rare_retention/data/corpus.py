@@ -37,6 +37,7 @@ EMBEDDED_VOCABULARY = 1024
 
 _COUNTED = 50_000_000  # tokens beyond which `unigram_entropy` takes a sample
 _BLOCK = 2**22  # tokens that are counted at once
+_CACHED = 2**18  # tokens that are read at once
 
 
 @config
@@ -161,7 +162,7 @@ class Windows:
         if token_files.is_local(self.files[0].path) or len(index) < 2:
             return self._gather(index)
         parts = np.array_split(index.argsort(kind="stable"), min(READERS, len(index)))
-        found = np.empty((len(index), self.window), np.int32)
+        found = _aligned(len(index), self.window)
         with ThreadPoolExecutor(READERS) as pool:
             pieces = pool.map(self._gather, [index[part] for part in parts])
             for part, tokens in zip(parts, pieces, strict=True):
@@ -169,32 +170,35 @@ class Windows:
         return found
 
     def _gather(self, index: np.ndarray) -> np.ndarray:
-        tokens = np.empty((len(index), self.window), little_endian(self.files[0].dtype))
-        if len(self.files) == 1:
-            self.files[0].read(index, tokens)
-            self._check_ids(tokens, index)
-            return tokens.astype(np.int32)
+        found = _aligned(len(index), self.window)
+        # A few windows at a time: they are still in a core's cache when they become int32.
+        few = max(1, _CACHED // self.window)
+        tokens = np.empty((min(few, len(index)), self.window), little_endian(self.files[0].dtype))
         number = np.searchsorted(self._ends, index, side="right")
         order = number.argsort(kind="stable")
         rows = (index - self._starts[number])[order]
         touched, first = np.unique(number[order], return_index=True)
         stops = np.append(first, len(index))[1:]
+        largest = 0
         for file, start, stop in zip(touched, first, stops, strict=True):
-            self.files[file].read(rows[start:stop], tokens[start:stop])
-        self._check_ids(tokens, index[order])
-        found = np.empty(tokens.shape, np.int32)
-        found[order] = tokens
+            for i in range(start, stop, few):
+                block = slice(i, min(i + few, stop))
+                part = tokens[: block.stop - block.start]
+                self.files[file].read(rows[block], part)
+                largest = max(largest, int(part.max()))
+                found[block if len(self.files) == 1 else order[block]] = part  # a slice is faster
+        if largest >= self.vocabulary:
+            raise self._unknown(largest, index[found.view(np.uint32).max(axis=1).argmax()])
         return found
 
-    def _check_ids(self, tokens: np.ndarray, index: np.ndarray) -> None:
-        if tokens.size and (largest := int(tokens.max())) >= self.vocabulary:
-            row = tokens.max(axis=1).argmax()
-            file = self.files[np.searchsorted(self._ends, index[row], side="right")]
-            raise UserError(
-                f"{file.path}: holds token id {largest:,}, but the vocabulary has "
-                f"{self.vocabulary:,}; set corpus.vocabulary, or corpus.dtype if the file is not "
-                f"{file.dtype}"
-            )
+    def _unknown(self, largest: int, window: np.int64) -> UserError:
+        """The error of an id in a window that is not below the vocabulary."""
+        file = self.files[np.searchsorted(self._ends, window, side="right")]
+        return UserError(
+            f"{file.path}: holds token id {largest:,}, but the vocabulary has "
+            f"{self.vocabulary:,}; set corpus.vocabulary, or corpus.dtype if the file is not "
+            f"{file.dtype}"
+        )
 
     def train(self, position: np.ndarray, seed: int) -> np.ndarray:
         """Windows of the training stream; each epoch visits every window not held out once.
@@ -228,6 +232,17 @@ class Windows:
             counts += np.bincount(self.gather(block).ravel(), minlength=self.vocabulary)
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
+
+
+def _aligned(rows: int, window: int) -> np.ndarray:
+    """An int32 array [rows, window], not set, that JAX takes on a CPU without copying it.
+
+    It does so where the memory starts at a multiple of 64 bytes, which NumPy's own does not.
+    """
+    size = rows * window * 4
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(np.int32).reshape(rows, window)
 
 
 @functools.lru_cache(maxsize=8)

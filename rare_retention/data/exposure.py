@@ -24,6 +24,7 @@ import operator
 from bisect import bisect_right
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,30 @@ _TOLERANCE = Fraction(1, 10**6)
 _SMALLEST_SHARE = 2.0**-63  # Below it a share vanishes in fixed point.
 
 
+class Wording(NamedTuple):
+    """How messages speak of what the user set.
+
+    Attributes:
+        frequencies: field that decides the frequency of each task; without any they are numbered.
+        unit: what such a field says where a task has every row of the schedule.
+        slots: places in a row of the user's batch, each of them a row of the schedule.
+        room: field that decides `slots`, if there is one.
+    """
+
+    frequencies: tuple[str, ...] = ()
+    unit: float = 1.0
+    slots: int = 1
+    room: str = ""
+
+    def below(self, group: str) -> "Wording":
+        """The same of fields in a group of fields."""
+        fields = tuple(f"{group}.{field}" for field in self.frequencies)
+        return self._replace(frequencies=fields, room=self.room and f"{group}.{self.room}")
+
+
+_PLAIN = Wording()
+
+
 class Schedule:
     """Which task stands in which row of the global batch, for every step.
 
@@ -53,6 +78,7 @@ class Schedule:
         withheld: tasks shown in bursts alone, negative ones counted from the end; "burst" only.
         background: "iid" or "even", the placement of the tasks not withheld; "burst" only.
         seed: seed of the draws, the orders of rows and the phases.
+        wording: of the messages.
 
     Raises:
         ConfigError: a value is not allowed, or the values cannot be had together.
@@ -68,7 +94,10 @@ class Schedule:
         withheld: tuple[int, ...] = (-1,),
         background: str = "iid",
         seed: int = 0,
+        wording: Wording = _PLAIN,
     ) -> None:
+        self._wording = wording
+        self._unit = "rows" if wording.slots == 1 else "slots"
         self.shares = _shares(frequencies)
         self.tasks = len(self.shares)
         self.batch = _whole("batch", batch, least=1)
@@ -177,11 +206,17 @@ class Schedule:
             if share * rows < 1 - _TOLERANCE:
                 enough = gap * math.ceil((1 - _TOLERANCE) / (share * self.batch * gap))
                 raise ConfigError(
-                    f"frequencies[{task}]",
-                    f"{float(share):.8g} is {float(share * rows):.3g} expected rows in {steps} "
-                    f"steps of {self.batch} rows; expected one or more: "
-                    f"a frequency of {1 / rows:.8g}, or {enough} steps",
+                    self._field(task),
+                    f"{float(share) * self._wording.unit:.8g} is {float(share * rows):.3g} "
+                    f"expected {self._unit} in {steps} steps of {self.batch} {self._unit}; "
+                    f"expected one or more: a frequency of {self._wording.unit / rows:.8g}, or "
+                    f"{enough} steps",
                 )
+
+    def _field(self, task: int) -> str:
+        """The field that decides the frequency of a task."""
+        fields = self._wording.frequencies
+        return fields[task] if fields else f"frequencies[{task}]"
 
     def _quotas(self) -> tuple[Quotas, Even | Iid]:
         """Quotas of the withheld tasks, and the background placed in the rows they leave."""
@@ -195,23 +230,26 @@ class Schedule:
 
     def _check_room(self) -> None:
         """Every batch must hold its burst, and the rest of it divide among the other tasks."""
+        slots, room = self._wording.slots, self._wording.room
+        more = f", or more than {slots} as {room}" if room else ""
         gap = self._largest_gap(self.batch)
         if gap == 0:
             size = self.batch
             while not (gap := self._largest_gap(size)):
-                size = self._rest.needs(size + 1)
+                size = -(-self._rest.needs(size + 1) // slots) * slots
             gap_too = f" with a gap of {gap}" if gap < self.gap else ""
             raise ConfigError(
                 "batch",
-                f"{self.batch} rows are too few for {self.placement} placement of {self.tasks} "
-                f"tasks; expected {size}{gap_too}, the next size that works",
+                f"{self.batch // slots} rows are too few for {self.placement} placement of "
+                f"{self.tasks} tasks; expected {size // slots}{gap_too}, the next size that works"
+                f"{more}",
             )
         if gap < self.gap:
             burst = self._burst_size(self.batch, self.gap)
             raise ConfigError(
                 "exposure.gap",
-                f"{self.gap} steps make a burst of up to {burst} rows, too many in a batch of "
-                f"{self.batch}; expected at most {gap}",
+                f"{self.gap} steps make a burst of up to {burst} {self._unit}, too many in a batch "
+                f"of {self.batch}; expected at most {gap}{more}",
             )
 
     def _largest_gap(self, batch: int) -> int:

@@ -19,8 +19,11 @@ from rare_retention.parallel import sharding
 Source = Callable[[range, slice], Any]
 """Steps, rows of their global batches -> an array [steps, rows, ...], or a tree of them."""
 
-LARGEST = 2**26
-"""Bytes of a chunk of one host, unless one batch has more."""
+LARGEST = 2**24
+"""Bytes of a chunk of one host, unless one batch has more.
+
+Memory of that size is used again; glibc asks the system for more than 32 MiB anew each time.
+"""
 
 
 class Chunk(NamedTuple):
@@ -49,8 +52,8 @@ def spans(stops: Sequence[int], start: int, longest: int) -> list[tuple[int, int
     found = []
     for first, stop in itertools.pairwise([start, *later]):
         pieces = -(-(stop - first) // longest)
-        ends = [first + (stop - first) * i // pieces for i in range(pieces + 1)]
-        found += list(itertools.pairwise(ends))
+        length = -(-(stop - first) // pieces)  # of all but the last, which alone is padded
+        found += list(itertools.pairwise([*range(first, stop, length), stop]))
     return found
 
 

@@ -15,12 +15,20 @@ from rare_retention.theory.checks import Array
 UNITS = ("stream", "initialisation")
 """The dimensions over which students of one width are repeated."""
 
-_OWN = {*UNITS, "width", "step", "task", "watch", "part", "prompt", "direction", "neuron"}
+OWN = frozenset(
+    {
+        *UNITS,
+        *("width", "step", "task", "watch", "prompt", "direction", "neuron"),
+        *("block", "vector", "other"),
+        *("snapshot", "layer"),
+    }
+)
+"""Dimensions that results have by themselves; all others are those of the grid."""
 
 
 def grid(results: xr.Dataset) -> tuple[str, ...]:
     """The dimensions of the grid that the study varied."""
-    return tuple(str(name) for name in results.sizes if name not in _OWN)
+    return tuple(str(name) for name in results.sizes if name not in OWN)
 
 
 def points(
@@ -78,7 +86,11 @@ def finished(results: xr.Dataset) -> xr.Dataset:
     """The results with NaN for every measured value of a run that has not finished."""
     if "finished" not in results or results["finished"].all():
         return results
-    measures = {k: v.where(results["finished"]) for k, v in results.items() if "step" in v.dims}
+    measures = {
+        name: values.where(results["finished"])
+        for name, values in results.items()
+        if {"step", "snapshot"} & set(values.dims)
+    }
     return results.assign(measures)
 
 

@@ -41,7 +41,9 @@ def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
 
 
 def choose(path: Path, backend: str, shape: tuple[int, ...], dtype: jnp.dtype) -> Path:
-    """The path that "auto" stands for; any other stands for itself.
+    """The path that "auto" stands for; any other stands for itself, where the length allows it.
+
+    What is asked of a model beside its windows is often shorter, such as an instance of a task.
 
     Args:
         path: as asked for.
@@ -50,6 +52,8 @@ def choose(path: Path, backend: str, shape: tuple[int, ...], dtype: jnp.dtype) -
         dtype: of the queries.
     """
     _, length, _, size = shape
+    if path == "splash" and length % _LANES:
+        return "blocked"
     if path != "auto":
         return path
     if backend == "tpu" and length % _LANES == 0 and size % _LANES == 0:
@@ -119,7 +123,8 @@ def splash_attention(q: jax.Array, k: jax.Array, v: jax.Array, *, interpret: boo
     scaled = q * (1 / math.sqrt(q.shape[-1]))
 
     def local(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-        kernel = _kernel(q.shape[2], q.shape[1], interpret)
+        mask = masks.MultiHeadMask([masks.CausalMask((q.shape[1], q.shape[1]))] * q.shape[2])
+        kernel = splash.make_splash_mha_single_device(mask, interpret=interpret)
         q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
         attended: Any = jax.vmap(kernel)(q, k, v)
         return jnp.swapaxes(attended, 1, 2)
@@ -130,10 +135,3 @@ def splash_attention(q: jax.Array, k: jax.Array, v: jax.Array, *, interpret: boo
     return jax.shard_map(local, in_specs=(layout,) * 3, out_specs=layout, check_vma=False)(
         scaled, k, v
     )
-
-
-@functools.lru_cache(maxsize=16)
-def _kernel(heads: int, length: int, interpret: bool) -> splash.SplashAttentionKernel:
-    mask = masks.MultiHeadMask([masks.CausalMask((length, length))] * heads)
-    with jax.ensure_compile_time_eval():  # its tables are constants, not values of a trace
-        return splash.make_splash_mha_single_device(mask, interpret=interpret)

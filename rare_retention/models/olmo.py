@@ -128,13 +128,13 @@ class Layer(nnx.Module):
 
     def __call__(self, x: jax.Array, path: Path) -> jax.Array:
         """The residual stream after this layer, [B, T, D], in the type of `x`."""
-        with_norms = self.shape.norm == "rms"
-        x = x + self._attend(
-            _norm(self.shape, x, self.attention_norm[...] if with_norms else None), path
-        )
-        return x + self._mlp(_norm(self.shape, x, self.mlp_norm[...] if with_norms else None))
+        x = x + self.attention(x, path)
+        return x + self.swiglu(x)
 
-    def _attend(self, x: jax.Array, path: Path) -> jax.Array:
+    def attention(self, x: jax.Array, path: Path) -> jax.Array:
+        """What attention adds to the residual stream `x`, [B, T, D]."""
+        with_norm = self.shape.norm == "rms"
+        x = _norm(self.shape, x, self.attention_norm[...] if with_norm else None)
         qkv = _project(x, self.qkv[...], "heads")
         if self.shape.clip_qkv is not None:
             qkv = jnp.clip(qkv, -self.shape.clip_qkv, self.shape.clip_qkv)
@@ -144,7 +144,10 @@ class Layer(nnx.Module):
         out = self.out[...].reshape(-1, x.shape[-1])
         return _project(attended.reshape(*x.shape[:2], -1), out, "heads")
 
-    def _mlp(self, x: jax.Array) -> jax.Array:
+    def swiglu(self, x: jax.Array) -> jax.Array:
+        """What the MLP adds to the residual stream `x`, [B, T, D]."""
+        with_norm = self.shape.norm == "rms"
+        x = _norm(self.shape, x, self.mlp_norm[...] if with_norm else None)
         both = _project(x, self.gate_up[...], "mlp")
         gate, up = (constrain(both[:, :, i], "batch", None, "mlp") for i in range(2))
         return _project(jax.nn.silu(gate) * up, self.down[...], "mlp")
@@ -207,15 +210,22 @@ class Olmo(nnx.Module):
         def layer(x: jax.Array, own: Any) -> tuple[jax.Array, None]:
             return constrain(nnx.merge(graph, own)(x, path), "batch", None, None), None
 
-        x = self.embedding[...].astype(self.compute.dtype)[tokens]
         x, _ = jax.lax.scan(
             _remat(layer, self.compute.remat),
-            constrain(x, "batch", None, None),
+            self.embed(tokens),
             weights,
             unroll=min(self.compute.unroll, self.shape.layers),
         )
-        last = self.final_norm[...] if self.shape.norm == "rms" else None
-        return _norm(self.shape, x, last)
+        return self.normalise(x)
+
+    def embed(self, tokens: jax.Array) -> jax.Array:
+        """The residual stream before the first layer, [B, T, D]."""
+        x = self.embedding[...].astype(self.compute.dtype)[tokens]
+        return constrain(x, "batch", None, None)
+
+    def normalise(self, x: jax.Array) -> jax.Array:
+        """The residual stream after the last layer [B, T, D] as `unembedding` reads it."""
+        return _norm(self.shape, x, self.final_norm[...] if self.shape.norm == "rms" else None)
 
 
 def rotate(x: jax.Array, theta: float) -> jax.Array:

@@ -10,9 +10,9 @@ import numpy as np
 from flax import nnx
 
 from rare_retention.config import ConfigError, config, to_dict
-from rare_retention.data.exposure import Schedule
+from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.models.gated import Gated
-from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
 from rare_retention.settings.stacks import Stacks
 
 _TASKS = ("common", "rare")
@@ -77,6 +77,11 @@ class Competition:
         return np.array([1 - self.rare, self.rare])
 
     @property
+    def wording(self) -> Wording:
+        """One field decides both frequencies."""
+        return Wording(("rare", "rare"))
+
+    @property
     def watch_ids(self) -> tuple[int, ...]:
         """Watched tasks as ids, 0 or 1."""
         return watched(self.watch, len(_TASKS))
@@ -85,6 +90,11 @@ class Competition:
     def loss_unit(self) -> str:
         """Losses are shares of a task."""
         return "1"
+
+    @property
+    def finest_precision(self) -> Literal["float32"]:
+        """All arrays are float32."""
+        return "float32"
 
     @property
     def row_tokens(self) -> int:
@@ -103,8 +113,9 @@ class Competition:
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """None: all dimensions are numbered."""
-        return {}
+        """Names of compared gradients and of the weights on which they are compared."""
+        watched = (self.task_names[k] for k in self.watch_ids)
+        return gradient_labels(("angle",), watched)
 
     def recipe(self) -> dict[str, Any]:
         """All fields."""
@@ -169,6 +180,17 @@ class Competition:
         """Mean loss of the rows, split by task; there is nothing to draw from the key."""
         share = self.shares(batch)
         return self._stacks.map(lambda student: share * student(), params)
+
+    def watched_losses(
+        self, params: Params, batch: jax.Array, key: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Contributions of the watched tasks, [R, len(watch)]; all rows are computed."""
+        watch = jnp.asarray(self.watch_ids)
+        return {name: loss[:, watch] for name, loss in self.losses(params, batch, key).items()}
+
+    def blocks(self, gradients: Any) -> dict[str, Any]:
+        """Each array of weights."""
+        return dict(gradients)
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each number of neurons."""

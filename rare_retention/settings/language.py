@@ -1,7 +1,7 @@
 """The language-model setting: OLMo models on natural text with injected tasks (paper Sec. 4)."""
 
+import functools
 import math
-from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
@@ -12,13 +12,13 @@ from flax import nnx
 from rare_retention import ladder
 from rare_retention.config import ConfigError, config, to_dict
 from rare_retention.data.corpus import Corpus, Windows, open_corpus
-from rare_retention.data.exposure import Schedule
+from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.data.injection import injections
 from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.models import attention, vocabulary
 from rare_retention.models.olmo import Architecture, Compute, Olmo
-from rare_retention.parallel import constrain, shards
-from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
+from rare_retention.settings.scoring import prompted, scores
 from rare_retention.settings.stacks import Stacks
 from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
@@ -26,6 +26,7 @@ from rare_retention.tasks.injected import LENGTH, Instances, instances
 from rare_retention.tasks.natural import Prompts, prompts
 
 TEXT = "text"
+LAYER_WEIGHTS = ("qkv", "out", "gate_up", "down")
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
 
 Batch = dict[str, jax.Array]
@@ -52,7 +53,9 @@ class Language:
         compute: how the models are computed.
         task_seed: of the tasks' tokens, their values and the split into training and test half.
         evaluated: instances of each half that are evaluated, all where there are fewer.
-        watch: ids of the tasks that are followed; negative ids count from the last, -1.
+        watch: ids of the injected tasks that are followed; negative ids count from the last, -1.
+        neurons: K, neurons of the first layer's SwiGLU on which gradients are compared: those with
+            the largest gradient of the first watched task's loss (paper Fig. 9).
     """
 
     kind: Literal["language"] = "language"
@@ -67,9 +70,10 @@ class Language:
     task_seed: int = 0
     evaluated: int = 1000
     watch: tuple[int, ...] = (-1,)
+    neurons: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("initialisations", "per_sequence", "evaluated"):
+        for name in ("initialisations", "per_sequence", "evaluated", "neurons"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
         if self.task_seed < 0:
@@ -84,7 +88,8 @@ class Language:
             raise ConfigError("corpus.held_out", "expected a window to evaluate on, got none")
         self._check_sizes()
         self._check_frequencies()
-        watched(self.watch, len(self.task_names))
+        if 0 in watched(self.watch, len(self.task_names)):
+            raise ConfigError("watch", "expected injected tasks, 1 and up; 0 is the text")
 
     def _check_sizes(self) -> None:
         if not self.sizes:
@@ -119,18 +124,18 @@ class Language:
     def _rates(self) -> str:
         return " + ".join(f"{task.per_token:g}" for task in self.tasks)
 
-    @cached_property
+    @functools.cached_property
     def windows(self) -> Windows:
         """The corpus, cut into sequences; opened when first used."""
         return open_corpus(self.corpus, self.window)
 
-    @cached_property
+    @functools.cached_property
     def instances(self) -> tuple[Instances, ...]:
         """All instances of each injected task."""
         windows = self.windows
         return instances(self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed)
 
-    @cached_property
+    @functools.cached_property
     def prompts(self) -> tuple[Prompts, ...]:
         """Natural reference prompts, as far as the corpus has them."""
         windows = self.windows
@@ -138,7 +143,7 @@ class Language:
             return ()
         return prompts(windows.tokenizer, windows.references)
 
-    @cached_property
+    @functools.cached_property
     def _shapes(self) -> tuple[tuple[str, Architecture], ...]:
         """Name and architecture of each size, from small to large."""
         rows = -(-self.windows.vocabulary // _ROWS) * _ROWS
@@ -147,7 +152,11 @@ class Language:
             (name, Architecture(**(to_dict(ladder.size(name, rows).architecture) | own)))
             for name in self.sizes
         ]
-        return tuple(sorted(found, key=lambda pair: pair[1].parameters))
+        found.sort(key=lambda pair: pair[1].parameters)
+        widths = [shape.parameters for _, shape in found]  # by which results tell them apart
+        if len(set(widths)) < len(widths):
+            raise ConfigError("sizes", f"expected different numbers of parameters, got {widths}")
+        return tuple(found)
 
     @property
     def architectures(self) -> dict[str, Architecture]:
@@ -166,6 +175,13 @@ class Language:
         return np.array([1 - sum(shares), *shares])
 
     @property
+    def wording(self) -> Wording:
+        """Frequencies of tasks are told per token; a longer burst finds room in more slots."""
+        fields = ("per_sequence", *(f"tasks[{k}].per_token" for k in range(len(self.tasks))))
+        slots = self.per_sequence
+        return Wording(fields, slots / self.window, slots, "per_sequence")
+
+    @property
     def loss_unit(self) -> str:
         """Cross-entropy is counted in nats."""
         return "nats"
@@ -174,6 +190,11 @@ class Language:
     def inputs(self) -> int:
         """None: inputs are no vectors."""
         return 0
+
+    @property
+    def finest_precision(self) -> Literal["float32", "bfloat16"]:
+        """That of the activations."""
+        return self.compute.dtype
 
     @property
     def row_tokens(self) -> int:
@@ -207,12 +228,8 @@ class Language:
             "frequency": (("task",), self.frequencies),
             "instances_per_token": (("task",), np.array(rates)),
             "chance": (("task",), np.array(chance)),
-            "unigram_entropy": ((), np.array(self._entropy)),
+            "unigram_entropy": ((), np.array(_entropy(self.windows))),
         }
-
-    @cached_property
-    def _entropy(self) -> float:
-        return self.windows.unigram_entropy()
 
     @property
     def watch_ids(self) -> tuple[int, ...]:
@@ -245,6 +262,11 @@ class Language:
     def labels(self) -> dict[str, tuple[str, ...]]:
         """Names of the sizes and of the reference prompts."""
         found = {"width": tuple(name for name, _ in self._shapes)}
+        layers = max(shape.layers for _, shape in self._shapes)
+        kinds = [f"layer {i} {name}" for i in range(layers) for name in LAYER_WEIGHTS]
+        watched_names = (self.task_names[k] for k in self.watch_ids)
+        blocks = ("embedding", *kinds, "unembedding", "neurons")
+        found |= gradient_labels(blocks, watched_names)
         return found | ({"prompt": tuple(p.name for p in self.prompts)} if self.prompts else {})
 
     def flops(self, batch: int) -> float:
@@ -252,14 +274,16 @@ class Language:
         each = sum(shape.flops_per_token(self.window) for shape in self.architectures.values())
         return each * self.initialisations * batch * self.window
 
-    @cached_property
+    @functools.cached_property
     def _stacks(self) -> Stacks:
         def draw(shape: Architecture, initialisation: jax.typing.ArrayLike) -> Olmo:
             seed = jax.random.key(np.uint32(shape.parameters % 2**32), impl="threefry2x32")
             key = jax.random.fold_in(seed, initialisation)
             return Olmo(shape, self.compute, rngs=nnx.Rngs(key))
 
-        draws = {group: partial(draw, shape) for group, shape in self.architectures.items()}
+        draws = {
+            group: functools.partial(draw, shape) for group, shape in self.architectures.items()
+        }
         return Stacks(draws, self.initialisations)
 
     def init(self) -> Params:
@@ -276,15 +300,18 @@ class Language:
         here = np.arange(count, dtype=np.int64)[rows]
         position = np.array(steps, np.int64)[:, None] * count + here
         tokens = self.windows.train(position.ravel(), schedule.seed)
-        tokens = tokens.reshape(*position.shape, self.window)
-        task = np.zeros((*position.shape, self.per_sequence), np.int32)
-        for i, step in enumerate(steps):
-            placed = injections(schedule, step, count)
-            kept = (placed.row >= here[0]) & (placed.row <= here[-1])
-            row, slot, owner, word = (part[kept] for part in placed)
-            self._inject(tokens[i], row - here[0], slot, owner, word)
-            task[i, row - here[0], slot] = owner
-        return {"tokens": tokens, "task": task}
+        task = np.zeros((position.size, self.per_sequence), np.int32)
+        placed = [injections(schedule, step, count) for step in steps]
+        row, slot, owner, word = map(np.concatenate, zip(*placed, strict=True))
+        kept = (row >= here[0]) & (row <= here[-1])
+        row += np.repeat(np.arange(len(steps)) * len(here), [len(p.row) for p in placed]) - here[0]
+        row, slot, owner, word = (part[kept] for part in (row, slot, owner, word))
+        task[row, slot] = owner
+        self._inject(tokens, row, slot, owner, word)
+        return {
+            "tokens": tokens.reshape(*position.shape, self.window),
+            "task": task.reshape(*position.shape, self.per_sequence),
+        }
 
     def _inject(
         self,
@@ -330,6 +357,35 @@ class Language:
 
         return self._stacks.map(by_task, params)
 
+    def watched_losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
+        """Contributions of the watched tasks, [R, len(watch)], from the prefix of their slots.
+
+        Attention is causal: the losses of instances at the start of a sequence depend on nothing
+        behind them, so that neither do their gradients.
+        """
+        prefix = LENGTH * self.per_sequence
+        tokens, owners = batch["tokens"][:, :prefix], self._owners(batch)[:, : prefix - 1]
+        terms = tokens.shape[0] * (self.window - 1)
+        mine = owners[:, :, jnp.asarray(self.watch_ids)]
+
+        def by_task(model: Olmo) -> jax.Array:
+            hidden = model(tokens)[:, :-1]
+            each = vocabulary.token_losses(hidden, model.unembedding[...], tokens[:, 1:])
+            return jnp.einsum("bt,btk->k", each, mine) / terms
+
+        return self._stacks.map(by_task, params)
+
+    def blocks(self, gradients: Any) -> dict[str, Any]:
+        """Embeddings, each kind of weight of each layer, the task neurons of the first layer."""
+        layers = gradients["layers"]
+        found = {name: gradients[name] for name in ("embedding", "unembedding")}
+        for name in LAYER_WEIGHTS:
+            for i in range(layers[name].shape[2]):
+                found[f"layer {i} {name}"] = layers[name][:, :, i]
+        first = {"gate_up": layers["gate_up"][:, :, 0], "down": layers["down"][:, :, 0]}
+        reference = len(self.watch_ids) + 1  # the first one's, behind the parts of the batch
+        return found | {"neurons": _neurons(first, reference, self.neurons)}
+
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each size, as `loss` in `probe`."""
 
@@ -349,7 +405,7 @@ class Language:
                 found[f"{prefix}loss"] = jnp.stack([loss for loss, _ in results])
                 found[f"{prefix}accuracy"] = jnp.stack([right for _, right in results])
             if self.prompts:
-                found["reference_loss"] = jnp.stack([_prompted(model, p) for p in self.prompts])
+                found["reference_loss"] = jnp.stack([prompted(model, p) for p in self.prompts])
             return found
 
         return self._stacks.map(one, params)
@@ -357,38 +413,37 @@ class Language:
     def _evaluate(self, model: Olmo, task: int, half: str) -> tuple[jax.Array, jax.Array]:
         """Mean loss and top-1 accuracy of a task's labels, or of held-out text."""
         if task == 0:
-            return _scores(model, self.windows.held_out(), first=1)
+            return scores(model, self.windows.held_out(), first=1)
         found = self.instances[task - 1]
         which = found.train if half == "train" else found.test
-        return _scores(model, found.tokens[which[: self.evaluated]], first=2)
+        return scores(model, found.tokens[which[: self.evaluated]], first=2)
 
 
-def _scores(model: Olmo, tokens: np.ndarray, first: int) -> tuple[jax.Array, jax.Array]:
-    """Mean loss and accuracy over the targets tokens[:, first:].
+@functools.lru_cache(maxsize=8)
+def _entropy(windows: Windows) -> float:
+    """Read once for all runs of a study: they share the windows."""
+    return windows.unigram_entropy()
+
+
+def _neurons(gradients: dict[str, jax.Array], reference: int, most: int) -> dict[str, jax.Array]:
+    """Gradients on the weights of the neurons where one of them is largest.
 
     Args:
-        model: that is evaluated.
-        tokens: int32 [n, T].
-        first: place of the first target, at least 1.
+        gradients: on gate_up [V, R, D, 2, M] and down [V, R, M, D] of one layer.
+        reference: which of the V vectors decides.
+        most: neurons that are kept, of M.
+
+    Returns:
+        The same with K = min(most, M) neurons each, their own for each student.
     """
-    hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
-    targets = jnp.asarray(tokens[:, first:])
-    loss, right = vocabulary.evaluate(hidden, model.unembedding[...], targets)
-    return loss.mean(), right.mean()
-
-
-def _prompted(model: Olmo, asked: Prompts) -> jax.Array:
-    """Mean of minus log of the probability that the next token is a right number."""
-    hidden = model(_spread(asked.tokens))[: len(asked.tokens), -1]
-    words = jax.nn.log_softmax(vocabulary.logits(hidden, model.unembedding[...]), axis=-1)
-    right = jnp.where(jnp.asarray(asked.right), words[:, asked.numbers], -jnp.inf)
-    return -jax.nn.logsumexp(right, axis=-1).mean()
-
-
-def _spread(tokens: np.ndarray) -> jax.Array:
-    """Rows over the devices, filled up so that each has as many as any other."""
-    missing = -len(tokens) % shards("batch")
-    return constrain(jnp.pad(jnp.asarray(tokens), ((0, missing), (0, 0))), "batch", None)
+    gate_up = jnp.moveaxis(gradients["gate_up"], -1, 2)  # [V, R, M, D, 2]
+    down = gradients["down"]
+    size = jnp.square(gate_up[reference]).sum((-2, -1)) + jnp.square(down[reference]).sum(-1)
+    _, kept = jax.lax.top_k(size, min(most, size.shape[-1]))
+    return {
+        "gate_up": jnp.take_along_axis(gate_up, kept[None, :, :, None, None], axis=2),
+        "down": jnp.take_along_axis(down, kept[None, :, :, None], axis=2),
+    }
 
 
 def _group(shape: Architecture) -> str:

@@ -1,12 +1,14 @@
 """The protocol between the loop and a setting: all that training knows of models and tasks."""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
 from rare_retention.config import ConfigError
-from rare_retention.data.exposure import Schedule
+from rare_retention.data.exposure import Schedule, Wording
+from rare_retention.evidence.gradients import names
 
 Params = dict[str, Any]
 """One pytree for each group of students of equal shape; every leaf has a leading student axis."""
@@ -51,6 +53,11 @@ class Setting(Protocol):
         ...
 
     @property
+    def wording(self) -> Wording:
+        """Fields of the setting that a message about its schedule names."""
+        ...
+
+    @property
     def loss_unit(self) -> str:
         """Unit of every loss, such as "nats"."""
         ...
@@ -60,6 +67,14 @@ class Setting(Protocol):
         """Dimension of the input, D; what a random student of width N captures is N / D.
 
         0 where inputs are no vectors.
+        """
+        ...
+
+    @property
+    def finest_precision(self) -> Literal["float32", "bfloat16"]:
+        """Precision of matrix products beyond which the setting's arrays have nothing to offer.
+
+        Kernels refuse to multiply 16-bit numbers as if they were longer.
         """
         ...
 
@@ -103,7 +118,10 @@ class Setting(Protocol):
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """Names along dimensions of the results that have names, "width" for the sizes."""
+        """Names along dimensions of the results that have names, "width" for the sizes.
+
+        Always "block", the last of them "all", and the names of compared gradients as "vector".
+        """
         ...
 
     def flops(self, batch: int) -> float:
@@ -148,6 +166,25 @@ class Setting(Protocol):
         """
         ...
 
+    def watched_losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
+        """Contributions of the watched tasks alone, [R, len(watch)] for each group.
+
+        The same numbers as in `losses`, by the cheapest way that gives the same gradients.
+        """
+        ...
+
+    def blocks(self, gradients: Any) -> dict[str, Any]:
+        """The parts of a group's weights on which gradients are compared, by name.
+
+        Args:
+            gradients: of one group, leaves [V, R, ...] of V vectors, one of them for each watched
+                task's reference loss, see `evidence.gradients.names`.
+
+        Returns:
+            Trees of leaves [V, R, ...]; their names are among `labels["block"]`.
+        """
+        ...
+
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of each watched task, [R, len(watch)] for each group, whatever the batch holds."""
         ...
@@ -155,6 +192,17 @@ class Setting(Protocol):
     def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
         """Measured values, for each group: name -> [R, ...], as listed in `measures`."""
         ...
+
+
+def gradient_labels(blocks: Iterable[str], tasks: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Labels of the Gram matrices.
+
+    Args:
+        blocks: that a setting tells apart.
+        tasks: names of the watched ones.
+    """
+    vectors = names(tuple(tasks))
+    return {"block": (*blocks, "all"), "vector": vectors, "other": vectors}
 
 
 def watched(watch: tuple[int, ...], tasks: int) -> tuple[int, ...]:

@@ -9,12 +9,12 @@ import numpy as np
 from flax import nnx
 
 from rare_retention.config import ConfigError, config, to_dict
-from rare_retention.data.exposure import Schedule
+from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.models.bottleneck import Bottleneck
 from rare_retention.models.grouping import tile
 from rare_retention.parallel import constrain, shards
 from rare_retention.settings import population
-from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
 from rare_retention.settings.stacks import Stacks
 from rare_retention.tasks.regression import RegressionTasks, targets
 from rare_retention.theory.utility import common_set
@@ -77,6 +77,11 @@ class Regression:
         return self.tasks.inputs
 
     @property
+    def finest_precision(self) -> Literal["float32"]:
+        """All arrays are float32."""
+        return "float32"
+
+    @property
     def row_tokens(self) -> int:
         """A row is one observation."""
         return 1
@@ -93,8 +98,9 @@ class Regression:
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """None: all dimensions are numbered."""
-        return {}
+        """Names of compared gradients and of the weights on which they are compared."""
+        watched = (self.task_names[k] for k in self.watch_ids)
+        return gradient_labels(("encoder", "decoders"), watched)
 
     def recipe(self) -> dict[str, Any]:
         """All fields."""
@@ -106,6 +112,13 @@ class Regression:
             "frequency": (("task",), self.frequencies),
             "spectrum": (("task", "direction"), self.tasks.spectra()),
         }
+
+    @property
+    def wording(self) -> Wording:
+        """The prior, or the exponent that it follows from."""
+        if not self.tasks.prior:
+            return Wording(("tasks.prior_exponent",) * self.tasks.count)
+        return Wording(tuple(f"tasks.prior[{k}]" for k in range(self.tasks.count)))
 
     @property
     def watch_ids(self) -> tuple[int, ...]:
@@ -185,6 +198,17 @@ class Regression:
             return jnp.einsum("ptk,pt->k", owner, jnp.square(error).sum((-2, -1))) / rows
 
         return self._stacks.map(by_task, params)
+
+    def watched_losses(
+        self, params: Params, batch: jax.Array, key: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Contributions of the watched tasks, [R, len(watch)]; all rows are computed."""
+        watch = jnp.asarray(self.watch_ids)
+        return {name: loss[:, watch] for name, loss in self.losses(params, batch, key).items()}
+
+    def blocks(self, gradients: Any) -> dict[str, Any]:
+        """Each array of weights."""
+        return dict(gradients)
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Population loss of the watched tasks, [R, len(watch)] for each width."""

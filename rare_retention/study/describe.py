@@ -73,6 +73,7 @@ def variables(study: Study) -> set[str]:
     named = {"size" if name == "width" else name for name in setting.labels}
     varied = {axis.name for axis in study.grid}
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
+    found |= {"gram"} if study.run.measure.gradients else set()
     return found if study.run.measure.effect else found - {"predicted_change"}
 
 

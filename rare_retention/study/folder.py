@@ -8,6 +8,8 @@ from rare_retention.record.files import read_json, write_json
 from rare_retention.study.grid import Study
 
 STUDY, RUNS, RESULTS, CLAIMS = "study.json", "runs", "results.nc", "claims.json"
+RECIPE = "recipe.json"
+"""What all runs of the study share; the corpus it tells of may have moved since."""
 
 
 def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
@@ -23,13 +25,9 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
     Raises:
         UserError: it holds a study of another name or recipe.
     """
-    path = workdir / STUDY
+    path, recipe = workdir / RECIPE, {"name": study.name, "run": study.run.recipe()}
     if path.exists():
-        stored = from_dict(Study, read_json(path))
-        changes = difference(
-            {"name": stored.name, "run": stored.run.recipe()},
-            {"name": study.name, "run": study.run.recipe()},
-        )
+        changes = difference(read_json(path), recipe)
         varied = tuple(f"run.{axis.field}{end}" for axis in study.grid for end in ":[")
         changes = [change for change in changes if not change.startswith(varied)]
         if changes:
@@ -37,7 +35,8 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
                 f"{workdir}: holds another study: {'; '.join(changes)}; choose another --workdir"
             )
     if write:
-        write_json(path, to_dict(study))
+        write_json(workdir / STUDY, to_dict(study))
+        write_json(path, recipe)
 
 
 def stored_study(workdir: epath.Path) -> Study:

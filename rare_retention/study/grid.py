@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rare_retention.config import ConfigError, config, override
+from rare_retention.evidence import states
 from rare_retention.experiment import Run
 
 Value = int | float | str | tuple[int, ...] | tuple[float, ...]
@@ -56,17 +57,7 @@ class Study:
         if self.streams < 1:
             raise ConfigError("streams", f"expected at least 1, got {self.streams}")
         names = [axis.name for axis in self.grid]
-        taken = {
-            "stream",
-            "width",
-            "initialisation",
-            "step",
-            "task",
-            "watch",
-            "part",
-            "prompt",
-            "size",
-        }
+        taken = {*states.OWN, "size"}
         for i, axis in enumerate(self.grid):
             if not axis.values:
                 raise ConfigError(f"grid[{i}].values", "expected at least one value, got none")

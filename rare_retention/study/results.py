@@ -9,17 +9,21 @@ from etils import epath
 from rare_retention.config import to_json
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
-from rare_retention.record.dataset import save
+from rare_retention.record.dataset import load, save
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RESULTS, RUNS
 from rare_retention.study.grid import Study, cells
+
+EVIDENCE = "evidence.nc"
+"""Evidence from the snapshots of a study, in its folder (`study.evidence`)."""
 
 
 def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     """Joins the runs of a study; what was not measured or not run is NaN.
 
     Dimensions are (stream, *grid, width, initialisation, step, ...); the runs of a grid may be
-    measured at different steps, the results have the union of them.
+    measured at different steps, the results have the union of them. Evidence from snapshots, if
+    there is any, has a dimension `snapshot` in place of `step`.
 
     Raises:
         UserError: no run has been measured yet, or a file is damaged.
@@ -31,12 +35,12 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
             parts[cell.name] = part
     if not parts:
         raise UserError(f"{workdir}: no run of this study has been measured yet")
-    places = _coordinates(study)
+    places = coordinates(study)
     template = next(iter(parts.values()))
     steps = np.unique(np.concatenate([part.step.values for part in parts.values()]))
     joined = _empty(template, places, steps)
     for cell in cells(study):
-        place = {name: _label(value) for name, value in cell.coordinates.items()}
+        place = {name: label(value) for name, value in cell.coordinates.items()}
         joined["finished"].loc[place] = cell.name in parts and parts[cell.name].attrs["finished"]
         if cell.name in parts:
             _fill(joined, parts[cell.name], place)
@@ -50,7 +54,7 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     )
     if "gap" not in joined.dims:
         joined = joined.assign_coords(gap=study.run.exposure.gap)
-    return joined
+    return _with_evidence(joined, workdir / EVIDENCE)
 
 
 def collect(study: Study, workdir: epath.Path) -> xr.Dataset:
@@ -58,6 +62,15 @@ def collect(study: Study, workdir: epath.Path) -> xr.Dataset:
     results = gather(study, workdir)
     save(results, workdir / RESULTS)
     return results
+
+
+def _with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
+    """The results with what `launch.evidence` has measured of their snapshots, if anything."""
+    if not path.exists():
+        return results
+    found = load(path)
+    shared = {name: results[name] for name in found.dims if name in results.dims}
+    return results.merge(found.reindex(shared), combine_attrs="override")
 
 
 def load_run(folder: epath.Path) -> xr.Dataset | None:
@@ -91,10 +104,13 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         "step": steps,
         "task": np.arange(len(about["tasks"])),
         "watch": watch,
-        "part": [*(f"task {k}" for k in watch), "others"],
     }
     used = {dim for dims, *_ in variables.values() for dim in dims}
-    labels = {"size" if d == "width" else d: (d, names) for d, names in about["labels"].items()}
+    labels = {
+        "size" if dim == "width" else dim: (dim, names)
+        for dim, names in about["labels"].items()
+        if dim in used
+    }
     return xr.Dataset(
         variables,
         {name: (name, c) for name, c in coordinates.items() if name in used} | labels,
@@ -107,12 +123,13 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     )
 
 
-def _coordinates(study: Study) -> dict[str, list[Any]]:
-    grid = {axis.name: [_label(value) for value in axis.values] for axis in study.grid}
+def coordinates(study: Study) -> dict[str, list[Any]]:
+    """Places of the runs of a study: dimension -> its coordinate."""
+    grid = {axis.name: [label(value) for value in axis.values] for axis in study.grid}
     return {"stream": list(range(study.streams)), **grid}
 
 
-def _label(value: Any) -> Any:
+def label(value: Any) -> Any:
     """Coordinates are numbers and text; a tuple becomes its text."""
     return str(value) if isinstance(value, tuple) else value
 

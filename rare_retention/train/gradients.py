@@ -1,11 +1,11 @@
-"""Per-task gradients of one batch, and the scalars that describe how they interfere.
+"""Per-task gradients of one batch, and the inner products that say how they interfere.
 
 The loss of a batch is a sum over tasks, so its gradient is a sum of parts. A part is one backward
 pass from the same forward pass, with a cotangent that selects the tasks of the part.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +35,8 @@ def parts(losses: Losses, params: Any, select: jax.Array) -> Any:
     Args:
         losses: the batch's losses as a function of the parameters.
         params: weights of all students.
-        select: weight of each task in each part, [P, K]; where its rows sum to ones, the parts sum
-            to the gradient of the training loss.
+        select: weight of each loss in each part, [P, K]; where its rows sum to ones, the parts sum
+            to the gradient of the sum of the losses.
 
     Returns:
         The parameters' tree, every leaf with a leading axis of P parts.
@@ -50,30 +50,17 @@ def parts(losses: Losses, params: Any, select: jax.Array) -> Any:
     return jax.lax.map(part, select)
 
 
-class Interference(NamedTuple):
-    """How the gradients of two parts of a batch relate, for each student.
+def gram(tree: Any) -> jax.Array:
+    """Inner products of gradients with each other, [R, V, V], for each student.
 
-    Attributes:
-        norms: norm of each part, [R, P].
-        cosines: cosine of each pair of parts, [R, P, P]; 0 where a part is zero.
-    """
-
-    norms: jax.Array
-    cosines: jax.Array
-
-
-def interference(stack: Any) -> Interference:
-    """Gram matrix of parts of one group's gradient, reduced to norms and cosines.
+    Whatever the students are trained in, products are taken in float32.
 
     Args:
-        stack: tree of one group, leaves [P, R, ...] as `parts` returns them.
+        tree: leaves [V, R, ...], of V gradients on some of one group's weights.
     """
 
-    def gram(leaf: jax.Array) -> jax.Array:
-        flat = leaf.reshape(*leaf.shape[:2], -1)
-        return jnp.einsum("prx,qrx->rpq", flat, flat)
+    def inner(leaf: jax.Array) -> jax.Array:
+        flat = leaf.astype(jnp.float32).reshape(*leaf.shape[:2], -1)
+        return jnp.einsum("prx,qrx->rpq", flat, flat, precision=jax.lax.Precision.HIGHEST)
 
-    total = sum(gram(leaf) for leaf in jax.tree.leaves(stack))
-    norms = jnp.sqrt(jnp.diagonal(total, axis1=-2, axis2=-1))
-    scale = norms[..., :, None] * norms[..., None, :]
-    return Interference(norms, jnp.where(scale > 0, total / jnp.where(scale > 0, scale, 1.0), 0.0))
+    return sum((inner(leaf) for leaf in jax.tree.leaves(tree)), start=jnp.float32(0.0))

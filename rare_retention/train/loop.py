@@ -11,19 +11,20 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from rare_retention.config import difference, from_dict, to_dict
+from rare_retention.config import difference, to_dict
 from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import Chunk, chunks
 from rare_retention.errors import UserError
 from rare_retention.experiment import AnySetting, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import any_host, is_primary, make_mesh
-from rare_retention.record.files import read_json, write_json
+from rare_retention.record.files import write_json
+from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.plan import Plan, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.state import State, create, shardings
-from rare_retention.train.step import SAMPLED_MEASURES, Step, step_measures
+from rare_retention.train.step import GRADIENT_MEASURES, Step, step_measures
 
 CONFIG = "config.json"
 
@@ -53,13 +54,13 @@ def train(
     with (
         Interruption() if interruption is None else nullcontext(interruption) as asked,
         jax.set_mesh(mesh),
-        jax.default_matmul_precision(run.precision),
+        jax.default_matmul_precision(run.matmul_precision),
         jax.threefry_partitionable(True),
     ):
         compiled = programs(
             run.setting,
             run.optimizer,
-            run.measure.sampled,
+            run.measure.gradients,
             run.measure.effect,
             run.accumulate,
             mesh,
@@ -131,7 +132,7 @@ class Programs(NamedTuple):
 def programs(
     setting: AnySetting,
     optimizer: Optimizer,
-    sampled: bool,
+    gradients: bool,
     effect: bool,
     accumulate: int,
     mesh: Mesh,
@@ -140,7 +141,7 @@ def programs(
     transform = optimizer.build()
     layout = shardings(setting, transform, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    step = Step(setting, transform, sampled=sampled, effect=effect, accumulate=accumulate)
+    step = Step(setting, transform, gradients=gradients, effect=effect, accumulate=accumulate)
     shapes = jax.eval_shape(lambda: create(setting, transform))
     return Programs(
         create=jax.jit(lambda: create(setting, transform), out_shardings=layout),
@@ -161,21 +162,20 @@ def _claim(run: Run, folder: epath.Path) -> None:
     Raises:
         UserError: it holds a run of another recipe.
     """
-    path = folder / CONFIG
-    if path.exists():
-        stored = from_dict(Run, read_json(path))
-        changes = difference(stored.recipe(), run.recipe())
+    about = read_manifest(folder)
+    if about is not None:
+        changes = difference(about["recipe"], run.recipe())
         if changes:
             raise UserError(
                 f"{folder}: holds another run: {'; '.join(changes)}; choose another --workdir"
             )
     if is_primary():
-        write_json(path, to_dict(run))
+        write_json(folder / CONFIG, to_dict(run))
 
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
     setting = run.setting
-    measures = {**setting.measures, **step_measures(setting), **SAMPLED_MEASURES}
+    measures = {**setting.measures, **step_measures(setting), **GRADIENT_MEASURES}
     return Recorder(
         folder,
         run.identity(),
@@ -183,6 +183,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
         checkpoints=plan.checkpoints,
         keep=run.checkpoints.keep,
         about={
+            "recipe": run.recipe(),
             "students": [student._asdict() for student in setting.students],
             "tasks": list(setting.task_names),
             "watch": list(setting.watch_ids),

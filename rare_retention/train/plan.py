@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from rare_retention.config import ConfigError
 from rare_retention.data.exposure import Schedule
@@ -52,6 +53,8 @@ def _around(run: Run, schedule: Schedule, cycles: int, per_doubling: int) -> set
     if not cycles:
         return set()
     exposures = schedule.exposures(0, run.steps, run.setting.watch_ids[0])
+    if not exposures.size:  # as may be where they are drawn
+        return set()
     chosen = np.unique(np.linspace(0, len(exposures) - 1, cycles).round().astype(int))
     states: set[int] = set()
     for i in chosen:
@@ -88,7 +91,7 @@ def check_budget(run: Run, snapshot_bytes: int, plan: Plan) -> int:
 
 
 def check_mesh(run: Run) -> None:
-    """Checks that rows and students can be spread evenly over the devices of this job.
+    """Checks that rows, students and weights can be spread evenly over the devices of this job.
 
     Raises:
         ConfigError: they cannot.
@@ -112,6 +115,28 @@ def check_mesh(run: Run) -> None:
             "mesh.student",
             f"{uneven[0]} students of equal shape cannot be spread evenly over {student} devices; "
             "expected a divisor",
+        )
+    for axis in ("fsdp", "model"):
+        _check_weights(run, axis, sizes[axis])
+
+
+def _check_weights(run: Run, axis: str, devices: int) -> None:
+    """Checks that an axis of the mesh divides every dimension of the weights that it cuts."""
+    cut = set()
+    weights = jax.tree.leaves(jax.eval_shape(run.setting.init))
+    layouts = jax.tree.leaves(
+        run.setting.partition(), is_leaf=lambda x: isinstance(x, PartitionSpec)
+    )
+    for leaf, layout in zip(weights, layouts, strict=True):
+        cut |= {size for size, own in zip(leaf.shape, layout, strict=True) if own == axis}
+    uneven = [size for size in sorted(cut) if size % devices]
+    if uneven:
+        common = math.gcd(*cut)
+        nearest = max(size for size in range(1, devices) if common % size == 0)
+        raise ConfigError(
+            f"mesh.{axis}",
+            f"weights have a dimension of {uneven[0]}, which cannot be spread evenly over "
+            f"{devices} devices; expected a divisor of {common}, nearest: {nearest}",
         )
 
 

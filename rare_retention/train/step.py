@@ -1,6 +1,7 @@
 """One compiled call: many plain steps, then one step that also measures."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import optax
 
 from rare_retention.parallel import constrain
 from rare_retention.settings.protocol import Batch, Measure, Setting
-from rare_retention.train.gradients import Losses, gradient, interference, parts
+from rare_retention.train.gradients import gradient, gram, parts
 from rare_retention.train.state import State
 
 Measures = dict[str, jax.Array]
@@ -34,15 +35,15 @@ def step_measures(setting: Setting) -> dict[str, Measure]:
     }
 
 
-SAMPLED_MEASURES = {
-    "sampled_norm": Measure(
-        ("part",), "norm", "gradient of each watched task's terms in the batch, and of all others"
-    ),
-    "sampled_cosine": Measure(
-        ("watch",), "1", "cosine of the watched terms' gradient with all others'; 0 without terms"
+GRADIENT_MEASURES = {
+    "gram": Measure(
+        ("block", "vector", "other"),
+        "squared loss unit",
+        "inner products of gradients and the update on each block of weights; see "
+        "`evidence.gradients`",
     ),
 }
-"""What is measured where the batch's own gradient is split by task."""
+"""What is measured where gradients are compared."""
 
 
 class Step:
@@ -58,7 +59,7 @@ class Step:
         setting: Setting,
         transform: optax.GradientTransformation,
         *,
-        sampled: bool,
+        gradients: bool,
         effect: bool,
         accumulate: int = 1,
     ) -> None:
@@ -67,13 +68,14 @@ class Step:
         Args:
             setting: models and tasks.
             transform: optimizer of one student.
-            sampled: split the gradient of the measured batches by task.
+            gradients: compare the gradients of measured batches, by task, with each other, with
+                those of the reference losses and with the update.
             effect: follow the first-order effect of every update on the watched tasks.
             accumulate: pieces of a batch whose gradients are averaged.
         """
         self._setting = setting
         self._transform = transform
-        self._sampled = sampled
+        self._gradients = gradients
         self._effect = effect
         self._accumulate = accumulate
 
@@ -88,7 +90,7 @@ class Step:
         """
 
         def plain(i: jax.Array, state: State) -> State:
-            return self._update(state, self._gradient(state, key, _at(batches, i))[1])
+            return self._update(state, self._gradient(state, key, _at(batches, i))[1])[0]
 
         return jax.lax.fori_loop(0, count, plain, state)
 
@@ -102,15 +104,16 @@ class Step:
         """
         state = self.run(state, key, batches, count - 1)
         last = _at(batches, count - 1)
-        sampled = self._interference(state, key, last) if self._sampled else {}
-        split, grads = self._gradient(state, key, last)
-        state = self._update(state, grads)
+        before = state
+        split, grads = self._gradient(before, key, last)
+        state, updates = self._update(before, grads)
+        compared = self._compare(before, key, last, grads, updates) if self._gradients else {}
         by_task, shares = _students(split), self._setting.shares(last)[None]
         effect = {"predicted_change": _students(state.change)} if self._effect else {}
         state = state._replace(change=jax.tree.map(jnp.zeros_like, state.change))
         return state, {
             **self.measure(state),
-            **sampled,
+            **compared,
             **effect,
             "train_loss": by_task.sum(-1),
             "batch_loss": jnp.where(shares > 0, by_task / shares, jnp.nan),
@@ -118,7 +121,7 @@ class Step:
 
     def measure(self, state: State) -> Measures:
         """What can be measured of a state alone, without a batch."""
-        with jax.default_matmul_precision("float32"):  # whatever the students are trained in
+        with self._finest():  # whatever the students are trained in
             values = self._setting.probe(state.params)
             reference = self._setting.reference(state.params)
         names = next(iter(values.values()))
@@ -127,21 +130,28 @@ class Step:
             "reference": _students(reference),
         }
 
+    def _finest(self) -> AbstractContextManager[object]:
+        return jax.default_matmul_precision(self._setting.finest_precision)
+
     def _gradient(self, state: State, key: jax.Array, batch: Batch) -> tuple[Any, Any]:
         """Losses by task and gradient of a batch."""
-        return self._mean(lambda losses: gradient(losses, state.params), state, key, batch)
+
+        def of(rows: Batch, own: jax.Array) -> tuple[Any, Any]:
+            return gradient(lambda p: self._setting.losses(p, rows, own), state.params)
+
+        return self._mean(of, state, key, batch)
 
     def _mean(
-        self, function: Callable[[Losses], Any], state: State, key: jax.Array, batch: Batch
+        self,
+        function: Callable[[Batch, jax.Array], Any],
+        state: State,
+        key: jax.Array,
+        batch: Batch,
     ) -> Any:
-        """What a function makes of the losses of a batch; of pieces of it, the mean."""
+        """What a function makes of a batch and its key; of pieces of it, the mean."""
         own, pieces = jax.random.fold_in(key, state.step), self._accumulate
-
-        def of(rows: Batch) -> Any:
-            return function(lambda params: self._setting.losses(params, rows, own))
-
         if pieces == 1:
-            return of(batch)
+            return function(batch, own)
 
         def cut(leaf: jax.Array) -> jax.Array:
             # Every `pieces`-th row, since a device has rows that stand together.
@@ -149,16 +159,16 @@ class Step:
             return constrain(jnp.swapaxes(apart, 0, 1), None, "batch")
 
         def add(total: Any, rows: Batch) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, of(rows)), None
+            return jax.tree.map(jnp.add, total, function(rows, own)), None
 
         cuts = jax.tree.map(cut, batch)
-        shapes = jax.eval_shape(of, _at(cuts, jnp.int32(0)))
+        shapes = jax.eval_shape(function, _at(cuts, jnp.int32(0)), own)
         start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         total, _ = jax.lax.scan(add, start, cuts)
         return jax.tree.map(lambda leaf: leaf / pieces, total)
 
-    def _update(self, state: State, grads: Any) -> State:
-        """Applies one update and adds its first-order effect on the watched losses."""
+    def _update(self, state: State, grads: Any) -> tuple[State, Any]:
+        """Applies one update, which it returns too, and adds its first-order effects."""
         updates, optimizer = {}, {}
         for name, stack in state.params.items():
             with jax.numpy_dtype_promotion("standard"):  # Optax mixes its step count with floats
@@ -167,22 +177,38 @@ class Step:
                 )
         change = state.change
         if self._effect:
-            with jax.default_matmul_precision("float32"):
+            with self._finest():
                 _, effect = jax.jvp(self._setting.reference, (state.params,), (updates,))
             change = jax.tree.map(jnp.add, change, effect)
         params = optax.apply_updates(state.params, updates)
-        return State(state.step + 1, params, optimizer, change)
+        return State(state.step + 1, params, optimizer, change), updates
 
-    def _interference(self, state: State, key: jax.Array, batch: Batch) -> Measures:
-        watch = jnp.asarray(self._setting.watch_ids)
-        one_hot = jax.nn.one_hot(watch, len(self._setting.task_names))
-        select = jnp.concatenate([one_hot, 1 - one_hot.sum(0, keepdims=True)])
-        split = self._mean(lambda losses: parts(losses, state.params, select), state, key, batch)
-        found = {name: interference(stack) for name, stack in split.items()}
-        return {
-            "sampled_norm": _students({name: f.norms for name, f in found.items()}),
-            "sampled_cosine": _students({name: f.cosines[:, :-1, -1] for name, f in found.items()}),
-        }
+    def _compare(
+        self, state: State, key: jax.Array, batch: Batch, grads: Any, updates: Any
+    ) -> Measures:
+        """Gram matrices of the parts of a batch's gradient, the reference gradients, the update."""
+        setting = self._setting
+        each = jnp.eye(len(setting.watch_ids))
+
+        def of(rows: Batch, own: jax.Array) -> Any:
+            return parts(lambda p: setting.watched_losses(p, rows, own), state.params, each)
+
+        watched = self._mean(of, state, key, batch)
+        with self._finest():
+            reference = parts(setting.reference, state.params, each)
+
+        def stack(task: jax.Array, all_: jax.Array, own: jax.Array, step: jax.Array) -> jax.Array:
+            others = all_ - task.sum(0)
+            return jnp.concatenate([task, others[None], own, step[None]])
+
+        found = {}
+        for group, stacked in jax.tree.map(stack, watched, grads, reference, updates).items():
+            blocks = setting.blocks(stacked) | {"all": stacked}
+            grams = {name: gram(tree) for name, tree in blocks.items()}
+            missing = jnp.full_like(grams["all"], jnp.nan)  # smaller models have fewer blocks
+            names = setting.labels["block"]
+            found[group] = jnp.stack([grams.get(name, missing) for name in names], axis=1)
+        return {"gram": _students(found)}
 
 
 def _at(batches: Batch, index: jax.Array) -> Batch:

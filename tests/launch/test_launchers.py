@@ -1,18 +1,21 @@
 """Launchers called as a shell would, in one process: arguments in, printed lines and files out."""
 
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tiny
+import tiny_text
 from absl import flags
 from absl.testing import flagsaver
 
 from launch import checkpoints, report, show_batch, study, train
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
+from rare_retention.record.dataset import load
 from rare_retention.study.grid import Study
 
 CONFIG = "--config=configs/quickstart.py"
@@ -106,7 +109,7 @@ BAD = {
     "burst": (["--config.run.steps=640", "--config.run.exposure.gap=64"], "exposure.gap: 64"),
     "too rare": (
         ["--config.run.setting.tasks.prior=(0.9,0.0999,0.00009,0.00001)"],
-        "frequencies[2]: 9e-05 is",
+        "setting.tasks.prior[2]: 9e-05 is",
     ),
     "prior": (["--config.run.setting.tasks.prior=(0.5,0.2,0.1,0.1)"], "a sum of 1, got 0.9"),
     "figure": (["--config.figures=('injektion',)"], "no figure 'injektion': did you mean"),
@@ -121,6 +124,176 @@ def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path):
         call(study, CONFIG, *SMALL, *arguments, f"--workdir={tmp_path}/new")
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+LANGUAGE = "--config=configs/quickstart_lm.py"
+TINY_TEXT = {
+    "run.setting.corpus.path": tiny_text.corpus().path,
+    "run.setting.corpus.vocabulary": tiny_text.VOCABULARY,
+    "run.setting.corpus.end_of_document": tiny_text.END,
+    "run.setting.corpus.held_out": 5,
+    "run.setting.window": 16,
+    "run.setting.tasks": (
+        "({'kind': 'comparison', 'per_token': 0.01, 'symbols': 9},"
+        "{'kind': 'recall', 'per_token': 0.01, 'symbols': 7})"
+    ),
+    "run.setting.sizes": ("1x8x16x1", "1x16x32x2"),
+    "run.setting.evaluated": 8,
+    "run.optimizer.horizon": 6,
+    "run.optimizer.warmup": 1,
+    "run.batch": 8,
+    "run.steps": 6,
+    "run.measure.every": 3,
+    "run.mesh.data": 1,
+    "streams": 1,
+    "grid": "({'field': 'setting.tasks[0].per_token', 'values': (0.04, 0.01)},)",
+    "figures": ("size_frequency", "task_text"),
+    "claims": ("larger_learns_rarer",),
+}
+
+
+def language(**changes):
+    """Arguments of a tiny study of language models, `run__steps=8` for `run.steps`."""
+    own = {name.replace("__", "."): value for name, value in changes.items()}
+    return [LANGUAGE, *(f"--config.{name}={value}" for name, value in (TINY_TEXT | own).items())]
+
+
+@pytest.fixture(scope="module")
+def text_workdir(tmp_path_factory):
+    """A study of language models, trained and reported by its launcher."""
+    folder = tmp_path_factory.mktemp("language")
+    assert call(study, *language(), f"--workdir={folder}") == 0
+    return folder
+
+
+def test_a_study_of_language_models_leaves_its_report(text_workdir):
+    assert (text_workdir / "report.html").stat().st_size > 10_000
+    found = {path.stem for path in (text_workdir / "figures").glob("*.svg")}
+    assert found == {"size_frequency", "task_text"}
+
+
+def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
+    results = load(text_workdir / "results.nc")
+    assert results["size"].dims == ("width",)
+    assert results["size"].values.tolist() == ["1x8x16x1", "1x16x32x2"]
+    assert results["width"].values.tolist() == sorted(results["width"].values.tolist())
+    assert results.attrs["row_tokens"] == 16 and results.attrs["batch"] == 8
+    assert list(results.attrs["tasks"]) == ["text", "comparison", "recall"]
+    assert results["per_token"].values.tolist() == [0.04, 0.01]
+    assert results["loss"].dims == (
+        *("stream", "per_token", "width", "initialisation", "step", "task"),
+    )
+    assert results["step"].values.tolist() == [0, 3, 6]
+    assert np.isfinite(results["loss"]).all() and results["finished"].all()
+    rates = results["instances_per_token"]
+    assert rates.sel(task=1).values.tolist() == [0.04, 0.01]
+    np.testing.assert_allclose(results["frequency"].sel(task=1), [0.64, 0.16])
+    assert results["loss"].attrs["units"] == "nats"
+
+
+def test_a_study_of_language_models_goes_on_where_its_corpus_moved(text_workdir, tmp_path, capsys):
+    """The same command but for the path trains nothing."""
+    tiny_text.write_tokens(tmp_path)
+    stored = text_workdir / "study.json"
+    stored.write_text(stored.read_text().replace(tiny_text.corpus().path, "/gone"))
+    moved = language(run__setting__corpus__path=tmp_path)
+    assert call(study, *moved, f"--workdir={text_workdir}") == 0
+    assert "2 runs finished, 0 failed" in capsys.readouterr().out
+    other = language(run__setting__corpus__path=tmp_path, run__setting__task_seed=1)
+    with pytest.raises(UserError, match=r"holds another study: run.setting.task_seed: 0 -> 1;"):
+        call(study, *other, f"--workdir={text_workdir}")
+
+
+def test_dry_run_tells_of_tokens(tmp_path, capsys):
+    assert call(study, *language(), f"--workdir={tmp_path}/new", "--dry_run") == 0
+    printed = capsys.readouterr().out
+    assert "6 of 8 rows of 16 tokens; 768 tokens" in printed
+    assert "comparison       0.64 of the rows, 5.12 a step, 31 in all" in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_show_batch_shows_slots(capsys):
+    assert call(show_batch, *language(run__setting__per_sequence=2), "--step=3") == 0
+    counts = r"^  (text|comparison|recall) +(\d+)"
+    printed = re.findall(counts, capsys.readouterr().out, re.MULTILINE)
+    assert [name for name, _ in printed] == ["text", "comparison", "recall"]
+    assert sum(int(count) for _, count in printed) == 16
+
+
+def _odd(folder):
+    (folder / "0.npy").write_bytes(b"x" * 1001)
+
+
+def _empty(folder):
+    (folder / "0.npy").write_bytes(b"")
+
+
+def _beyond(folder):
+    np.full(4000, 300, "<u2").tofile(folder / "0.npy")
+
+
+BAD_TEXT = {
+    "odd size": (_odd, {}, "0.npy: 1,001 bytes are no whole number of uint16 tokens; set corpus"),
+    "empty": (_empty, {}, ": holds no tokens"),
+    "no file": (lambda folder: None, {}, ": no file of tokens is in it, named .npy or .bin"),
+    "beyond": (_beyond, {}, "0.npy: holds token id 300, but the vocabulary has 200; set corpus"),
+    "short": (
+        tiny_text.write_tokens,
+        {"run__setting__window": 4096, "run__setting__per_sequence": 1000},
+        "no file has a whole window of 4,096 tokens; the longest has 2,000",
+    ),
+    "held out": (
+        tiny_text.write_tokens,
+        {"run__setting__corpus__held_out": 189},
+        "corpus.held_out: 189 of the 189 windows of 16 tokens in",
+    ),
+    "labels": (
+        tiny_text.write_tokens,
+        {"run__setting__tasks[0].labels": f"({tiny_text.END}, 0)"},
+        f"tasks[0].labels: token {tiny_text.END} is a symbol of S, or ends documents; change it",
+    ),
+    "size": (
+        tiny_text.write_tokens,
+        {"run__setting__sizes": "('20m',)"},
+        "run.setting.sizes[0]: no size '20m'; did you mean '20M'?",
+    ),
+    "task": (
+        tiny_text.write_tokens,
+        {"run__setting__tasks": "({'kind': 'comparisons'},)"},
+        "run.setting.tasks[0].kind: expected 'comparison' or 'modular_addition' or 'recall', got",
+    ),
+    "frequency": (
+        tiny_text.write_tokens,
+        {"run__setting__tasks[1].per_token": 0.06, "grid": "()"},
+        "run.setting.per_sequence: frequencies of 0.01 + 0.06 per token are 1.12 instances in a "
+        "sequence of 16; expected per_sequence above it, at least 2",
+    ),
+    "burst": (
+        tiny_text.write_tokens,
+        {"run__exposure__placement": "burst", "run__exposure__gap": 8, "run__steps": 16},
+        "exposure.gap: 8 steps make a burst of up to 11 rows, too many in a batch of 8; expected "
+        "at most 6, or more than 1 as setting.per_sequence",
+    ),
+    "too rare": (
+        tiny_text.write_tokens,
+        {"run__setting__tasks[1].per_token": 1e-4},
+        "setting.tasks[1].per_token: 0.0001 is 0.0768 expected rows in 6 steps of 8 rows; "
+        "expected one or more: a frequency of 0.0013020833, or 79 steps",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TEXT)
+def test_bad_text_is_one_line_and_writes_nothing(case, tmp_path):
+    write, changes, message = BAD_TEXT[case]
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    write(corpus)
+    arguments = language(run__setting__corpus__path=corpus, **changes)
+    with pytest.raises(UserError) as caught:
+        call(study, *arguments, f"--workdir={tmp_path}/new")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_workdir_that_is_a_file_is_refused(tmp_path):

@@ -20,7 +20,7 @@ RATE = 0.05
 def train(setting, rows):
     """Measures at every state of plain descent through `rows` [T], each [T + 1, S, ...]."""
     transform = Optimizer(method="sgd", schedule="constant", peak=RATE, clip=None).build()
-    step = Step(setting, transform, sampled=False, effect=False)
+    step = Step(setting, transform, gradients=False, effect=False)
     state = create(setting, transform)
 
     def advance(state, row):

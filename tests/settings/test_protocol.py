@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_text
 from jax.sharding import PartitionSpec
 
+from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks.regression import RegressionTasks
@@ -18,10 +20,10 @@ SETTINGS = [
         watch=(2, 1),
     ),
     Competition(neurons=(3, 1), initialisations=2),
+    tiny_text.language(initialisations=2),
 ]
 
-
-TASK = jnp.array([0, 1, 0, 0, 0, 0, 0, 0], jnp.int32)
+ROWS = 8
 
 
 @pytest.fixture(scope="module", params=SETTINGS, ids=lambda setting: setting.kind)
@@ -32,6 +34,13 @@ def setting(request):
 @pytest.fixture(scope="module")
 def params(setting):
     return jax.jit(setting.init)()
+
+
+@pytest.fixture(scope="module")
+def batch(setting):
+    """One of its own, of 8 rows."""
+    schedule = Schedule(setting.frequencies, ROWS * setting.slots, seed=1)
+    return jax.tree.map(lambda leaf: leaf[0], setting.batches(schedule, range(1), slice(None)))
 
 
 def test_groups_hold_the_students_in_order(setting, params):
@@ -72,11 +81,11 @@ def test_frequencies_fit_the_tasks(setting):
     assert all(0 <= k < len(pi) for k in setting.watch_ids)
 
 
-def test_losses_reference_and_probe_have_their_shapes(setting, params):
+def test_losses_reference_and_probe_have_their_shapes(setting, params, batch):
     """[R, K], [R, watch], and what `measures` says; all groups can be joined."""
     count = setting.initialisations
     sizes = {"task": len(setting.task_names), "watch": len(setting.watch_ids)}
-    losses = jax.jit(setting.losses)(params, TASK, jax.random.key(0))
+    losses = jax.jit(setting.losses)(params, batch, jax.random.key(0))
     reference = jax.jit(setting.reference)(params)
     probe = jax.jit(setting.probe)(params)
     assert list(losses) == list(reference) == list(probe) == list(params)
@@ -93,16 +102,46 @@ def test_losses_reference_and_probe_have_their_shapes(setting, params):
             assert values.dtype == jnp.float32
 
 
+def test_batches_are_rows_of_the_global_ones(setting):
+    """Functions of step and rows alone: all leaves [steps, rows, ...], any part the same."""
+    schedule = Schedule(setting.frequencies, ROWS * setting.slots, seed=2)
+    whole = setting.batches(schedule, range(3, 6), slice(None))
+    part = setting.batches(schedule, range(4, 6), slice(2, 5))
+    for leaf, some in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
+        assert leaf.shape[:2] == (3, ROWS)
+        np.testing.assert_array_equal(some, leaf[1:, 2:5])
+
+
+def test_losses_add_up_to_a_mean_that_shares_split(setting, params, batch):
+    """Shares sum to one; a task without any adds nothing."""
+    losses = jax.jit(setting.losses)(params, batch, jax.random.key(0))
+    shares = np.asarray(jax.jit(setting.shares)(batch))
+    assert shares.sum() == pytest.approx(1, rel=1e-6)
+    for split in losses.values():
+        np.testing.assert_array_equal(np.asarray(split)[:, shares == 0], 0)
+
+
+def test_messages_name_a_field_for_every_task(setting):
+    """Which there is, so that a message about its frequency can be acted on."""
+    wording = setting.wording
+    assert len(wording.frequencies) == len(setting.task_names)
+    for field in {*wording.frequencies, *filter(None, [wording.room])}:
+        value = setting
+        for name in field.replace("[", ".").replace("]", "").split("."):
+            value = value[int(name)] if name.isdecimal() else getattr(value, name)
+    assert (wording.slots, wording.slots / wording.unit) == (setting.slots, setting.row_tokens)
+
+
 def _dims(measure, values):
     assert values.ndim == 1 + len(measure.dims)
     return zip(measure.dims, values.shape[1:], strict=True)
 
 
-def test_gradients_are_finite_for_every_student(setting, params):
+def test_gradients_are_finite_for_every_student(setting, params, batch):
     """And not all zero."""
 
     def total(p):
-        return sum(a.sum() for a in setting.losses(p, TASK, jax.random.key(0)).values())
+        return sum(a.sum() for a in setting.losses(p, batch, jax.random.key(0)).values())
 
     for leaf in jax.tree.leaves(jax.jit(jax.grad(total))(params)):
         flat = np.asarray(leaf).reshape(setting.initialisations, -1)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny_text
 
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import MeshShape, make_mesh, sharding
@@ -12,7 +13,7 @@ from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.state import State, create, shardings
-from rare_retention.train.step import SAMPLED_MEASURES, Step, step_measures
+from rare_retention.train.step import GRADIENT_MEASURES, Step, step_measures
 
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.0)
 SETTING = Regression(tasks=TASKS, widths=(5,), initialisations=2, watch=(2, 0))
@@ -40,7 +41,7 @@ def start():
 @pytest.fixture(scope="module")
 def advance():
     """The compiled step with every measurement."""
-    return jax.jit(Step(SETTING, ADAMW.build(), sampled=True, effect=True).advance)
+    return jax.jit(Step(SETTING, ADAMW.build(), gradients=True, effect=True).advance)
 
 
 def close(a, b, rtol=1e-4, atol=1e-6):
@@ -73,7 +74,7 @@ def test_rows_behind_the_chunk_are_ignored(start, advance):
 
 def test_measuring_does_not_change_the_update(start, advance):
     """Bit-identical states whatever is measured, in the middle of a chunk and at its end."""
-    step = Step(SETTING, ADAMW.build(), sampled=False, effect=False)
+    step = Step(SETTING, ADAMW.build(), gradients=False, effect=False)
     plain, _ = jax.jit(step.advance)(start, KEY, ROWS, jnp.int32(4))
     full, _ = advance(start, KEY, ROWS, jnp.int32(4))
     for x, y in zip(jax.tree.leaves(plain), jax.tree.leaves(full), strict=True):
@@ -102,9 +103,9 @@ def test_measures_are_those_of_the_state_afterwards(start, advance):
     probe = jax.jit(SETTING.probe)(state.params)["width_00005"]
     for name, values in probe.items():
         np.testing.assert_allclose(measured[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
-    promised = SETTING.measures | step_measures(SETTING) | SAMPLED_MEASURES
+    promised = SETTING.measures | step_measures(SETTING) | GRADIENT_MEASURES
     assert measured.keys() == promised.keys()
-    sizes = {"watch": 2, "part": 3, "task": 3}
+    sizes = {"watch": 2, "task": 3, "block": 3, "vector": 6, "other": 6}
     for name, measure in promised.items():
         assert measured[name].shape == (2, *(sizes[d] for d in measure.dims)), name
 
@@ -114,7 +115,7 @@ def test_students_of_all_groups_are_joined_in_order():
     setting = Competition(neurons=(1, 3, 2), initialisations=2)
     transform = descent(0.01)
     state = create(setting, transform)
-    step = Step(setting, transform, sampled=True, effect=True)
+    step = Step(setting, transform, gradients=True, effect=True)
     task = jnp.array([[0, 1, 0, 0]], jnp.int32)
     after, measured = jax.jit(step.advance)(state, KEY, task, jnp.int32(1))
     before, single = setting.probe(state.params), setting.probe(after.params)
@@ -134,7 +135,7 @@ def test_students_of_all_groups_are_joined_in_order():
 
 def test_a_call_may_measure_nothing(start, advance):
     """Its state goes on to the same bits, and carries the first-order effects with it."""
-    step = Step(SETTING, ADAMW.build(), sampled=True, effect=True)
+    step = Step(SETTING, ADAMW.build(), gradients=True, effect=True)
     half = jax.jit(step.run)(start, KEY, ROWS, jnp.int32(3))
     assert np.all(np.asarray(half.change["width_00005"]) != 0)
     found = advance(half, KEY, np.roll(ROWS, -3, axis=0), jnp.int32(2))
@@ -151,7 +152,7 @@ def test_pieces_of_a_batch_add_up_to_it(shape):
     rows = np.random.default_rng(1).integers(0, 2, (2, 16)).astype(np.int32)
     found = []
     for accumulate in (1, 4):
-        step = Step(setting, descent(0.1), sampled=True, effect=True, accumulate=accumulate)
+        step = Step(setting, descent(0.1), gradients=True, effect=True, accumulate=accumulate)
         mesh = make_mesh(shape)
         with jax.set_mesh(mesh):
             batches = jax.device_put(rows, sharding(mesh, None, "batch"))
@@ -159,34 +160,11 @@ def test_pieces_of_a_batch_add_up_to_it(shape):
     close(*found, rtol=1e-5)
 
 
-def test_sampled_gradients_are_separate_backward_passes(start, advance):
-    """Norms of each watched task's rows and of the others', and their cosines."""
-    _, measured = advance(start, KEY, ROWS, jnp.int32(1))
-    key = jax.random.fold_in(KEY, 0)
-
-    @jax.jit
-    def backward(weight):
-        def total(params):
-            return (SETTING.losses(params, ROWS[0], key)["width_00005"] * weight).sum()
-
-        return jax.grad(total)(start.params)
-
-    def flat(weight):
-        leaves = jax.tree.leaves(backward(jnp.asarray([weight], jnp.float32)))
-        return np.concatenate([np.asarray(leaf, np.float64).reshape(2, -1) for leaf in leaves], 1)
-
-    found = np.stack([flat(weight) for weight in ([0, 0, 1], [1, 0, 0], [0, 1, 0])], axis=1)
-    norms = np.linalg.norm(found, axis=2)
-    np.testing.assert_allclose(measured["sampled_norm"], norms, rtol=1e-4)
-    cosines = np.einsum("spx,sx->sp", found[:, :2], found[:, 2]) / norms[:, :2] / norms[:, 2:]
-    np.testing.assert_allclose(measured["sampled_cosine"], cosines, atol=1e-5)
-
-
 def test_predicted_change_is_the_change_to_first_order(start):
     """Its error falls with the square of the rate, on every student and watched task."""
     params = start.params
     before = np.asarray(SETTING.reference(params)["width_00005"])
-    advance = jax.jit(Step(SETTING, descent(1.0), sampled=False, effect=True).advance)
+    advance = jax.jit(Step(SETTING, descent(1.0), gradients=False, effect=True).advance)
     errors, changes = [], []
     for rate in (8e-3, 4e-3, 2e-3):
         optimizer = {name: jnp.full(2, rate) for name in params}
@@ -220,7 +198,7 @@ def test_the_same_numbers_on_eight_devices(start, advance, shape):
     with jax.set_mesh(mesh):
         layout = shardings(SETTING, transform, mesh)
         state = jax.jit(lambda: create(SETTING, transform), out_shardings=layout)()
-        step = Step(SETTING, transform, sampled=True, effect=True)
+        step = Step(SETTING, transform, gradients=True, effect=True)
         batches = jax.device_put(ROWS, sharding(mesh, None, "batch"))
         found, measured = jax.jit(step.advance, donate_argnums=0)(state, KEY, batches, jnp.int32(4))
         jax.block_until_ready((found, measured))
@@ -239,3 +217,66 @@ def test_the_state_is_laid_out_by_students(start):
     for leaf, place in zip(jax.tree.leaves(start), jax.tree.leaves(layout), strict=True):
         shape = place.shard_shape(leaf.shape)
         assert shape == ((leaf.shape[0] // 2, *leaf.shape[1:]) if leaf.ndim else ())
+
+
+TEXT = tiny_text.language(sizes=("2x8x16x2",), watch=(1, 2))
+SIZE = next(iter(TEXT.architectures))
+
+
+@pytest.fixture(scope="module")
+def text_start():
+    return jax.jit(lambda: create(TEXT, ADAMW.build()))()
+
+
+@pytest.fixture(scope="module")
+def text_batches():
+    """Two batches of 8 sequences; twelve of their 16 slots are filled."""
+    exposure = {"placement": "burst", "gap": 3, "withheld": (1, 2)}
+    own = {f"exposure__{name}": value for name, value in exposure.items()}
+    batches = TEXT.batches(tiny_text.run(TEXT, **own).schedule(), range(2, 6, 3), slice(None))
+    assert [set(np.unique(task)) for task in batches["task"]] == [{0, 1, 2}] * 2
+    return batches
+
+
+@pytest.fixture(scope="module")
+def text_expected(text_start, text_batches):
+    """State and measures after a step on one device, its batch in one piece."""
+    step = Step(TEXT, ADAMW.build(), gradients=True, effect=False)
+    return jax.jit(step.advance)(text_start, KEY, text_batches, jnp.int32(1))
+
+
+def test_a_language_step_in_pieces_is_the_whole_one(text_start, text_batches, text_expected):
+    """Cross-entropies of four times two sequences, averaged."""
+    step = Step(TEXT, ADAMW.build(), gradients=True, effect=False, accumulate=4)
+    found = jax.jit(step.advance)(text_start, KEY, text_batches, jnp.int32(1))
+    close(found, text_expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_language_model_on_eight_devices(text_batches, text_expected):
+    """Rows, weights, heads and words cut over the mesh: one device within float32 rounding."""
+    transform, mesh = ADAMW.build(), make_mesh(MeshShape(data=2, fsdp=2, model=2))
+    with jax.set_mesh(mesh):
+        layout = shardings(TEXT, transform, mesh)
+        state = jax.jit(lambda: create(TEXT, transform), out_shardings=layout)()
+        weights = state.params[SIZE]
+        for leaf, cut in (
+            (weights["embedding"], (1, 256 // 2, 8 // 2)),  # words, embed
+            (weights["layers"]["qkv"], (1, 2, 8 // 2, 3, 2 // 2, 4)),  # embed, heads
+            (weights["layers"]["down"], (1, 2, 8 // 2, 8 // 2)),  # half of the SwiGLU, embed
+        ):
+            assert leaf.addressable_shards[0].data.shape == cut
+            alike = [own for own in jax.tree.leaves(state.optimizer) if own.shape == leaf.shape]
+            assert alike and all(own.sharding == leaf.sharding for own in alike)
+        batches = jax.tree.map(
+            lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), text_batches
+        )
+        step = Step(TEXT, transform, gradients=False, effect=False)
+        advance = jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, None))
+        state, measured = advance(state, KEY, batches, jnp.int32(1))
+        assert state.params[SIZE]["layers"]["qkv"].addressable_shards[0].data.shape[4] == 1
+        state, measured = jax.device_get((state, measured))
+    close(state, text_expected[0], rtol=1e-3, atol=2e-5)
+    for name, values in measured.items():
+        np.testing.assert_allclose(
+            values, text_expected[1][name], rtol=1e-4, atol=1e-5, err_msg=name
+        )

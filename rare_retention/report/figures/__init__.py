@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 
 from rare_retention.errors import ConfigError
 from rare_retention.report.figures import (
+    causal,
     competition,
     complexity,
+    fourier,
     gap_width,
     horizon,
     injection,
@@ -23,6 +25,7 @@ from rare_retention.report.figures import (
     learning_curves,
     phase,
     prediction,
+    probe,
     rank_one,
     residual,
     scaling,
@@ -31,7 +34,7 @@ from rare_retention.report.figures import (
     task_text,
 )
 
-__all__ = ["FIGURES", "FigureSpec", "select"]
+__all__ = ["FIGURES", "FROM_SNAPSHOTS", "FigureSpec", "select"]
 
 
 class FigureSpec(NamedTuple):
@@ -153,6 +156,33 @@ FIGURES: dict[str, FigureSpec] = {
         ("23",),
         _INJECTED,
     ),
+    "probe_r2": FigureSpec(
+        probe.probe_r2,
+        "The value of a symbol can be read off the first layer the better the larger the model and "
+        "the more frequent the task.",
+        ("7a",),
+        ("r2", "r2_in_sample", *_INJECTED),
+    ),
+    "fourier_modes": FigureSpec(
+        fourier.fourier_modes,
+        "Larger models and more frequent tasks have more Fourier modes of the sum than chance "
+        "gives.",
+        ("7b",),
+        ("modes", "modes_by_chance", *_INJECTED),
+    ),
+    "alignment": FigureSpec(
+        causal.alignment,
+        "Models use a symbol's value: to exchange it in one direction of the residual stream "
+        "changes their answer to the other value's.",
+        (),
+        ("alignment", "alignment_random", *_INJECTED),
+    ),
+    "null_intervention": FigureSpec(
+        causal.null_intervention,
+        "The first MLP layer matters most for an injected task.",
+        ("10",),
+        ("null_effect", *_INJECTED),
+    ),
     "scaling_law": FigureSpec(
         scaling.scaling_law,
         "The least loss that any data gives a size, and the loss at which it is compute-optimal, "
@@ -161,6 +191,12 @@ FIGURES: dict[str, FigureSpec] = {
         ("loss", "size"),
     ),
 }
+
+FROM_SNAPSHOTS = frozenset(
+    {"r2", "r2_in_sample", "modes", "modes_by_chance"}
+    | {"alignment", "alignment_random", "null_effect"}
+)
+"""Variables that `launch.evidence` adds to the results of a study after it has run."""
 
 
 def select(names: Sequence[str], results: Container[object] | None = None) -> dict[str, FigureSpec]:

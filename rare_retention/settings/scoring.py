@@ -1,0 +1,38 @@
+"""What a language model makes of tokens that it is asked for: loss, accuracy, natural prompts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rare_retention.models import vocabulary
+from rare_retention.models.olmo import Olmo
+from rare_retention.parallel import constrain, shards
+from rare_retention.tasks.natural import Prompts
+
+
+def scores(model: Olmo, tokens: np.ndarray, first: int) -> tuple[jax.Array, jax.Array]:
+    """Mean loss and accuracy over the targets tokens[:, first:].
+
+    Args:
+        model: that is evaluated.
+        tokens: int32 [n, T].
+        first: place of the first target, at least 1.
+    """
+    hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
+    targets = jnp.asarray(tokens[:, first:])
+    loss, right = vocabulary.evaluate(hidden, model.unembedding[...], targets)
+    return loss.mean(), right.mean()
+
+
+def prompted(model: Olmo, asked: Prompts) -> jax.Array:
+    """Mean of minus log of the probability that the next token is a right number."""
+    hidden = model(_spread(asked.tokens))[: len(asked.tokens), -1]
+    words = jax.nn.log_softmax(vocabulary.logits(hidden, model.unembedding[...]), axis=-1)
+    right = jnp.where(jnp.asarray(asked.right), words[:, asked.numbers], -jnp.inf)
+    return -jax.nn.logsumexp(right, axis=-1).mean()
+
+
+def _spread(tokens: np.ndarray) -> jax.Array:
+    """Rows over the devices, filled up so that each has as many as any other."""
+    missing = -len(tokens) % shards("batch")
+    return constrain(jnp.pad(jnp.asarray(tokens), ((0, missing), (0, 0))), "batch", None)

@@ -1,0 +1,260 @@
+"""Evidence from the retention snapshots of a study, measured once each and joined in one file.
+
+Each kind of evidence of each snapshot is a file of its own in runs/NAME/evidence/, named after what
+it was made from: the options that its kind reads, the recipe and the digests of the weights. What
+is there is not measured again; evidence.nc has what the last call asked for.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import xarray as xr
+from etils import epath
+from tqdm import tqdm
+
+from rare_retention.config import fingerprint
+from rare_retention.errors import UserError
+from rare_retention.models.olmo import Architecture, Olmo
+from rare_retention.record.checkpoints import RETENTION, steps_in, verify
+from rare_retention.record.dataset import load, save
+from rare_retention.record.digest import digests
+from rare_retention.record.manifest import read_manifest
+from rare_retention.representation.kinds import KINDS, Options, Subject, check, measure, subject
+from rare_retention.representation.residuals import assemble
+from rare_retention.settings.language import Language
+from rare_retention.study.folder import RUNS
+from rare_retention.study.grid import Cell, Study, cells
+from rare_retention.study.results import EVIDENCE, coordinates, label
+
+FOLDER = "evidence"
+
+Models = Mapping[int, Sequence[Olmo]]
+
+
+class Snapshot(NamedTuple):
+    """A retention snapshot of a run.
+
+    Attributes:
+        cell: its run.
+        folder: of the run.
+        step: updates before it.
+    """
+
+    cell: Cell
+    folder: epath.Path
+    step: int
+
+
+def collect(
+    study: Study, workdir: epath.Path, kinds: Sequence[str], options: Options
+) -> xr.Dataset:
+    """Measures what is missing, and writes evidence.nc.
+
+    Args:
+        study: of language models.
+        workdir: of the study.
+        kinds: keys of `representation.kinds.KINDS`.
+        options: where and how evidence is looked for.
+
+    Returns:
+        What evidence.nc holds: (stream, *grid, width, initialisation, snapshot, task, ...).
+
+    Raises:
+        UserError: the study has no language models or no snapshots, a snapshot is damaged or of
+            another recipe, or the models have not what the options ask for.
+    """
+    setting = language(study.run.setting, str(workdir))
+    sizes = dict(zip(setting.labels["width"], setting.architectures.values(), strict=True))
+    check(options, kinds, sizes, list(subjects(setting).values()))
+    found = snapshots(study, workdir)
+    with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
+        parts = [
+            (snapshot, part)
+            for snapshot in found
+            for part in _counted(bar, _of_snapshot(snapshot, kinds, options))
+        ]
+    joined = _join(study, parts).assign_attrs(tasks=list(setting.task_names))
+    save(joined, workdir / EVIDENCE)
+    return joined
+
+
+def collect_published(
+    setting: Language,
+    shape: Architecture,
+    params: Any,
+    workdir: epath.Path,
+    kinds: Sequence[str],
+    options: Options,
+) -> xr.Dataset:
+    """Evidence of one published model, written to evidence.nc: (width, initialisation, task, ...).
+
+    Args:
+        setting: whose tasks it is asked.
+        shape: of the model.
+        params: the pure dict of its weights.
+        workdir: where evidence.nc is to stand.
+        kinds: keys of `representation.kinds.KINDS`.
+        options: where and how evidence is looked for.
+
+    Raises:
+        UserError: its vocabulary is smaller than the tokens of the setting, or it has not what the
+            options ask for.
+    """
+    if setting.windows.vocabulary > shape.vocabulary:
+        raise UserError(
+            f"the model has {shape.vocabulary:,} words, but the tokens of the config's corpus are "
+            f"below {setting.windows.vocabulary:,}; expected a corpus in the model's own tokens"
+        )
+    check(options, kinds, {"the model": shape}, list(subjects(setting).values()))
+    identity = {"tasks": setting.recipe()["tasks"], "seed": setting.task_seed}
+    about = {"recipe": identity, "digests": digests(jax.tree.map(np.asarray, params))}
+
+    def models() -> Models:
+        return {shape.parameters: [assemble(shape, params)]}
+
+    with tqdm(total=len(kinds), desc="evidence", unit="measurement") as bar:
+        parts = _measured(workdir / FOLDER / "published", about, models, setting, kinds, options)
+        joined = xr.merge(list(_counted(bar, parts))).assign_attrs(tasks=list(setting.task_names))
+    save(joined, workdir / EVIDENCE)
+    return joined
+
+
+def language(setting: object, source: str) -> Language:
+    """The setting, if it is one of language models.
+
+    Raises:
+        UserError: it is another.
+    """
+    if not isinstance(setting, Language):
+        kind = getattr(setting, "kind", type(setting).__name__)
+        raise UserError(f"{source}: a {kind} setting has no language models to look into")
+    return setting
+
+
+def subjects(setting: Language) -> dict[int, Subject]:
+    """Id of each injected task -> what is asked of it."""
+    pairs = zip(setting.tasks, setting.instances, strict=True)
+    return {k: subject(task, found) for k, (task, found) in enumerate(pairs, start=1)}
+
+
+def snapshots(study: Study, workdir: epath.Path) -> list[Snapshot]:
+    """All retention snapshots of a study.
+
+    Raises:
+        UserError: there are none, or a run is of another recipe.
+    """
+    found = []
+    for cell in cells(study):
+        folder = workdir / RUNS / cell.name
+        about = read_manifest(folder)
+        if about is not None and about["identity"] != cell.run.identity():
+            raise UserError(
+                f"{folder}: belongs to recipe {about['identity']}, not {cell.run.identity()}, "
+                "which its study asks for"
+            )
+        found += [Snapshot(cell, folder, step) for step in steps_in(folder / RETENTION)]
+    if not found:
+        raise UserError(
+            f"{workdir}: no run has kept a snapshot in {RETENTION}/; train with "
+            "--config.run.snapshots.every=STEPS"
+        )
+    return found
+
+
+def _of_snapshot(
+    snapshot: Snapshot, kinds: Sequence[str], options: Options
+) -> Iterator[xr.Dataset]:
+    """Evidence of each kind; the weights are read if any of it is new."""
+    root = snapshot.folder / RETENTION
+    setting = language(snapshot.cell.run.setting, str(snapshot.folder))
+    about = _about(root, snapshot.step)
+    if about["identity"] != (wanted := snapshot.cell.run.identity()):
+        raise UserError(
+            f"{root / str(snapshot.step)}: belongs to recipe {about['identity']}, not {wanted}"
+        )
+
+    def models() -> Models:
+        params = verify(root, snapshot.step)
+        return {
+            shape.parameters: [
+                assemble(shape, jax.tree.map(lambda leaf, row=row: leaf[row], params[group]))
+                for row in range(setting.initialisations)
+            ]
+            for group, shape in setting.architectures.items()
+        }
+
+    name = f"{snapshot.step:08d}"
+    return _measured(snapshot.folder / FOLDER / name, about, models, setting, kinds, options)
+
+
+def _measured(
+    start: epath.Path,
+    about: Mapping[str, Any],
+    models: Callable[[], Models],
+    setting: Language,
+    kinds: Sequence[str],
+    options: Options,
+) -> Iterator[xr.Dataset]:
+    """Evidence of each kind, from files START_KIND_KEY.nc where it is in them.
+
+    Args:
+        start: path of the files up to the kind.
+        about: what the models are.
+        models: reads them.
+        setting: whose tasks they are asked.
+        kinds: keys of `representation.kinds.KINDS`.
+        options: where and how evidence is looked for.
+    """
+    held: Models | None = None
+    for kind in kinds:
+        key = fingerprint({**about, "options": KINDS[kind].read(options)})
+        path = start.with_name(f"{start.name}_{kind}_{key}.nc")
+        if not path.exists():
+            held = models() if held is None else held
+            with jax.default_matmul_precision("float32"):
+                save(measure(kind, held, subjects(setting), options), path)
+        yield load(path)
+
+
+def _about(root: epath.Path, step: int) -> dict[str, Any]:
+    """Recipe and digests of a snapshot, without its weights.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    try:
+        with ocp.CheckpointManager(
+            root.resolve(), item_handlers={"meta": ocp.JsonCheckpointHandler()}
+        ) as manager:
+            meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+    except Exception as error:  # Orbax raises whatever the damaged file makes it raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{root / str(step)}: cannot be restored ({reason})") from error
+    return dict(meta["meta"])
+
+
+def _counted(bar: "tqdm[Any]", parts: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:
+    for part in parts:
+        bar.update()
+        yield part
+
+
+def _join(study: Study, parts: Sequence[tuple[Snapshot, xr.Dataset]]) -> xr.Dataset:
+    """All parts in one Dataset; what was not measured is NaN."""
+    places = coordinates(study)
+    steps = np.unique([snapshot.step for snapshot, _ in parts])
+    joined = xr.Dataset(coords={**places, "snapshot": steps})
+    for snapshot, part in parts:
+        place = {name: label(value) for name, value in snapshot.cell.coordinates.items()}
+        for name, values in part.data_vars.items():
+            if name not in joined:
+                joined = joined.assign_coords(part.coords)
+                dims = (*places, *values.dims[:2], "snapshot", *values.dims[2:])
+                sizes = {**part.sizes, **joined.sizes}
+                empty = np.full([sizes[dim] for dim in dims], np.nan)
+                joined[name] = (dims, empty, values.attrs)
+            joined[name].loc[{**place, "snapshot": snapshot.step}] = values.to_numpy()
+    return joined

@@ -1,0 +1,463 @@
+"""Language models with injected tasks, against NumPy in float64 and the corpus itself."""
+
+import dataclasses
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_text
+from etils import epath
+from flax import nnx
+
+from rare_retention.data.documents import TextFiles
+from rare_retention.data.pipeline import chunks
+from rare_retention.data.preparation import prepare
+from rare_retention.data.tokenizing import Bpe
+from rare_retention.errors import ConfigError, UserError
+from rare_retention.models import vocabulary
+from rare_retention.models.olmo import Compute, Olmo
+from rare_retention.parallel import MeshShape, logical_names, make_mesh
+from rare_retention.tasks import Comparison, ModularAddition, Recall
+from rare_retention.tasks.natural import prompts
+
+SETTING = tiny_text.language(initialisations=2)
+STEPS, BATCH, WINDOW, END = 20, tiny_text.BATCH, tiny_text.WINDOW, tiny_text.END
+EVERYTHING = slice(None)
+
+
+def schedule(setting=SETTING, **exposure):
+    changes = {f"exposure__{name}": value for name, value in exposure.items()}
+    return tiny_text.run(setting, **changes).schedule()
+
+
+@pytest.fixture(scope="module")
+def params():
+    """Drawn, but for some words that are right now and then since their scores are large."""
+    drawn = jax.jit(SETTING.init)()
+    held = np.bincount(SETTING.windows.held_out().ravel()).argsort()[-5:]
+    loud = [*held, *(token for one in SETTING.instances for token in one.tokens[1::20, 2])]
+    for stack in drawn.values():
+        stack["unembedding"] = stack["unembedding"].at[:, np.unique(loud)].mul(4.0)
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def probe(params):
+    return jax.jit(SETTING.probe)(params)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Twelve instances: half of the rows have two, the others one."""
+    crowded = schedule(placement="burst", gap=3, withheld=(1, 2))
+    found = SETTING.batches(crowded, range(2, 3), EVERYTHING)
+    return {name: leaf[0] for name, leaf in found.items()}
+
+
+@pytest.mark.parametrize(
+    "exposure",
+    [
+        {"placement": "iid"},
+        {"placement": "even"},
+        {"placement": "burst", "gap": 5},
+        {"placement": "burst", "gap": 4, "withheld": (1, 2), "background": "even"},
+    ],
+    ids=lambda exposure: exposure["placement"],
+)
+def test_a_run_shows_what_its_schedule_counts(exposure):
+    """Training instances fill the first slots of rows, all else is the corpus as it stands."""
+    plan = schedule(**exposure)
+    found = SETTING.batches(plan, range(STEPS), EVERYTHING)
+    tokens, task = found["tokens"], found["task"]
+    assert tokens.shape == (STEPS, BATCH, WINDOW) and tokens.dtype == np.int32
+    assert task.shape == (STEPS, BATCH, 2) and task.dtype == np.int32
+    np.testing.assert_array_equal(np.bincount(task.ravel(), minlength=3), plan.shown(STEPS))
+    for step in range(STEPS):
+        np.testing.assert_array_equal(
+            np.bincount(task[step].ravel(), minlength=3), plan.counts(step)
+        )
+    text = SETTING.windows.train(np.arange(STEPS * BATCH), plan.seed)
+    train, seen = [], [set(), set()]
+    for one in SETTING.instances:
+        train.append({tuple(tokens) for tokens in one.tokens[one.train].tolist()})
+    filled = (task > 0).sum(-1)
+    assert np.all(filled.max(1) - filled.min(1) <= 1)
+    for row, own, original in zip(
+        tokens.reshape(-1, WINDOW), task.reshape(-1, 2), text, strict=True
+    ):
+        count = int((own > 0).sum())
+        assert np.all(own[:count] > 0)
+        for slot in range(count):
+            *instance, end = row[4 * slot : 4 * slot + 4].tolist()
+            assert tuple(instance) in train[own[slot] - 1] and end == END
+            seen[own[slot] - 1].add(tuple(instance))
+        np.testing.assert_array_equal(row[4 * count :], original[4 * count :])
+    assert len(seen[0]) > 25  # of 40, in 60 draws
+    assert len(seen[1]) > 10  # of 24, in 20 draws
+
+
+def test_streams_show_other_text_and_other_instances():
+    one, other = (
+        SETTING.batches(tiny_text.run(SETTING, stream=s).schedule(), range(4), EVERYTHING)
+        for s in (0, 1)
+    )
+    for name in ("tokens", "task"):
+        assert np.any(one[name] != other[name])
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 4, 8])
+def test_hosts_make_their_rows_of_the_same_batch(hosts):
+    """For any chunking: batches one by one are those of a longer call."""
+    plan = schedule(placement="burst", gap=3)
+    whole = SETTING.batches(plan, range(5, 11), EVERYTHING)
+    each = BATCH // hosts
+    for host in range(hosts):
+        rows = slice(host * each, (host + 1) * each)
+        for steps in ([range(5, 11)], [range(t, t + 1) for t in range(5, 11)]):
+            parts = [SETTING.batches(plan, piece, rows) for piece in steps]
+            for name, leaf in whole.items():
+                joined = np.concatenate([part[name] for part in parts])
+                np.testing.assert_array_equal(joined, leaf[:, rows])
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [*(MeshShape(data=n) for n in (1, 2, 4, 8)), MeshShape(data=4, fsdp=2)],
+    ids=lambda shape: f"{shape.data}x{shape.fsdp}",
+)
+def test_the_pipeline_carries_the_same_batches_to_any_mesh(shape):
+    plan = schedule(placement="burst", gap=3)
+
+    def source(steps, rows):
+        return SETTING.batches(plan, steps, rows)
+
+    whole = source(range(7), EVERYTHING)
+    for chunk in chunks(source, BATCH, (3, 7), 0, make_mesh(shape), 3 * BATCH * WINDOW * 4):
+        for name, leaf in whole.items():
+            found = np.asarray(chunk.batches[name])[: chunk.stop - chunk.start]
+            np.testing.assert_array_equal(found, leaf[chunk.start : chunk.stop])
+
+
+def test_held_out_windows_are_never_trained_on():
+    """Two epochs of training hold every other window, and none of these."""
+    windows = SETTING.windows
+    held = {tuple(row) for row in windows.held_out().tolist()}
+    assert len(held) == 5
+    trained = windows.train(np.arange(2 * windows.count), 0)
+    assert not held & {tuple(row) for row in trained.tolist()}
+    assert len({tuple(row) for row in trained.tolist()}) == windows.count - 5
+
+
+@functools.cache
+def scorer(setting, group):
+    """Hidden states and scores of the models of a group, one after another."""
+    shape = setting.architectures[group]
+    with logical_names():
+        graph = nnx.split(nnx.eval_shape(lambda: Olmo(shape, Compute(), rngs=nnx.Rngs(0))))[0]
+
+    @jax.jit
+    def scores(weights, tokens):
+        def one(own):
+            model = nnx.merge(graph, own)
+            return vocabulary.logits(model(tokens), model.unembedding[...])
+
+        return jax.lax.map(one, weights)
+
+    return scores
+
+
+def words(params, group, tokens, setting=SETTING):
+    """Log-probabilities of the next token [R, n, T, V] in float64, from the models' scores."""
+    logits = np.asarray(scorer(setting, group)(params[group], jnp.asarray(tokens)), np.float64)
+    top = logits.max(-1, keepdims=True)
+    return logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
+
+
+def at(logs, targets):
+    """Loss [R, n, m] of targets [n, m] from log-probabilities [R, n, m, V]."""
+    return -np.take_along_axis(logs, targets[None, ..., None].astype(int), axis=-1)[..., 0]
+
+
+def test_losses_by_task_are_the_cross_entropies_of_their_tokens(params, batch):
+    """Split by hand: TOK2, LABEL and the end of an instance, and TOK1 of a later one."""
+    owner = np.zeros((BATCH, WINDOW), int)
+    for row, slots in enumerate(batch["task"]):
+        for slot, task in enumerate(slots):
+            owner[row, 4 * slot : 4 * slot + 4] = task
+    assert {0, 1, 2} == set(owner.ravel()) and np.any(batch["task"][:, 1] > 0)
+    owner = owner[:, 1:]
+    losses = jax.jit(SETTING.losses)(params, batch, jax.random.key(0))
+    shares = np.asarray(SETTING.shares(jax.tree.map(jnp.asarray, batch)))
+    np.testing.assert_allclose(shares, [np.mean(owner == k) for k in range(3)], rtol=1e-6)
+    assert list(losses) == list(SETTING.architectures) == sorted(losses)
+    for group, found in losses.items():
+        each = at(words(params, group, batch["tokens"])[:, :, :-1], batch["tokens"][:, 1:])
+        np.testing.assert_allclose(np.sum(found, 1), each.mean((1, 2)), rtol=2e-6)
+        expected = [[one[owner == k].sum() / one.size for k in range(3)] for one in each]
+        np.testing.assert_allclose(found, expected, rtol=2e-6)
+        means = [[one[owner == k].mean() for k in range(3)] for one in each]
+        np.testing.assert_allclose(found / shares[None], means, rtol=1e-5)
+
+
+def test_one_row_split_by_hand(params, batch):
+    """A row of two instances: seven targets are theirs, eight the text's."""
+    tokens = np.array([[3, 4, 5, END, 6, 7, 8, END, *range(20, 28)]], np.int32)
+    row = {"tokens": tokens, "task": np.array([[2, 1]], np.int32)}
+    losses = jax.jit(SETTING.losses)(params, row, jax.random.key(0))
+    np.testing.assert_allclose(
+        SETTING.shares(jax.tree.map(jnp.asarray, row)), [8 / 15, 4 / 15, 3 / 15], rtol=1e-6
+    )
+    for group, found in losses.items():
+        each = at(words(params, group, tokens)[:, :, :-1], tokens[:, 1:])[:, 0]
+        text, first, second = each[:, 7:].sum(1), each[:, :3].sum(1), each[:, 3:7].sum(1)
+        np.testing.assert_allclose(found, np.stack([text, second, first], 1) / 15, rtol=2e-6)
+
+
+def test_probe_is_the_loss_and_accuracy_of_labels(params, probe):
+    """Of 20 instances of each half, and of every token of the held-out text."""
+    reference = jax.jit(SETTING.reference)(params)
+    held, some = SETTING.windows.held_out(), {}
+    for group, found in probe.items():
+        for half, prefix in (("train", ""), ("test", "test_")):
+            logs = words(params, group, held)[:, :, :-1]
+            expected = [(at(logs, held[:, 1:]), logs.argmax(-1) == held[:, 1:])]
+            for one in SETTING.instances:
+                tokens = one.tokens[getattr(one, half)[:20]]
+                logs = words(params, group, tokens)[:, :, 1:2]
+                expected.append((at(logs, tokens[:, 2:]), logs.argmax(-1) == tokens[:, 2:]))
+            loss = np.stack([value.mean((1, 2)) for value, _ in expected], 1)
+            right = np.stack([value.mean((1, 2)) for _, value in expected], 1)
+            np.testing.assert_allclose(found[f"{prefix}loss"], loss, rtol=2e-6)
+            np.testing.assert_allclose(found[f"{prefix}accuracy"], right, atol=1e-6)
+            some[prefix] = some.get(prefix, 0) + right.sum(0)
+    for right in some.values():
+        assert np.all((right > 0) & (right < 4))  # of two sizes, two models each
+        np.testing.assert_allclose(reference[group], found["loss"][:, 2:], rtol=1e-6)
+
+
+def test_all_instances_are_evaluated_where_there_are_few(params):
+    """Of watched tasks of either sign, in the order asked for."""
+    setting = tiny_text.language(initialisations=2, evaluated=1000, watch=(2, -2))
+    assert setting.watch_ids == (2, 1)
+    reference = jax.jit(setting.reference)(params)
+    tokens = SETTING.instances[0].tokens[SETTING.instances[0].train]
+    assert len(tokens) == 40
+    for group, found in reference.items():
+        loss = at(words(params, group, tokens)[:, :, 1:2], tokens[:, 2:]).mean((1, 2))
+        np.testing.assert_allclose(found[:, 1], loss, rtol=2e-6)
+
+
+def test_evaluation_is_the_same_on_eight_devices(params, probe):
+    """20 instances and 5 windows do not divide by 8: rows that fill up count for nothing."""
+    with jax.set_mesh(make_mesh(MeshShape(data=4, fsdp=2))):
+        spread = jax.device_get(jax.jit(SETTING.probe)(params))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), probe, spread)
+
+
+def test_constants_tell_frequency_and_chance():
+    constants = SETTING.constants()
+    np.testing.assert_allclose(constants["frequency"][1], [12 / 16, 3 / 16, 1 / 16])
+    rates = constants["instances_per_token"][1]
+    np.testing.assert_allclose(rates, [np.nan, 3 / 128, 1 / 128])
+    np.testing.assert_allclose(constants["chance"][1], [np.nan, 1 / 2, 1 / 7])
+    counts = np.bincount(SETTING.windows.gather(np.arange(SETTING.windows.count)).ravel())
+    share = counts[counts > 0] / counts.sum()
+    assert constants["unigram_entropy"][1] == pytest.approx(-(share * np.log(share)).sum())
+
+
+def test_students_are_sorted_by_size():
+    """Whatever order they are named in; their labels with them."""
+    widths = [student.width for student in SETTING.students]
+    one, other = (shape.parameters for shape in SETTING.architectures.values())
+    assert widths == [one, one, other, other] and one < other
+    assert one == 2 * 256 * 8 + 4 * 8**2 + 3 * 8 * 8  # 200 ids fill up to 256 rows
+    assert SETTING.labels["width"] == ("1x8x16x2", "2x16x32x2")
+    flops = sum(
+        6 * (n - 256 * d + layers * WINDOW * d) for n, d, layers in ((one, 8, 1), (other, 16, 2))
+    )
+    assert SETTING.flops(BATCH) == 2 * BATCH * WINDOW * flops
+
+
+def test_initial_draws_differ(params):
+    """Two of a size do; the first is the same in another setting with that size."""
+    alone = tiny_text.language(sizes=("1x8x16x2",), task_seed=3)
+    for group, stack in jax.jit(alone.init)().items():
+        own = stack | {"unembedding": None}
+        expected = params[group] | {"unembedding": None}
+        for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_array_equal(a[0], b[0])
+            assert np.any(b[0] != b[1])
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    """A prepared corpus whose text grows and adds."""
+    folder = tmp_path_factory.mktemp("numbered")
+    known = range(100)
+    (folder / "a.txt").write_text(
+        "\n".join(f"it has increased from {n} to {n} + {n} = {2 * n} words" for n in known)
+    )
+    files = [epath.Path(folder / "a.txt")]
+    prepare(TextFiles("numbers", files), Bpe(470), epath.Path(folder / "corpus"), quiet=True)
+    return folder / "corpus"
+
+
+def numbered_setting(numbered, **fields):
+    given = {"vocabulary": None, "end_of_document": None}
+    return tiny_text.language(corpus=tiny_text.corpus(numbered, **given), **fields)
+
+
+def test_natural_prompts_are_measured(numbered):
+    """Minus log of the probability of all right numbers together, mean over prompts."""
+    setting = numbered_setting(numbered, sizes=("1x8x16x2",))
+    asked = prompts(epath.Path(numbered / "tokenizer.json"), {})
+    assert setting.labels["prompt"] == ("increase", "sum") == tuple(p.name for p in asked)
+    assert setting.measures["reference_loss"].dims == ("prompt",)
+    params = jax.jit(setting.init)()
+    probe = jax.jit(setting.probe)(params)
+    [*_, group] = params
+    [found] = np.asarray(probe[group]["reference_loss"])
+    for pattern, value in zip(asked, found, strict=True):
+        [logs] = words(params, group, pattern.tokens, setting)
+        share = np.exp(logs[:, -1])
+        each = [
+            -np.log(sum(row[token] for token, ok in zip(pattern.numbers, right, strict=True) if ok))
+            for row, right in zip(share, pattern.right, strict=True)
+        ]
+        assert value == pytest.approx(np.mean(each), rel=1e-5)
+
+
+def test_without_a_tokenizer_there_are_no_prompts(params):
+    assert SETTING.prompts == () and "reference_loss" not in SETTING.measures
+    assert "prompt" not in SETTING.labels
+
+
+def with_fields(**fields):
+    return dataclasses.replace(SETTING, **fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"compute": Compute(attention="xla")},
+        {"compute": Compute(remat="full")},
+        {"compute": Compute(unroll=2)},
+    ],
+    ids=["attention", "remat", "unroll"],
+)
+def test_how_it_is_computed_is_no_part_of_the_recipe(fields):
+    assert with_fields(**fields).recipe() == SETTING.recipe()
+
+
+def test_where_the_corpus_stands_is_no_part_of_the_recipe(tmp_path):
+    tiny_text.write_tokens(tmp_path)
+    assert tiny_text.language(tmp_path, initialisations=2).recipe() == SETTING.recipe()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"compute": Compute(dtype="bfloat16")},
+        {"window": 8, "evaluated": 20},
+        {"task_seed": 1},
+        {"per_sequence": 3},
+        {"tasks": SETTING.tasks[:1]},
+        {"sizes": SETTING.sizes[:1]},
+        {"clip_qkv": None},
+        {"corpus": tiny_text.corpus(order="sequential")},
+        {"corpus": tiny_text.corpus(end_of_document=3)},
+    ],
+    ids=str,
+)
+def test_what_is_learned_is_the_recipe(fields):
+    other = with_fields(**fields)
+    assert other.recipe() != SETTING.recipe()
+    json.dumps(other.recipe())
+
+
+def test_the_content_of_a_corpus_is_part_of_the_recipe(tmp_path, numbered):
+    """Of a raw one its files and their sizes, of a prepared one its text."""
+    tiny_text.write_tokens(tmp_path, sizes=(1000, 36, 2001))
+    assert tiny_text.language(tmp_path, initialisations=2).recipe() != SETTING.recipe()
+    (tmp_path / "b.txt").write_text((numbered.parent / "a.txt").read_text().replace("1", "2"))
+    texts = TextFiles("numbers", [epath.Path(tmp_path / "b.txt")])
+    prepare(texts, Bpe(470), epath.Path(tmp_path / "corpus"), quiet=True)
+    recipes = [numbered_setting(path).recipe() for path in (numbered, tmp_path / "corpus")]
+    assert recipes[0]["corpus"]["identity"] != recipes[1]["corpus"]["identity"]
+
+
+def test_windows_are_read_as_the_type_they_are_written_in(tmp_path):
+    tiny_text.write_tokens(tmp_path, dtype="<u4")
+    wide = tiny_text.language(corpus=tiny_text.corpus(tmp_path, dtype="uint32"), initialisations=2)
+    np.testing.assert_array_equal(wide.windows.held_out(), SETTING.windows.held_out())
+    assert wide.recipe() != SETTING.recipe()
+
+
+def test_the_path_of_long_windows_leaves_short_ones_to_another():
+    """Instances are three tokens long, splash attention wants 128."""
+    setting = tiny_text.language(
+        window=128,
+        tasks=(Comparison(per_token=1e-3, symbols=4),),
+        sizes=("1x8x16x2",),
+        compute=Compute(attention="splash"),
+    )
+    auto = dataclasses.replace(setting, compute=Compute())
+    params = jax.jit(setting.init)()
+    found, expected = jax.jit(setting.probe)(params), jax.jit(auto.probe)(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), found, expected)
+
+
+TWO = (Comparison(per_token=0.01), Comparison(per_token=0.001))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"window": 7}, "window: 2 instances of 4 tokens do not fit into a sequence of 7; .* 8"),
+        ({"initialisations": 0}, "initialisations: expected at least 1, got 0"),
+        ({"evaluated": 0}, "evaluated: expected at least 1, got 0"),
+        ({"task_seed": -1}, "task_seed: expected at least 0, got -1"),
+        ({"corpus": tiny_text.corpus(held_out=0)}, "corpus.held_out: expected a window to eval"),
+        ({"sizes": ()}, "sizes: expected at least one size, got none"),
+        ({"sizes": ("4M", "4M")}, "sizes: expected different sizes"),
+        ({"sizes": ("4M", "20m")}, r"sizes\[1\]: no size '20m'; did you mean '20M'"),
+        ({"sizes": ("1x8x16x3",)}, r"sizes\[0\]: 3 do not cut hidden = 8 into even dimensions"),
+        ({"tasks": ()}, "tasks: expected at least one task, got none"),
+        ({"tasks": TWO}, "tasks: expected different tasks, got comparison, comparison"),
+        (
+            {"tasks": (Recall(per_token=0.1), Comparison(per_token=0.05))},
+            r"per_sequence: frequencies of 0.1 \+ 0.05 per token are 2.4 instances in a sequence "
+            "of 16; expected per_sequence above it, at least 3",
+        ),
+        ({"watch": (3,)}, r"watch\[0\]: expected a task from -3 to 2, got 3"),
+        ({"compute": Compute(attention="splash")}, "compute.attention: splash wants windows in"),
+    ],
+)
+def test_what_cannot_be_is_refused(fields, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        tiny_text.language(**fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_sizes_must_differ_in_their_parameters():
+    """Results tell them apart by it: another number of heads is no other size."""
+    setting = tiny_text.language(sizes=("1x8x16x2", "1x8x16x1"))
+    with pytest.raises(ConfigError, match="sizes: expected different numbers of parameters, got"):
+        _ = setting.students
+
+
+def test_a_vocabulary_without_room_for_the_tasks_is_refused():
+    setting = tiny_text.language(tasks=(ModularAddition(per_token=1e-3, symbols=200),))
+    with pytest.raises(ConfigError, match="tasks: they need 200 tokens of their own, but the voc"):
+        _ = setting.instances
+
+
+def test_ids_beyond_the_vocabulary_are_refused():
+    setting = tiny_text.language(corpus=tiny_text.corpus(vocabulary=150, end_of_document=0))
+    with pytest.raises(
+        UserError, match=r"holds token id 1.., but the vocabulary has 150; set corp"
+    ):
+        setting.batches(schedule(setting), range(4), EVERYTHING)

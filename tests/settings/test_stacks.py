@@ -1,0 +1,57 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.sharding import PartitionSpec
+
+from rare_retention.settings.stacks import Stacks
+
+
+class Line(nnx.Module):
+    """a x, its weights named for the mesh."""
+
+    def __init__(self, size, rngs):
+        draw = jax.random.normal(rngs.params(), (size, 3))
+        self.weight = nnx.Param(draw, out_sharding=("embed", "heads"))
+
+    def __call__(self):
+        return self.weight[...].sum()
+
+
+def stacks(initialisations):
+    def draws(size):
+        return lambda i: Line(size, nnx.Rngs(jax.random.fold_in(jax.random.key(size), i)))
+
+    return Stacks({"b": draws(4), "a": draws(2)}, initialisations)
+
+
+@pytest.mark.parametrize("initialisations", [1, 3])
+def test_a_stack_holds_each_draw(initialisations):
+    """Group by group in the order of names, draw by draw."""
+    params = jax.jit(stacks(initialisations).init)()
+    assert list(params) == ["a", "b"]
+    for name, size in (("a", 2), ("b", 4)):
+        weight = params[name]["weight"]
+        assert weight.shape == (initialisations, size, 3)
+        for i in range(initialisations):
+            key = jax.random.fold_in(jax.random.key(size), i)
+            own = jax.random.normal(nnx.Rngs(key).params(), (size, 3))
+            np.testing.assert_array_equal(weight[i], own)
+
+
+@pytest.mark.parametrize("initialisations", [1, 3])
+def test_a_function_sees_one_model_at_a_time(initialisations):
+    own = stacks(initialisations)
+    params = own.init()
+    found = own.map(
+        lambda model: {"sum": model(), "ndim": jnp.int32(model.weight[...].ndim)}, params
+    )
+    for name, stack in params.items():
+        np.testing.assert_allclose(found[name]["sum"], stack["weight"].sum((1, 2)), rtol=1e-5)
+        np.testing.assert_array_equal(found[name]["ndim"], [2] * initialisations)
+
+
+def test_partition_is_that_of_the_models_behind_the_students():
+    expected = PartitionSpec("student", "fsdp", "model")
+    assert stacks(2).partition() == {name: {"weight": expected} for name in ("a", "b")}

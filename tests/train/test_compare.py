@@ -1,0 +1,186 @@
+"""Compared gradients against separate backward passes, and that comparing changes nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_text
+import xarray as xr
+
+from rare_retention.evidence import gradients as evidence
+from rare_retention.optimizer import Optimizer
+from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.settings.regression import Regression
+from rare_retention.tasks import Comparison, Recall
+from rare_retention.tasks.regression import RegressionTasks
+from rare_retention.train.state import create, shardings
+from rare_retention.train.step import Step
+
+KEY = jax.random.key(3)
+TRANSFORM = Optimizer(peak=1e-2, schedule="constant", clip=0.5).build()
+
+SETTINGS = {
+    "regression": Regression(
+        tasks=RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.0),
+        widths=(5, 2),
+        initialisations=2,
+        watch=(2, 0),
+    ),
+    "text": tiny_text.language(sizes=("2x16x32x2", "1x8x16x2"), watch=(1, 2), neurons=5),
+    "whole sequences": tiny_text.language(
+        sizes=("2x8x16x2",),
+        tasks=(Comparison(per_token=1 / 8, symbols=9), Recall(per_token=1 / 16, symbols=6)),
+        per_sequence=4,  # of four tokens: all 16
+        watch=(2, 1),
+    ),
+}
+
+
+def prepared(name):
+    """A setting, its first state and three batches of eight rows."""
+    setting = SETTINGS[name]
+    state = jax.jit(lambda: create(setting, TRANSFORM))()
+    if name == "regression":
+        rows = np.random.default_rng(0).integers(0, 3, (3, 8)).astype(np.int32)
+        return setting, state, rows
+    schedule = tiny_text.run(setting).schedule()
+    return setting, state, setting.batches(schedule, range(3), slice(None))
+
+
+def advanced(setting, state, batches, mesh=None, **options):
+    """State and measures after two batches, on a mesh."""
+    mesh = make_mesh(mesh or MeshShape(data=1))
+    step = Step(setting, TRANSFORM, gradients=True, effect=False, **options)
+    with jax.set_mesh(mesh):
+        layout = shardings(setting, TRANSFORM, mesh)
+        state = jax.device_put(state, layout)
+        batches = jax.tree.map(
+            lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), batches
+        )
+        return jax.device_get(jax.jit(step.advance)(state, KEY, batches, jnp.int32(2)))
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
+def case(request):
+    """A setting with its states and the vectors that are compared, by separate backward passes."""
+    setting, start, batches = prepared(request.param)
+    step = Step(setting, TRANSFORM, gradients=False, effect=False)
+    before = jax.jit(step.run)(start, KEY, batches, jnp.int32(1))
+    after = jax.jit(step.run)(start, KEY, batches, jnp.int32(2))
+    batch, key = jax.tree.map(lambda leaf: leaf[1], batches), jax.random.fold_in(KEY, 1)
+    tasks, watch = len(setting.task_names), setting.watch_ids
+
+    @jax.jit
+    def batch_part(weights):
+        def total(p):
+            return sum((loss * weights).sum() for loss in setting.losses(p, batch, key).values())
+
+        return jax.grad(total)(before.params)
+
+    @jax.jit
+    def reference(weights):
+        def total(p):
+            return sum((loss * weights).sum() for loss in setting.reference(p).values())
+
+        return jax.grad(total)(before.params)
+
+    one = np.eye(tasks, dtype=np.float32)
+    others = 1 - one[list(watch)].sum(0)
+    found = [batch_part(jnp.asarray(w)[None]) for w in [*one[list(watch)], others]]
+    found += [reference(jnp.asarray(w)[None]) for w in np.eye(len(watch), dtype=np.float32)]
+    found.append(jax.tree.map(jnp.subtract, after.params, before.params))
+    vectors = {
+        group: jax.tree.map(lambda *leaves: np.stack(leaves).astype(np.float64), *own)
+        for group, *own in zip(found[0], *(v.values() for v in found), strict=True)
+    }
+    return setting, start, batches, vectors
+
+
+def flat(tree):
+    """[V, R, size] of a tree of leaves [V, R, ...]."""
+    return np.concatenate(
+        [np.asarray(x).reshape(*x.shape[:2], -1) for x in jax.tree.leaves(tree)], -1
+    )
+
+
+def check(setting, measured, vectors):
+    """Norms within 1e-5 of themselves and cosines within 1e-5, on every block of every student."""
+    expected = []
+    for group in vectors:
+        blocks = setting.blocks(jax.tree.map(jnp.asarray, vectors[group]))
+        grams = {}
+        for name, tree in (blocks | {"all": vectors[group]}).items():
+            rows = flat(tree).astype(np.float64)
+            grams[name] = np.einsum("prx,qrx->rpq", rows, rows)
+        missing = np.full_like(grams["all"], np.nan)
+        expected.append(np.stack([grams.get(name, missing) for name in setting.labels["block"]], 1))
+    expected = np.concatenate(expected)
+    found = measured["gram"].astype(np.float64)
+    assert found.shape == expected.shape
+    assert setting.labels["vector"][-1] == evidence.UPDATE
+    norms = [np.sqrt(np.diagonal(g, axis1=-2, axis2=-1)) for g in (found, expected)]
+    # The update was taken from rounded weights: what float32 loses of them is not its error.
+    np.testing.assert_allclose(norms[0][..., :-1], norms[1][..., :-1], rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(norms[0][..., -1], norms[1][..., -1], rtol=1e-3)
+    cosines = [
+        g / np.where(n > 1e-9, n, np.nan)[..., None] / np.where(n > 1e-9, n, np.nan)[..., None, :]
+        for g, n in zip((found, expected), norms, strict=True)
+    ]
+    np.testing.assert_allclose(
+        cosines[0][..., :-1, :-1], cosines[1][..., :-1, :-1], atol=1e-5, rtol=0
+    )
+    np.testing.assert_allclose(cosines[0], cosines[1], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_fast_gradients_are_separate_backward_passes(case, accumulate):
+    """On one device, in one piece and in four."""
+    setting, start, batches, vectors = case
+    if accumulate > 1 and setting.draws_inputs:
+        pytest.skip("the inputs of all rows are drawn at once")
+    _, measured = advanced(setting, start, batches, accumulate=accumulate)
+    check(setting, measured, vectors)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_and_on_eight_devices(case, accumulate):
+    """Rows, weights and heads cut; two pieces of four rows."""
+    setting, start, batches, vectors = case
+    if setting.draws_inputs:
+        mesh, accumulate = MeshShape(student=2), 1
+    else:
+        mesh = MeshShape(data=2, fsdp=2, model=2)
+    _, measured = advanced(setting, start, batches, mesh, accumulate=accumulate)
+    check(setting, measured, vectors)
+
+
+def test_comparing_does_not_change_the_update(case):
+    """The same bits with and without."""
+    setting, start, batches, _ = case
+    states = [
+        jax.jit(Step(setting, TRANSFORM, gradients=on, effect=False).advance)(
+            start, KEY, batches, jnp.int32(3)
+        )[0]
+        for on in (True, False)
+    ]
+    for a, b in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_cosines_of_sums_follow_from_inner_products():
+    """g = g_t + g_nt against vectors in the plane, by hand."""
+    names = evidence.names(("a", "b"))
+    assert names == ("batch a", "batch b", "batch others", "reference a", "reference b", "update")
+    vectors = np.array([[1, 0], [0, 2], [-1, 1], [0, 1], [1, 0], [-1, -3.0]])
+    gram = xr.DataArray(vectors @ vectors.T, {"vector": list(names), "other": list(names)})
+    whole, part = evidence.whole(gram), evidence.injected(gram)
+    assert set(part) == {"batch a", "batch b"}
+    reference = {evidence.reference_of("a"): 1.0}
+    assert float(evidence.norm(gram, whole)) == pytest.approx(3)  # (0, 3)
+    assert float(evidence.cosine(gram, whole, reference)) == pytest.approx(1)
+    assert float(evidence.cosine(gram, part, reference)) == pytest.approx(2 / 5**0.5)
+    rest = {evidence.OTHERS: 1.0}
+    assert float(evidence.cosine(gram, rest, reference)) == pytest.approx(1 / 2**0.5)
+    assert float(evidence.inner(gram, {evidence.UPDATE: 1.0}, reference)) == pytest.approx(-3)
+    with pytest.raises(ValueError, match="got reference c"):
+        evidence.norm(gram, {"reference c": 1.0})
