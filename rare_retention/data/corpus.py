@@ -37,7 +37,7 @@ EMBEDDED_VOCABULARY = 1024
 
 _COUNTED = 50_000_000  # tokens beyond which `unigram_entropy` takes a sample
 _BLOCK = 2**22  # tokens that are counted at once
-_CACHED = 2**18  # tokens that are read at once
+_CACHED = 2**17  # tokens that are read at once
 
 
 @config
@@ -152,7 +152,8 @@ class Windows:
             index: numbers below `count`, int64 [n].
 
         Returns:
-            Their tokens, int32 [n, T].
+            Their tokens in the type of the files, uint16 or uint32 [n, T]: half the bytes of int32
+            for most vocabularies, on the way to the devices too.
 
         Raises:
             UserError: an id is not below the vocabulary.
@@ -162,7 +163,7 @@ class Windows:
         if token_files.is_local(self.files[0].path) or len(index) < 2:
             return self._gather(index)
         parts = np.array_split(index.argsort(kind="stable"), min(READERS, len(index)))
-        found = _aligned(len(index), self.window)
+        found = self._empty(len(index))
         with ThreadPoolExecutor(READERS) as pool:
             pieces = pool.map(self._gather, [index[part] for part in parts])
             for part, tokens in zip(parts, pieces, strict=True):
@@ -170,10 +171,7 @@ class Windows:
         return found
 
     def _gather(self, index: np.ndarray) -> np.ndarray:
-        found = _aligned(len(index), self.window)
-        # A few windows at a time: they are still in a core's cache when they become int32.
-        few = max(1, _CACHED // self.window)
-        tokens = np.empty((min(few, len(index)), self.window), little_endian(self.files[0].dtype))
+        found = self._empty(len(index))
         number = np.searchsorted(self._ends, index, side="right")
         order = number.argsort(kind="stable")
         rows = (index - self._starts[number])[order]
@@ -181,15 +179,29 @@ class Windows:
         stops = np.append(first, len(index))[1:]
         largest = 0
         for file, start, stop in zip(touched, first, stops, strict=True):
-            for i in range(start, stop, few):
+            # A few windows at a time: they are in a core's cache when their ids are checked.
+            for i in range(start, stop, few := max(1, _CACHED // self.window)):
                 block = slice(i, min(i + few, stop))
-                part = tokens[: block.stop - block.start]
+                alone = len(self.files) == 1
+                part = found[block] if alone else self._empty(block.stop - block.start)
                 self.files[file].read(rows[block], part)
                 largest = max(largest, int(part.max()))
-                found[block if len(self.files) == 1 else order[block]] = part  # a slice is faster
+                if not alone:
+                    found[order[block]] = part
         if largest >= self.vocabulary:
-            raise self._unknown(largest, index[found.view(np.uint32).max(axis=1).argmax()])
+            raise self._unknown(largest, index[found.max(axis=1).argmax()])
         return found
+
+    def _empty(self, rows: int) -> np.ndarray:
+        """Windows, not set, that JAX takes on a CPU without copying them.
+
+        It does so where the memory starts at a multiple of 64 bytes, which NumPy's own does not.
+        """
+        kind = little_endian(self.files[0].dtype)
+        size = rows * self.window * kind.itemsize
+        memory = np.empty(size + 64, np.uint8)
+        start = -memory.ctypes.data % 64
+        return memory[start : start + size].view(kind).reshape(rows, self.window)
 
     def _unknown(self, largest: int, window: np.int64) -> UserError:
         """The error of an id in a window that is not below the vocabulary."""
@@ -208,7 +220,7 @@ class Windows:
             seed: seed of the order, where it is shuffled.
 
         Returns:
-            Their tokens, int32 [n, T].
+            Their tokens, as `gather` returns them.
         """
         epoch, rank = np.divmod(position, self.count - len(self._held))
         if self._shuffled:
@@ -217,7 +229,7 @@ class Windows:
 
     def held_out(self) -> np.ndarray:
         """The windows that training never sees, int32 [H, T]."""
-        return self.gather(self._held)
+        return self.gather(self._held).astype(np.int32)
 
     def unigram_entropy(self) -> float:
         """Entropy of the distribution of single tokens, in nats a token.
@@ -232,17 +244,6 @@ class Windows:
             counts += np.bincount(self.gather(block).ravel(), minlength=self.vocabulary)
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
-
-
-def _aligned(rows: int, window: int) -> np.ndarray:
-    """An int32 array [rows, window], not set, that JAX takes on a CPU without copying it.
-
-    It does so where the memory starts at a multiple of 64 bytes, which NumPy's own does not.
-    """
-    size = rows * window * 4
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(np.int32).reshape(rows, window)
 
 
 @functools.lru_cache(maxsize=8)

@@ -39,8 +39,11 @@ def injections(schedule: Schedule, step: int, rows: int) -> Injections:
         step: number of updates before the batch.
         rows: of the batch.
     """
-    tasks = schedule.rows(step)
-    shown = tasks[tasks > 0]
+    counts = schedule.counts(step)
+    shown = np.repeat(np.arange(1, len(counts), dtype=np.int32), counts[1:])
+    if len(counts) > 2:  # of several tasks none comes first
+        words = random_words(schedule.seed, step, Purpose.ORDER, len(shown))
+        shown = shown[words.argsort(kind="stable")]
     order = random_words(schedule.seed, step, Purpose.PLACES, rows).argsort(kind="stable")
     slot, turn = np.divmod(np.arange(len(shown)), rows)
     words = random_words(schedule.seed, step, Purpose.INSTANCES, len(shown))

@@ -92,7 +92,7 @@ def chunks(
         return jax.make_array_from_callback((length, rows, *array.shape[2:]), layout, held)
 
     elements = grain.MapDataset.range(len(left)).map(build)
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=3)
     for chunk in elements.to_iter_dataset(options):
         yield chunk._replace(batches=jax.tree.map(place, chunk.batches))
 

@@ -8,6 +8,7 @@ from etils import epath
 from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.report import page
+from rare_retention.report.figures import FROM_SNAPSHOTS, select
 from rare_retention.study.claims import Verdict, judge
 from rare_retention.study.folder import CLAIMS, RUNS
 from rare_retention.study.grid import Study, cells
@@ -17,8 +18,10 @@ from rare_retention.study.results import collect
 def build(study: Study, workdir: epath.Path) -> Iterator[str]:
     """Writes results.nc, claims.json, figures/ and report.html of a study.
 
+    Figures of evidence from snapshots that has not been collected yet are left out.
+
     Yields:
-        Lines for the terminal: a verdict on each claim, then where the page is.
+        Lines for the terminal: a verdict on each claim, figures left out, where the page is.
 
     Raises:
         UserError: nothing has been measured yet, or a file is damaged.
@@ -28,8 +31,16 @@ def build(study: Study, workdir: epath.Path) -> Iterator[str]:
     write_json(workdir / CLAIMS, [verdict.to_dict() for verdict in verdicts])
     for verdict in verdicts:
         yield _line(verdict)
+    uncollected = FROM_SNAPSHOTS.difference(map(str, results.data_vars))
+    chosen = select(study.figures)
+    waiting = [name for name, spec in chosen.items() if uncollected & set(spec.needs)]
+    for name in waiting:
+        yield f"no figure {name} yet: python -m launch.evidence --workdir={workdir} comes first"
     written = page.build(
-        workdir, [v.to_dict() for v in verdicts], provenance(study, workdir), study.figures
+        workdir,
+        [verdict.to_dict() for verdict in verdicts],
+        provenance(study, workdir),
+        [name for name in chosen if name not in waiting],
     )
     yield f"report: {written}"
 

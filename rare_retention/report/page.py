@@ -209,7 +209,7 @@ def summary(results: xr.Dataset) -> dict[str, str]:
         "tasks K": f"{results.sizes['task']}",
     }
     found |= {
-        name: f"{results.attrs[key]}" for name, key in _SCALES.items() if key in results.attrs
+        name: f"{results.attrs[key]}" for name, key in _SCALES.items() if results.attrs.get(key)
     }
     steps = results.sizes["step"]
     return found | {"steps": f"{results.attrs['steps']} (measured at {steps})"}

@@ -347,7 +347,7 @@ class Language:
 
     def losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
         """Mean cross-entropy of the targets of a batch, split by task; the key has no use."""
-        tokens, owners = batch["tokens"], self._owners(batch)
+        tokens, owners = batch["tokens"].astype(jnp.int32), self._owners(batch)
         targets = jnp.roll(tokens, -1, axis=1)
         terms = tokens.shape[0] * (tokens.shape[1] - 1)
 
@@ -364,7 +364,8 @@ class Language:
         behind them, so that neither do their gradients.
         """
         prefix = LENGTH * self.per_sequence
-        tokens, owners = batch["tokens"][:, :prefix], self._owners(batch)[:, : prefix - 1]
+        tokens = batch["tokens"][:, :prefix].astype(jnp.int32)
+        owners = self._owners(batch)[:, : prefix - 1]
         terms = tokens.shape[0] * (self.window - 1)
         mine = owners[:, :, jnp.asarray(self.watch_ids)]
 

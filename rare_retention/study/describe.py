@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import jax
 
 from rare_retention.experiment import Run
+from rare_retention.representation.kinds import KINDS
+from rare_retention.settings.language import Language
 from rare_retention.study.grid import Study, cells, check_shapes
 from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.step import step_measures
@@ -67,12 +69,14 @@ def describe_run(run: Run) -> Iterator[str]:
 
 
 def variables(study: Study) -> set[str]:
-    """Names that the results of a study will hold."""
+    """Names that the results of a study will hold, evidence from its snapshots included."""
     setting = study.run.setting
     measured = {**setting.measures, **step_measures(setting)}
     named = {"size" if name == "width" else name for name in setting.labels}
     varied = {axis.name for axis in study.grid}
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
+    if isinstance(setting, Language):
+        found |= {name for kind in KINDS.values() for name in kind.measures}
     found |= {"gram"} if study.run.measure.gradients else set()
     return found if study.run.measure.effect else found - {"predicted_change"}
 

@@ -54,7 +54,7 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     )
     if "gap" not in joined.dims:
         joined = joined.assign_coords(gap=study.run.exposure.gap)
-    return _with_evidence(joined, workdir / EVIDENCE)
+    return with_evidence(joined, workdir / EVIDENCE)
 
 
 def collect(study: Study, workdir: epath.Path) -> xr.Dataset:
@@ -64,7 +64,7 @@ def collect(study: Study, workdir: epath.Path) -> xr.Dataset:
     return results
 
 
-def _with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
+def with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
     """The results with what `launch.evidence` has measured of their snapshots, if anything."""
     if not path.exists():
         return results

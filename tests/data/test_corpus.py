@@ -53,7 +53,8 @@ def test_windows_run_through_files_in_order(raw, local, monkeypatch):
     assert found.tokenizer is None and found.references == {}
     index = np.array([6, 0, 3, 3, 1, 2])
     tokens = found.gather(index)
-    assert tokens.dtype == np.int32
+    assert tokens.dtype == np.uint16  # as the files
+    assert found.held_out().dtype == np.int32
     np.testing.assert_array_equal(tokens, windows(STARTS[index]))
     assert found.gather(index[:0]).shape == (0, 10)
     for beyond in (-1, 7):

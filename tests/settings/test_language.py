@@ -72,7 +72,7 @@ def test_a_run_shows_what_its_schedule_counts(exposure):
     plan = schedule(**exposure)
     found = SETTING.batches(plan, range(STEPS), EVERYTHING)
     tokens, task = found["tokens"], found["task"]
-    assert tokens.shape == (STEPS, BATCH, WINDOW) and tokens.dtype == np.int32
+    assert tokens.shape == (STEPS, BATCH, WINDOW) and tokens.dtype == np.uint16
     assert task.shape == (STEPS, BATCH, 2) and task.dtype == np.int32
     np.testing.assert_array_equal(np.bincount(task.ravel(), minlength=3), plan.shown(STEPS))
     for step in range(STEPS):

@@ -3,7 +3,7 @@ import tiny
 
 from rare_retention.config import ConfigError, from_json, to_json
 from rare_retention.experiment import Run
-from rare_retention.study.grid import Axis, Study, cells
+from rare_retention.study.grid import Axis, Study, cells, check_shapes
 
 
 def test_cells_take_every_combination_on_every_stream():
@@ -52,10 +52,10 @@ def test_grids_that_cannot_be(grid, message):
 
 
 def test_runs_of_another_shape_are_refused():
-    axis = Axis(field="setting.tasks.block", values=(2, 4))
-    study = tiny.study().__class__(name="x", run=tiny.run(), grid=(axis,))
-    with pytest.raises(ConfigError, match=r"grid: setting.tasks.block: runs differ in tasks or"):
-        list(cells(study))
+    axis = Axis(field="setting.tasks.count", values=(3, 4))
+    study = Study(name="x", run=tiny.run(), grid=(axis,))
+    with pytest.raises(ConfigError, match=r"grid: setting.tasks.count: runs differ in tasks or"):
+        check_shapes(study)
 
 
 def test_tuples_of_whole_numbers_vary():

@@ -175,7 +175,7 @@ FIGURES: dict[str, FigureSpec] = {
         "Models use a symbol's value: to exchange it in one direction of the residual stream "
         "changes their answer to the other value's.",
         (),
-        ("alignment", "alignment_random", *_INJECTED),
+        ("alignment", "alignment_random", "alignment_whole", *_INJECTED),
     ),
     "null_intervention": FigureSpec(
         causal.null_intervention,
@@ -194,7 +194,7 @@ FIGURES: dict[str, FigureSpec] = {
 
 FROM_SNAPSHOTS = frozenset(
     {"r2", "r2_in_sample", "modes", "modes_by_chance"}
-    | {"alignment", "alignment_random", "null_effect"}
+    | {"alignment", "alignment_random", "alignment_whole", "null_effect"}
 )
 """Variables that `launch.evidence` adds to the results of a study after it has run."""
 

@@ -1,6 +1,6 @@
 """What the figures over the size of a model share: a panel for each task, a line for each place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,16 +10,16 @@ from matplotlib.lines import Line2D
 
 from rare_retention.evidence import representation
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colour, Line
 
-Values = Callable[[xr.Dataset, int], tuple[xr.DataArray, xr.DataArray]]
-"""Point of the grid and task -> values and what chance gives, both [width, ...]."""
+Values = Callable[[xr.Dataset, int], tuple[xr.DataArray, ...]]
+"""Point of the grid and task -> values, and what they are to be compared with, all [width, ...]."""
 
 
 def draw(
-    results: xr.Dataset, name: str, values: Values, title: str, y: str, chance: str, note: str
+    results: xr.Dataset, name: str, values: Values, title: str, y: str, levels: Mapping[str, Line]
 ) -> tuple[Figure, list[Axes]]:
-    """Values over the size, dashed what chance gives: a line for each place of the grid.
+    """Values at the last snapshot over the size: a line for each place of the grid.
 
     Args:
         results: of a study.
@@ -27,16 +27,18 @@ def draw(
         values: what is drawn.
         title: of the figure.
         y: name of the vertical axes.
-        chance: what the dashed lines are.
-        note: line above the legend.
+        levels: what the values are compared with -> how it is drawn.
     """
     tasks, places = representation.asked(results, name), list(data.points(results))
     figure, panels = style.canvas(title, len(tasks))
-    colours = list(style.frequency_colours(range(len(places))).values())
+    colours = _colours([point for _, point in places])
     for panel, task in zip(panels, tasks, strict=True):
         for (label, point), colour in zip(places, colours, strict=True):
             if task in point["task"]:
-                _line(panel, *values(point, task), colour, label)
+                found, *others = values(point, task)
+                _points(panel, found, colour, label)
+                for other, (kind, line) in zip(others, levels.items(), strict=True):
+                    _level(panel, other, colour, line, f"{kind}, {label}")
         panel.set_title(str(results.attrs["tasks"][task]))
         _name_sizes(panel, data.names(results))
     style.label(panels, 3, "size", y)
@@ -44,21 +46,32 @@ def draw(
         Line2D([], [], color=colour, marker="o", label=label or "models")
         for (label, _), colour in zip(places, colours, strict=True)
     ]
-    dashed = Line2D([], [], color=style.GREY, linestyle="--", label=chance)
-    style.legend(figure, [*entries, dashed], data.note(results, note))
+    for kind, line in levels.items():
+        entries.append(Line2D([], [], color=style.GREY, linestyle=line, linewidth=1, label=kind))
+    text = "point: mean at the last snapshot; bar: least to greatest"
+    style.legend(figure, entries, data.note(results, text))
     return figure, panels
 
 
-def _line(
-    panel: Axes, found: xr.DataArray, chance: xr.DataArray, colour: Colour, label: str
-) -> None:
-    drawn = data.spread(found.sortby("width"))
+def _colours(points: Sequence[xr.Dataset]) -> list[Colour]:
+    """A colour for each place: that of its frequency where places differ in it alone."""
+    rates = [float(point["per_token"]) for point in points if "per_token" in point.coords]
+    keys = rates if len(set(rates)) == len(points) else list(range(len(points)))
+    shades = style.frequency_colours(keys)
+    return [shades[key] for key in keys]
+
+
+def _points(panel: Axes, values: xr.DataArray, colour: Colour, label: str) -> None:
+    drawn = data.spread(values.sortby("width"))
     mean, low, high = (part.to_numpy() for part in drawn)
-    sizes = drawn.mean["width"].to_numpy()
-    bars = np.stack([mean - low, high - mean])
+    sizes, bars = drawn.mean["width"].to_numpy(), np.stack([mean - low, high - mean])
     panel.errorbar(sizes, mean, yerr=bars, color=colour, marker="o", elinewidth=1, label=label)
-    level = data.spread(chance.sortby("width")).mean
-    panel.plot(sizes, level, color=colour, linestyle="--", linewidth=1, label=f"chance, {label}")
+
+
+def _level(panel: Axes, values: xr.DataArray, colour: Colour, line: Line, label: str) -> None:
+    mean = data.spread(values.sortby("width")).mean
+    sizes = mean["width"].to_numpy()
+    panel.plot(sizes, mean, color=colour, linestyle=line, linewidth=1, label=label)
 
 
 def _name_sizes(panel: Axes, names: dict[int, str]) -> None:

@@ -11,15 +11,14 @@ from rare_retention.report.figures.language import title
 
 @style.styled()
 def alignment(results: xr.Dataset) -> Figure:
-    """Interchange interventions that succeed at the last snapshot, by size and place."""
+    """Interchange interventions on fresh pairs that succeed, by size and place of the grid."""
     figure, panels = by_size.draw(
         results,
         "alignment",
         _alignment,
         "Aligned directions",
         "interventions that succeed",
-        "random direction",
-        "point: mean at the last snapshot, on fresh pairs; bar: least to greatest",
+        {"random subspace": "--", "all of the stream": ":"},
     )
     for panel in panels:
         panel.set_ylim(-0.03, 1.03)
@@ -57,8 +56,6 @@ def null_intervention(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _alignment(point: xr.Dataset, task: int) -> tuple[xr.DataArray, xr.DataArray]:
-    found, chance = (
-        representation.at_end(point, name, task) for name in ("alignment", "alignment_random")
-    )
-    return found, chance
+def _alignment(point: xr.Dataset, task: int) -> tuple[xr.DataArray, ...]:
+    names = ("alignment", "alignment_random", "alignment_whole")
+    return tuple(representation.at_end(point, name, task) for name in names)

@@ -16,8 +16,7 @@ def fourier_modes(results: xr.Dataset) -> Figure:
         representation.modes_at_end,
         "Fourier modes of the sum",
         "modes, over all layers",
-        "classes relabelled at random",
-        "point: mean at the last snapshot; bar: least to greatest",
+        {"classes relabelled at random": "--"},
     )
     for panel in panels:
         panel.set_ylim(bottom=0)

@@ -25,6 +25,8 @@ def size_frequency(results: xr.Dataset) -> Figure:
         left.set(title=name, ylabel="training loss (nats)")
         right.set(title=name, ylabel="test accuracy", ylim=(-0.03, 1.03))
     panels = [panel for group in groups for panel in group]
+    for panel in panels:
+        style.grid_ticks(panel, results["per_token"])
     text = "point: mean at the end of training; bar: least to greatest"
     style.key(
         figure, panels, colours, data.note(results, text), [GUESSING], names=data.names(results)

@@ -12,7 +12,14 @@ import xarray as xr
 
 from rare_retention.errors import ConfigError
 from rare_retention.evidence import states
-from rare_retention.study.claims import capture, competition, interference, language, retention
+from rare_retention.study.claims import (
+    capture,
+    competition,
+    interference,
+    language,
+    representation,
+    retention,
+)
 from rare_retention.study.claims.claim import Claim
 from rare_retention.study.claims.verdict import Verdict, judge_claim
 
@@ -26,6 +33,7 @@ CLAIMS: dict[str, Claim] = {
         *interference.CLAIMS,
         *competition.CLAIMS,
         *language.CLAIMS,
+        *representation.CLAIMS,
     )
 }
 """Every claim by its name, in the paper's order within each theme."""

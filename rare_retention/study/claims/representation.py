@@ -1,0 +1,173 @@
+"""Claims on what language models represent and use, read off their last snapshots (Figs. 7, 10).
+
+They need the evidence of `launch.evidence`. A task counts where some size, on the mean of its
+models, has less than half of the loss of guessing left: nothing has to be represented for a task
+that no size learns. Where several tasks are injected, or the grid has several places, the statistic
+is their mean; those that cannot test a claim do not count.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import xarray as xr
+
+from rare_retention.evidence import language, representation, states
+from rare_retention.study.claims.claim import (
+    Claim,
+    NotTested,
+    over_points,
+    require,
+    require_widths,
+)
+
+_UNLEARNED = "the task is not learned"
+
+
+def _r2_by_size(results: xr.Dataset) -> xr.DataArray:
+    _require(results, "r2")
+    require_widths(results)
+
+    def difference(task: int, point: xr.Dataset) -> xr.DataArray:
+        _learning_sizes(point, task)
+        found = representation.at_end(point, "r2", task)
+        smallest, largest = int(found["width"].min()), int(found["width"].max())
+        return found.sel(width=largest, drop=True) - found.sel(width=smallest, drop=True)
+
+    return _over_tasks(results, difference, "r2")
+
+
+def _modes_by_frequency(results: xr.Dataset) -> xr.DataArray:
+    _require(results, "modes", "modes_by_chance")
+    if "per_token" not in results.dims:
+        raise NotTested("the study does not vary the frequency")
+
+    def difference(task: int, point: xr.Dataset) -> xr.DataArray:
+        at = {float(one["per_token"]): one for one in states.points(point)}
+        if len(at) < 2:
+            raise NotTested("fewer than two values of the frequency have a finished run")
+        sizes = _learning_sizes(at[max(at)], task)
+        found = {}
+        for rate in (min(at), max(at)):
+            modes, chance = representation.modes_at_end(at[rate], task)
+            found[rate] = (modes - chance).sel(width=sizes).mean("width", skipna=False)
+        rise = found[max(at)] - found[min(at)].reset_coords(drop=True)
+        return rise.reset_coords(drop=True)
+
+    return _over_tasks(results, difference, "modes", "per_token")
+
+
+def _first_layer(results: xr.Dataset) -> xr.DataArray:
+    _require(results, "null_effect")
+    if results.sizes["layer"] < 2:
+        raise NotTested("the models have one layer only")
+
+    def ratio(task: int, point: xr.Dataset) -> xr.DataArray:
+        sizes = _learning_sizes(point, task)
+        found = representation.at_end(point, "null_effect", task).sel(width=sizes)
+        first = found.sel(layer=1, drop=True)
+        share: xr.DataArray = first / found.sel(layer=found["layer"] > 1).max("layer")
+        return share.mean("width", skipna=False)
+
+    return _over_tasks(results, ratio, "null_effect")
+
+
+def _value_is_causal(results: xr.Dataset) -> xr.DataArray:
+    _require(results, "alignment")
+
+    def success(task: int, point: xr.Dataset) -> xr.DataArray:
+        largest = max(_learning_sizes(point, task))
+        if largest < int(point["width"].max()):
+            raise NotTested(_UNLEARNED + " by the largest size")
+        return representation.at_end(point, "alignment", task).sel(width=largest, drop=True)
+
+    return _over_tasks(results, success, "alignment")
+
+
+def _require(results: xr.Dataset, *names: str) -> None:
+    """Checks that evidence has been collected.
+
+    Raises:
+        NotTested: it has not.
+    """
+    require(results, "loss", "chance")
+    if missing := [name for name in names if name not in results]:
+        raise NotTested(f"launch.evidence has not measured {', '.join(missing)}")
+
+
+def _learning_sizes(point: xr.Dataset, task: int) -> list[int]:
+    """The sizes that learn a task at a point of the grid.
+
+    Raises:
+        NotTested: there are none.
+    """
+    left = states.final(language.left(point, task)).mean(states.UNITS)
+    sizes: list[int] = left["width"].to_numpy()[(left < language.LEARNED).to_numpy()].tolist()
+    if not sizes:
+        raise NotTested(_UNLEARNED)
+    return sizes
+
+
+def _over_tasks(
+    results: xr.Dataset,
+    statistic: Callable[[int, xr.Dataset], xr.DataArray],
+    name: str,
+    *keep: str,
+) -> xr.DataArray:
+    """Mean of a statistic over tasks that a variable was measured of, and over grid points."""
+    found, reason = [], "the study injects no task"
+    for task in representation.asked(results, name):
+        try:
+            found.append(over_points(results, partial(statistic, task), *keep))
+        except NotTested as refusal:
+            reason = str(refusal)
+    if not found:
+        raise NotTested(reason)
+    joined = xr.concat(found, "point", coords="minimal", compat="override", join="outer")
+    return joined.mean("point", skipna=False)
+
+
+CLAIMS = (
+    Claim(
+        name="r2_grows_with_size",
+        statement="The value of a symbol can be read off a larger model's first layer better.",
+        source="Fig. 7a",
+        statistic="R^2 of a linear probe, cross-validated over symbols, at the last snapshot: "
+        "largest minus smallest size, where some size learns the task.",
+        relation=">",
+        threshold=0.1,
+        measure=_r2_by_size,
+    ),
+    Claim(
+        name="modes_grow_with_frequency",
+        statement="The more frequent modular addition is, the more Fourier modes of the sum a "
+        "model has.",
+        source="Fig. 7b",
+        statistic="Fourier modes over all layers at the last snapshot beyond those under random "
+        "relabelling: highest minus lowest frequency, mean over the sizes that learn the task at "
+        "the highest.",
+        relation=">",
+        threshold=0.0,
+        measure=_modes_by_frequency,
+    ),
+    Claim(
+        name="first_layer_is_most_causal",
+        statement="Of all MLP layers the first matters most for an injected task.",
+        source="Fig. 10",
+        statistic="Effect of the null intervention on the first MLP layer over the largest effect "
+        "on any other at the last snapshot, mean over the sizes that learn the task.",
+        relation=">",
+        threshold=1.0,
+        measure=_first_layer,
+    ),
+    Claim(
+        name="value_is_causal",
+        statement="A subspace of the residual stream at an input token carries the symbol's value, "
+        "and the model uses it.",
+        source="App. B.4",
+        statistic="Share of interchange interventions on fresh pairs after which the answer is the "
+        "counterfactual label, at the last snapshot of the largest size, where it learns the task.",
+        relation=">=",
+        threshold=0.9,
+        measure=_value_is_causal,
+    ),
+)

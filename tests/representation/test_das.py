@@ -1,0 +1,129 @@
+"""Alignment search: a planted direction is found; interventions do what they say."""
+
+import itertools
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from planted_models import drawn, grid, own_answers, weigher
+
+from rare_retention.errors import ConfigError
+from rare_retention.models.olmo import Architecture
+from rare_retention.representation import das
+from rare_retention.representation.residuals import assemble
+
+SHAPE = Architecture(layers=2, hidden=16, mlp=32, heads=4, vocabulary=48)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """What a search finds in a model with a planted direction, and that direction."""
+    model, tokens, direction = weigher()
+    return das.search(model, tokens), direction
+
+
+def test_a_planted_direction_is_found(found):
+    alignment, direction = found
+    assert abs(direction @ alignment.basis[:, 0]) > 0.99
+    assert np.linalg.norm(alignment.basis) == pytest.approx(1, abs=1e-6)
+    assert alignment.success > 0.95
+
+
+def test_controls_tell_what_a_success_is_worth(found):
+    alignment, _ = found
+    assert alignment.random < 0.5 < alignment.whole
+    assert 100 < alignment.counted < 900
+
+
+def test_a_search_is_decided_by_its_seed(monkeypatch):
+    monkeypatch.setattr(das, "_STEPS", 3)
+    model, tokens, _ = weigher(symbols=6)
+    first, again, other = (das.search(model, tokens, pairs=20, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first.basis, again.basis)
+    assert np.abs(first.basis - other.basis).max() > 0.01
+    assert first[1:] == again[1:]
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_exchanging_the_embedding_of_a_token_exchanges_the_token(position, monkeypatch):
+    """In a model that answers as the task asks, every such intervention succeeds."""
+    monkeypatch.setattr(das, "_STEPS", 2)
+    model = assemble(SHAPE, drawn(SHAPE))
+    tokens = own_answers(model, grid(8))
+    result = das.search(model, tokens, layer=0, position=position, dimensions=3, pairs=60)
+    assert result.basis.shape == (16, 3)
+    np.testing.assert_allclose(result.basis.T @ result.basis, np.eye(3), atol=1e-6)
+    assert result.whole == 1.0 and result.counted > 10
+
+
+def test_after_the_last_layer_a_first_token_is_of_no_use(monkeypatch):
+    monkeypatch.setattr(das, "_STEPS", 2)
+    model = assemble(SHAPE, drawn(SHAPE))
+    result = das.search(model, own_answers(model, grid(8)), layer=2, pairs=60)
+    assert result.whole == 0.0
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_counterfactuals_have_the_sources_token(position):
+    tokens = np.random.default_rng(0).integers(0, 5, (5, 5, 3)).astype(np.int32)
+    tokens[..., :2] = grid(5, 0)
+    learned, fresh = das.draw(tokens, position, 40, np.random.default_rng(1))
+    seen = set()
+    for base, source, label, counted in itertools.chain(
+        *(zip(*map(np.asarray, pairs), strict=True) for pairs in (learned, fresh))
+    ):
+        changed = [base[0], base[1]]
+        changed[position] = source[position]
+        assert label == tokens[*changed, 2]
+        assert counted == (label != tokens[*base, 2])
+        if position == 0:
+            assert source[1] == base[1]
+        seen.add((*base.tolist(), *source.tolist()))
+    assert len(seen) == 80
+
+
+@pytest.mark.parametrize(("position", "most"), [(0, 62), (1, 312)])
+def test_there_are_only_so_many_pairs(position, most):
+    das.check_pairs(5, position, most)
+    with pytest.raises(ConfigError, match=f"pairs: expected 1 to {most}, half of the different"):
+        das.check_pairs(5, position, most + 1)
+
+
+def test_every_pair_may_be_drawn():
+    tokens = np.concatenate([grid(4, 0), np.zeros((4, 4, 1), np.int32)], -1)
+    learned, fresh = das.draw(tokens, 0, 32, np.random.default_rng(0))
+    assert (
+        len(
+            np.unique(
+                np.concatenate([np.hstack([p.base, p.source]) for p in (learned, fresh)]), axis=0
+            )
+        )
+        == 64
+    )
+    assert not learned.counted.any()
+
+
+def test_a_task_with_one_label_counts_nothing(monkeypatch):
+    monkeypatch.setattr(das, "_STEPS", 2)
+    model, tokens, _ = weigher(symbols=6)
+    tokens[..., 2] = 0
+    result = das.search(model, tokens, pairs=20)
+    assert result.counted == 0 and np.isnan([result.success, result.random, result.whole]).all()
+
+
+def test_interchange_replaces_the_part_in_the_subspace():
+    rng = np.random.default_rng(0)
+    base, source = rng.standard_normal((2, 7, 3, 6)).astype(np.float32)
+    basis = np.linalg.qr(rng.standard_normal((6, 2)))[0].astype(np.float32)
+    found = np.asarray(das.interchange(*map(jnp.asarray, (base, source, basis)), 1))
+    np.testing.assert_array_equal(found[:, [0, 2]], base[:, [0, 2]])
+    np.testing.assert_allclose(found[:, 1] @ basis, source[:, 1] @ basis, atol=1e-5)
+    other = np.eye(6) - basis @ basis.T
+    np.testing.assert_allclose(found[:, 1] @ other, base[:, 1] @ other, atol=1e-5)
+
+
+@pytest.mark.parametrize("dimensions", [0, 17])
+def test_a_subspace_fits_into_the_stream(dimensions):
+    model, tokens, _ = weigher(symbols=6)
+    with pytest.raises(ConfigError, match="dimensions: expected 1 to 16, the width of the stream"):
+        das.search(model, tokens, dimensions=dimensions, pairs=20)

@@ -1,0 +1,76 @@
+"""Null interventions and task gradients against the whole model and its full gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from planted_models import drawn, grid
+
+from rare_retention.models.olmo import Architecture
+from rare_retention.representation.neurons import gradient_sizes, null_effects, task_neurons
+from rare_retention.representation.residuals import assemble
+
+SHAPE = Architecture(layers=3, hidden=16, mlp=24, heads=4, vocabulary=48)
+SYMBOLS = 5
+
+
+@pytest.fixture(scope="module")
+def params():
+    found = drawn(SHAPE, seed=3)
+    found["layers"]["down"][1] *= 4  # the second layer is the strongest
+    return found
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    label = 2 + np.add.outer(np.arange(SYMBOLS), np.arange(SYMBOLS)) % SYMBOLS
+    return np.concatenate([grid(SYMBOLS), label[..., None].astype(np.int32)], -1)
+
+
+def scored(params, tokens):
+    """Scores of all words [n, V] and losses [n] from the model as a whole, float64."""
+    flat = tokens.reshape(-1, 3)
+    hidden = assemble(SHAPE, params)(jnp.asarray(flat[:, :2]))[:, -1]
+    scores = np.asarray(hidden, np.float64) @ np.asarray(params["unembedding"], np.float64).T
+    total = np.log(np.exp(scores).sum(-1))
+    return scores, total - scores[np.arange(len(flat)), flat[:, 2]]
+
+
+def test_a_null_intervention_is_a_model_without_that_mlp(params, tokens):
+    found = null_effects(assemble(SHAPE, params), tokens)
+    scores, loss = scored(params, tokens)
+    labels = np.unique(tokens[..., 2])
+    for layer in range(SHAPE.layers):
+        without = jax.tree.map(np.copy, params)
+        without["layers"]["down"][layer] = 0
+        other, other_loss = scored(without, tokens)
+        effect = np.abs(other - scores)[:, labels].mean()
+        assert found.scores[layer] == pytest.approx(effect, rel=1e-3)
+        assert found.loss[layer] == pytest.approx((other_loss - loss).mean(), abs=1e-4)
+    assert found.strongest == 2
+
+
+@pytest.mark.parametrize("layer", [1, 3])
+def test_gradients_of_neurons_are_those_of_the_whole_model(params, tokens, layer):
+    flat = jnp.asarray(tokens.reshape(-1, 3))
+    graph, _ = nnx.split(assemble(SHAPE, params))
+
+    def loss(params):
+        model = nnx.merge(graph, params)
+        scores = model(flat[:, :2])[:, -1] @ model.unembedding[...].T
+        return -jnp.take_along_axis(jax.nn.log_softmax(scores), flat[:, 2:], 1).mean()
+
+    whole = jax.grad(loss)(jax.tree.map(jnp.asarray, params))["layers"]
+    parts = [np.asarray(whole[name][layer - 1], np.float64) for name in ("gate_up", "down")]
+    expected = np.array(
+        [
+            np.sqrt(np.square(parts[0][:, :, m]).sum() + np.square(parts[1][m]).sum())
+            for m in range(12)
+        ]
+    )
+    model = assemble(SHAPE, params)
+    np.testing.assert_allclose(gradient_sizes(model, tokens, layer), expected, rtol=1e-4)
+    named = task_neurons(model, tokens, layer, 5)
+    assert named.tolist() == sorted(range(12), key=lambda m: -expected[m])[:5]
+    assert len(task_neurons(model, tokens, layer, 99)) == 12
