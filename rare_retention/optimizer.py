@@ -1,5 +1,6 @@
 """Optimizer of a run, built from Optax; applied to each student of a stack on its own."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import jax
@@ -16,6 +17,9 @@ class Optimizer:
     Attributes:
         method: "adamw"; or "sgd", plain gradient descent, which ignores decay, betas and epsilon.
         peak: largest learning rate.
+        relative: factor of the learning rate for each size of model, from small to large; empty is
+            1 for all. With factors that make an injection gain as much in each size, "keeps more"
+            is not "moved less" (see `study.matching`).
         schedule: "inverse_sqrt": peak / sqrt(1 + t / timescale) at step t; "cosine": half a cosine
             from the peak at the end of the warm-up to `final` of it at the horizon; or "constant".
         timescale: steps after which the inverse square root has fallen to 0.71 of its peak.
@@ -34,6 +38,7 @@ class Optimizer:
 
     method: Literal["adamw", "sgd"] = "adamw"
     peak: float = 1e-3
+    relative: tuple[float, ...] = ()
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
     timescale: float = 1000.0
     horizon: int = 0
@@ -52,6 +57,9 @@ class Optimizer:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(name, f"expected a positive number, got {value}")
+        for i, factor in enumerate(self.relative):
+            if factor <= 0:
+                raise ConfigError(f"relative[{i}]", f"expected a positive number, got {factor}")
         for name in ("warmup", "weight_decay", "final", "clip_warmup"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, f"expected at least 0, got {getattr(self, name)}")
@@ -87,17 +95,44 @@ class Optimizer:
         growth = optax.linear_schedule(0.0, 1.0, self.warmup)
         return lambda step: growth(step) * body(step)
 
-    def build(self) -> optax.GradientTransformation:
-        """The transformation of one student's gradient into its update."""
+    def build(self, factor: float = 1.0) -> optax.GradientTransformation:
+        """The transformation of one student's gradient into its update.
+
+        Args:
+            factor: of the learning rate.
+        """
+        given = self.learning_rate()
+
+        def rate(step: jax.typing.ArrayLike) -> jax.typing.ArrayLike:
+            return given(step) if factor == 1 else factor * given(step)
+
         adamw = optax.adamw(
-            self.learning_rate(),
+            rate,
             b1=self.beta1,
             b2=self.beta2,
             eps=self.epsilon,
             weight_decay=self.weight_decay,
         )
-        body = adamw if self.method == "adamw" else optax.sgd(self.learning_rate())
+        body = adamw if self.method == "adamw" else optax.sgd(rate)
         return body if self.clip is None else optax.chain(self._clipped(self.clip), body)
+
+    def transforms(self, groups: Iterable[str]) -> dict[str, optax.GradientTransformation]:
+        """The transformation of each group of students.
+
+        Args:
+            groups: of a setting, from small to large.
+
+        Raises:
+            ConfigError: there are other numbers of factors and of groups.
+        """
+        names = list(dict.fromkeys(groups))
+        factors = self.relative or (1.0,) * len(names)
+        if len(factors) != len(names):
+            raise ConfigError(
+                "optimizer.relative",
+                f"expected a factor for each of {len(names)} sizes, got {len(factors)}",
+            )
+        return {name: self.build(factor) for name, factor in zip(names, factors, strict=True)}
 
     def _clipped(self, norm: float) -> optax.GradientTransformation:
         if not self.clip_warmup:

@@ -52,11 +52,11 @@ def weigher(symbols=24, hidden=16, seed=0):
     value = np.linspace(-1, 1, symbols)
     params = zeros(shape)
     beside = rng.standard_normal((symbols, noise.shape[1])) @ noise.T
-    beside *= 4 / np.linalg.norm(beside, axis=1, keepdims=True)
+    beside *= 6 / np.linalg.norm(beside, axis=1, keepdims=True)
     params["embedding"][2:] = value[:, None] * direction + beside
     params["layers"]["qkv"][1, :, 2, 0, 0] = direction
-    params["layers"]["out"][1, 0, 0] = 8 * direction
-    params["unembedding"][YES], params["unembedding"][NO] = direction, -direction
+    params["layers"]["out"][1, 0, 0] = 12 * direction
+    params["unembedding"][YES], params["unembedding"][NO] = 30 * direction, -30 * direction
     model = assemble(shape, params)
     return model, own_answers(model, grid(symbols)), direction
 

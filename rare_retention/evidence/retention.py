@@ -5,14 +5,31 @@ has seen the updates 0 .. step - 1, so cycle c starts from the state (c + 1) gap
 exposure, has its exposed state at (c + 1) gap, and ends at (c + 2) gap - 1, just before the next.
 """
 
+import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from rare_retention.evidence import states
+from rare_retention.evidence import intervals, language, states
+from rare_retention.evidence.intervals import Interval
 from rare_retention.theory.checks import Array, IntArray
+
+LEAST_GAIN = 0.01
+"""Rises of what is learned up to this one are no gains: there is nothing to keep or to lose."""
+
+NOT_YET = 0.5
+"""Cycles that start above this level do not tell what is kept: the task is learned already."""
+
+WORST = 2.0
+"""Losses count up to this many times that of guessing: above, the labels are not known yet."""
+
+EQUAL_GAINS = 1.25
+"""Gains that differ by less than this factor count as equal."""
+
+_DENSE = 0.8  # of the measurements of the most densely measured cycle
 
 _MEANINGS = {
     "before": "value just before the exposure",
@@ -26,6 +43,24 @@ _MEANINGS = {
     "censored": "the half-life is longer: the next exposure comes first",
 }
 _STEPS = ("lag", "half_life")
+
+
+def learned(point: xr.Dataset) -> xr.DataArray:
+    """How much of the rarest watched task is learned, at its measured steps.
+
+    Its signal where the setting has one; of an injected task 1 minus the share of the loss of
+    guessing that is left on its training half: 0 for guessing, 1 for knowing, at least -1. Both
+    rise as the task is learned.
+
+    Args:
+        point: of a study's grid, with `signal`, or with `loss` and `chance`.
+    """
+    task = states.rarest(point)
+    if "signal" in point:
+        return states.measured(point["signal"].sel(task=task, drop=True))
+    loss = states.measured(point["loss"].sel(task=task, drop=True))
+    left: xr.DataArray = (loss / language.guessing(point, task)).clip(max=WORST)
+    return (1 - left).assign_attrs(units="1")
 
 
 def measured_cycles(steps: ArrayLike, gap: int) -> IntArray:
@@ -73,8 +108,8 @@ def cycles(
     if not numbers.size:
         raise ValueError(f"no whole cycle of gap {gap} was measured")
     sign = 1 if rises else -1
-    learned = sign * present.to_numpy()
-    parts = [_cycle(learned, steps, gap, int(c), least_gain) for c in numbers]
+    rising = sign * present.to_numpy()
+    parts = [_cycle(rising, steps, gap, int(c), least_gain) for c in numbers]
     dims = [d for d in present.dims if d != "step"]
     data = {name: np.stack([part[name] for part in parts], -1) for name in _MEANINGS}
     accumulation = data["next_before"][..., -1] - data["before"][..., 0]
@@ -90,6 +125,56 @@ def cycles(
             "cycle": numbers,
         },
     )
+
+
+def dense_cycles(steps: IntArray, gap: int) -> list[IntArray]:
+    """Measured steps of the densely measured cycles, oldest first.
+
+    Args:
+        steps: measured steps, ascending.
+        gap: steps G between exposures; 1 has no cycles.
+
+    Returns:
+        For each from the state just before an exposure to the one just before the next.
+    """
+    before = (measured_cycles(steps, gap) + 1) * gap - 1 if gap > 1 else steps[:0]
+    found = [steps[(steps >= s) & (steps <= s + gap)] for s in before]
+    most = max(map(len, found), default=0)
+    return [cycle for cycle in found if len(cycle) >= _DENSE * most]
+
+
+def through_cycles(value: xr.DataArray, gap: int) -> xr.DataArray | None:
+    """Values in the densely measured cycles, at the offsets that all these have in common.
+
+    Args:
+        value: with a dimension `step`; steps that no student has do not count.
+        gap: steps G between exposures.
+
+    Returns:
+        [..., cycle, offset]: `offset` is 0 at the state just before the exposure, 1 just after it,
+        G just before the next. None without such a cycle.
+    """
+    present = states.measured(value)
+    found = dense_cycles(present["step"].to_numpy(), gap)
+    if not found:
+        return None
+    shared = set.intersection(*(set((cycle - cycle[0]).tolist()) for cycle in found))
+    offset = xr.DataArray(sorted(shared), dims="offset", name="offset")
+    starts = xr.DataArray([int(cycle[0]) for cycle in found], dims="cycle")
+    taken: xr.DataArray = present.sel(step=starts + offset).drop_vars("step")
+    taken = taken.assign_coords(cycle=(starts + 1) // gap - 1, offset=offset)
+    return taken.transpose(..., "cycle", "offset")
+
+
+def in_second_half(cycle: xr.DataArray, gap: int, last: int) -> xr.DataArray:
+    """Whether cycles start in the second half of training; bool [cycle].
+
+    Args:
+        cycle: their numbers.
+        gap: steps G between exposures.
+        last: step of the last state.
+    """
+    return (cycle + 1) * gap - 1 >= last / 2
 
 
 def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArray:
@@ -110,6 +195,76 @@ def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArra
     gain = of["gain"].where(counted).sum("cycle")
     lost = of["decay"].where(counted).sum("cycle")
     return ((gain - lost) / gain.where(gain > 0)).rename("share_kept")
+
+
+def kept_at_equal_gain(of: xr.Dataset, where: xr.DataArray) -> xr.DataArray:
+    """Share kept by the widest minus that by the narrowest student, in cycles of equal gain.
+
+    Each cycle of the widest is paired with that cycle of the narrowest whose gain is nearest; pairs
+    count whose gains differ by less than `EQUAL_GAINS`. Pairs need no law that relates share and
+    gain, and gains of which the other student has no like say nothing, where a regression would
+    extrapolate.
+
+    Args:
+        of: result of `cycles`, with a dimension `width`.
+        where: bool, the cycles that count.
+
+    Returns:
+        Mean over pairs, without the dimensions `width` and `cycle`; NaN where there is no pair.
+    """
+    widths = of["width"]
+    counted = of[["gain", "share_kept"]].where(where & of["share_kept"].notnull())
+    narrow, wide = (counted.sel(width=int(end), drop=True) for end in (widths.min(), widths.max()))
+    result: xr.DataArray = xr.apply_ufunc(
+        _pairs_differ,
+        *(narrow["gain"], narrow["share_kept"], wide["gain"], wide["share_kept"]),
+        input_core_dims=[["cycle"]] * 4,
+        vectorize=True,
+    )
+    return result.rename("share_kept")
+
+
+def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
+    """Median half-life over the cycles of each student.
+
+    Args:
+        of: result of `cycles`.
+        where: bool, the cycles that count; all by default.
+
+    Returns:
+        `half_life` in steps, NaN without a gain, and `censored`: at least half of the half-lives
+        are longer than their cycles, so that the median is a lower bound.
+    """
+    counted = of["half_life"].notnull()
+    if where is not None:
+        counted = counted & where
+    steps = of["half_life"].where(counted)
+    longer = steps.where(~of["censored"], np.inf).where(counted)
+    middle = longer.median("cycle")
+    return xr.Dataset({"half_life": steps.median("cycle"), "censored": np.isinf(middle)})
+
+
+def half_life_interval(of: xr.Dataset) -> Interval:
+    """Student's t interval of the half-lives of one width, in steps.
+
+    Args:
+        of: result of `half_life`, over units alone.
+
+    Returns:
+        The interval; its upper end is infinite where a student's half-life is censored: the
+        estimate is a lower bound then.
+    """
+    found = intervals.student_t(of["half_life"])
+    return dataclasses.replace(found, high=math.inf) if of["censored"].any() else found
+
+
+def _pairs_differ(gain: Array, kept: Array, wide_gain: Array, wide_kept: Array) -> float:
+    """Mean difference in kept shares over pairs of cycles of equal gain; NaN gains do not count."""
+    apart = np.abs(np.log(wide_gain)[:, None] - np.log(gain)[None, :])
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    near = apart.argmin(1)
+    equal = apart.min(1) < math.log(EQUAL_GAINS)
+    return float((wide_kept - kept[near])[equal].mean()) if equal.any() else math.nan
 
 
 def _cycle(

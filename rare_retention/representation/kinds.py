@@ -201,11 +201,10 @@ def _probe(model: Olmo, task: Subject, options: Options) -> Values:
 def _fourier(model: Olmo, task: Subject, options: Options) -> Values:
     if not task.cyclic:
         return {}
-    means, differ = fourier.class_means(model, task.tokens[..., :2])
-    layers = list(zip(means, differ, strict=True))
+    pairs = task.tokens[..., :2]
     return {
-        "modes": np.array([float(fourier.modes(m).sum()) if d else 0.0 for m, d in layers]),
-        "modes_by_chance": np.array([fourier.modes_by_chance(m) if d else 0.0 for m, d in layers]),
+        "modes": fourier.count(model, pairs),
+        "modes_by_chance": fourier.count_by_chance(model, pairs),
     }
 
 
@@ -245,7 +244,7 @@ KINDS: dict[str, Kind] = {
         (),
         {
             "modes": Measure(("layer",), "count", "Fourier modes of the sum"),
-            "modes_by_chance": Measure(("layer",), "count", "modes under random relabelling"),
+            "modes_by_chance": Measure(("layer",), "count", "modes of symbols with random values"),
         },
     ),
     "das": Kind(

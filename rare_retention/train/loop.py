@@ -138,13 +138,13 @@ def programs(
     mesh: Mesh,
 ) -> Programs:
     """Programs for one kind of run on one mesh; compiled when first called."""
-    transform = optimizer.build()
-    layout = shardings(setting, transform, mesh)
+    transforms = optimizer.transforms(student.group for student in setting.students)
+    layout = shardings(setting, transforms, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    step = Step(setting, transform, gradients=gradients, effect=effect, accumulate=accumulate)
-    shapes = jax.eval_shape(lambda: create(setting, transform))
+    step = Step(setting, transforms, gradients=gradients, effect=effect, accumulate=accumulate)
+    shapes = jax.eval_shape(lambda: create(setting, transforms))
     return Programs(
-        create=jax.jit(lambda: create(setting, transform), out_shardings=layout),
+        create=jax.jit(lambda: create(setting, transforms), out_shardings=layout),
         run=jax.jit(step.run, donate_argnums=0, out_shardings=layout),
         advance=jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, everywhere)),
         measure=jax.jit(step.measure, out_shardings=everywhere),

@@ -158,7 +158,8 @@ class Sizes(NamedTuple):
 
 def sizes(run: Run) -> Sizes:
     """Sizes of a run, without allocating anything."""
-    state = jax.eval_shape(lambda: create(run.setting, run.optimizer.build()))
+    transforms = run.optimizer.transforms(student.group for student in run.setting.students)
+    state = jax.eval_shape(lambda: create(run.setting, transforms))
     return Sizes(
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         _bytes(state.params),

@@ -1,6 +1,7 @@
 """State of a run: everything that one step turns into the next, as a plain pytree."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rare_retention.parallel import RULES
 from rare_retention.settings.protocol import Params, Setting
+
+Transforms = optax.GradientTransformation | Mapping[str, optax.GradientTransformation]
+"""The optimizer of one student: the same for all, or one for each group."""
 
 
 class State(NamedTuple):
@@ -29,11 +33,18 @@ class State(NamedTuple):
     change: dict[str, jax.Array]
 
 
-def create(setting: Setting, transform: optax.GradientTransformation) -> State:
+def create(setting: Setting, transforms: Transforms) -> State:
     """State before the first step."""
     params = setting.init()
-    optimizer = {name: jax.vmap(transform.init)(stack) for name, stack in params.items()}
+    optimizer = {
+        name: jax.vmap(transform_of(transforms, name).init)(stack) for name, stack in params.items()
+    }
     return State(jnp.zeros((), jnp.int32), params, optimizer, no_change(setting))
+
+
+def transform_of(transforms: Transforms, group: str) -> optax.GradientTransformation:
+    """The optimizer of a student of that group."""
+    return transforms[group] if isinstance(transforms, Mapping) else transforms
 
 
 def no_change(setting: Setting) -> dict[str, jax.Array]:
@@ -42,9 +53,9 @@ def no_change(setting: Setting) -> dict[str, jax.Array]:
     return {name: jnp.zeros((count, len(setting.watch_ids))) for name, count in students.items()}
 
 
-def shardings(setting: Setting, transform: optax.GradientTransformation, mesh: Mesh) -> State:
+def shardings(setting: Setting, transforms: Transforms, mesh: Mesh) -> State:
     """Sharding of every leaf of the state; moments are laid out as their parameters."""
-    abstract = jax.eval_shape(lambda: create(setting, transform))
+    abstract = jax.eval_shape(lambda: create(setting, transforms))
     params = jax.tree.map(
         lambda own: NamedSharding(mesh, own),
         setting.partition(),
@@ -53,7 +64,7 @@ def shardings(setting: Setting, transform: optax.GradientTransformation, mesh: M
     student = NamedSharding(mesh, PartitionSpec(RULES["student"]))
     optimizer = {
         name: optax.tree_utils.tree_map_params(
-            transform,
+            transform_of(transforms, name),
             lambda _, sharding: sharding,
             state,
             params[name],

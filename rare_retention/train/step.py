@@ -11,7 +11,7 @@ import optax
 from rare_retention.parallel import constrain
 from rare_retention.settings.protocol import Batch, Measure, Setting
 from rare_retention.train.gradients import gradient, gram, parts
-from rare_retention.train.state import State
+from rare_retention.train.state import State, Transforms, transform_of
 
 Measures = dict[str, jax.Array]
 """Name -> values of all students, [S, ...]."""
@@ -57,7 +57,7 @@ class Step:
     def __init__(
         self,
         setting: Setting,
-        transform: optax.GradientTransformation,
+        transforms: Transforms,
         *,
         gradients: bool,
         effect: bool,
@@ -67,14 +67,14 @@ class Step:
 
         Args:
             setting: models and tasks.
-            transform: optimizer of one student.
+            transforms: optimizer of one student.
             gradients: compare the gradients of measured batches, by task, with each other, with
                 those of the reference losses and with the update.
             effect: follow the first-order effect of every update on the watched tasks.
             accumulate: pieces of a batch whose gradients are averaged.
         """
         self._setting = setting
-        self._transform = transform
+        self._transforms = transforms
         self._gradients = gradients
         self._effect = effect
         self._accumulate = accumulate
@@ -172,7 +172,8 @@ class Step:
         updates, optimizer = {}, {}
         for name, stack in state.params.items():
             with jax.numpy_dtype_promotion("standard"):  # Optax mixes its step count with floats
-                updates[name], optimizer[name] = jax.vmap(self._transform.update)(
+                update = transform_of(self._transforms, name).update
+                updates[name], optimizer[name] = jax.vmap(update)(
                     grads[name], state.optimizer[name], stack
                 )
         change = state.change

@@ -18,7 +18,7 @@ SYMBOLS = 5
 @pytest.fixture(scope="module")
 def params():
     found = drawn(SHAPE, seed=3)
-    found["layers"]["down"][1] *= 4  # the second layer is the strongest
+    found["layers"]["down"][1] *= 12  # the second layer is the strongest
     return found
 
 

@@ -18,11 +18,13 @@ from rare_retention.report.figures import (
     complexity,
     fourier,
     gap_width,
+    gradient_cosines,
     horizon,
     injection,
     injection_gap,
     interference,
     learning_curves,
+    loss_change,
     phase,
     prediction,
     probe,
@@ -44,7 +46,7 @@ class FigureSpec(NamedTuple):
         draw: makes it from a study's results.
         caption: what must be seen in it, in one sentence.
         paper: the paper's figures that it reproduces; empty where it is our own.
-        needs: variables and coordinates that the results must have.
+        needs: variables and coordinates that the results must have; "a or b" is either.
     """
 
     draw: Callable[[xr.Dataset], Figure]
@@ -55,6 +57,7 @@ class FigureSpec(NamedTuple):
 
 _MIXTURE = ("loss", "frequency", "spectrum")
 _INJECTED = ("loss", "frequency", "chance")
+_LEARNED = "signal or chance"  # what says how much of a task is learned
 
 FIGURES: dict[str, FigureSpec] = {
     "phase_diagram": FigureSpec(
@@ -82,7 +85,20 @@ FIGURES: dict[str, FigureSpec] = {
         "A narrow student's signal jumps at each injection and falls back before the next; a wide "
         "student's accumulates.",
         ("4a", "16a", "20"),
-        ("signal", "watch", "gap", *_MIXTURE),
+        (_LEARNED, "loss", "watch", "gap"),
+    ),
+    "loss_change": FigureSpec(
+        loss_change.loss_change,
+        "At an exposure every size gains; larger ones keep more of it until the next.",
+        ("8",),
+        (_LEARNED, "loss", "watch", "gap"),
+    ),
+    "gradient_cosines": FigureSpec(
+        gradient_cosines.gradient_cosines,
+        "At exposures the gradient of the batch points to the task; between them it has less to do "
+        "with the task the larger the model.",
+        ("9",),
+        ("gram", "loss", "watch", "gap"),
     ),
     "gap_width": FigureSpec(
         gap_width.gap_width,
@@ -215,9 +231,13 @@ def select(names: Sequence[str], results: Container[object] | None = None) -> di
             near = difflib.get_close_matches(name, FIGURES, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FIGURES)}"
             raise ConfigError(f"figures[{i}]", f"no figure {name!r}: {hint}")
-        lacking = [n for n in FIGURES[name].needs if results is not None and n not in results]
-        if lacking:
+        if lacking := [] if results is None else _lacking(FIGURES[name], results):
             raise ConfigError(
                 f"figures[{i}]", f"{name} needs {', '.join(lacking)}, which this study lacks"
             )
     return {name: FIGURES[name] for name in names}
+
+
+def _lacking(figure: FigureSpec, results: Container[object]) -> list[str]:
+    """What a figure needs and the results do not hold."""
+    return [n for n in figure.needs if not any(part in results for part in n.split(" or "))]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import states
+from rare_retention.evidence import retention, states
 from rare_retention.theory.checks import Array
 
 _SYMBOLS = {
@@ -19,6 +19,10 @@ _SYMBOLS = {
     "spectrum_exponents": "α",
     "per_token": "frequency f",
 }
+
+
+RARE_VALUES = {"signal": r"rare signal $\tilde{s}_r$", "share": "1 - loss / loss of guessing"}
+"""Names of what is learned of the rare task, by kind."""
 
 
 class Spread(NamedTuple):
@@ -87,10 +91,15 @@ def normalised_signal(point: xr.Dataset, signal: xr.DataArray) -> xr.DataArray:
     return (signal - chance) / (1 - chance)
 
 
-def rare_signal(point: xr.Dataset) -> xr.DataArray:
-    """Normalised signal s~_r of the rarest watched task at its measured steps."""
-    signal = point["signal"].sel(task=states.rarest(point), drop=True)
-    return normalised_signal(point, states.measured(signal))
+def rare_kind(results: xr.Dataset) -> str:
+    """Which of `RARE_VALUES` says what is learned of the rare task."""
+    return "signal" if "signal" in results else "share"
+
+
+def rare_value(point: xr.Dataset) -> xr.DataArray:
+    """What is learned of the rarest watched task at its measured steps; signals are normalised."""
+    value = retention.learned(point)
+    return normalised_signal(point, value) if rare_kind(point) == "signal" else value
 
 
 def ended(results: xr.Dataset) -> xr.DataArray:

@@ -16,7 +16,7 @@ def fourier_modes(results: xr.Dataset) -> Figure:
         representation.modes_at_end,
         "Fourier modes of the sum",
         "modes, over all layers",
-        {"classes relabelled at random": "--"},
+        {"symbols with random values": "--"},
     )
     for panel in panels:
         panel.set_ylim(bottom=0)

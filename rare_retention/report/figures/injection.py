@@ -11,18 +11,18 @@ from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour
 from rare_retention.theory.checks import IntArray
 
+_TITLES = {"signal": "Rare signal under injections", "share": "Injected task under injections"}
 _MOST_COLUMNS = 3
 _MOST_TICKS = 80  # more would merge into a bar
-_DENSE = 0.8  # of the measurements of the most densely measured cycle
 
 
 @style.styled()
 def injection(results: xr.Dataset) -> Figure:
-    """The rare task's signal over the whole run and, below, around one injection, for each gap."""
-    points = list(data.points(results))
+    """What is learned of the rare task over the whole run and, below, around one injection."""
+    points, kind = list(data.points(results)), data.rare_kind(results)
     blocks = -(-len(points) // _MOST_COLUMNS)
     columns = -(-len(points) // blocks)
-    figure, axes = style.canvas("Rare signal under injections", 2 * blocks * columns, columns, 2.3)
+    figure, axes = style.canvas(_TITLES[kind], 2 * blocks * columns, columns, 2.3)
     colours = style.width_colours(results["width"])
     whole = [axes[2 * columns * (i // columns) + i % columns] for i in range(len(points))]
     zoom = [axes[2 * columns * (i // columns) + columns + i % columns] for i in range(len(points))]
@@ -36,17 +36,19 @@ def injection(results: xr.Dataset) -> Figure:
         for start in range(0, len(row), columns):
             style.same_y(row[start : start + columns])
     for above, below in list(zip(whole, zoom, strict=True))[::columns]:
-        above.set_ylabel(r"rare signal $\tilde{s}_r$")
-        below.set_ylabel(r"change of $\tilde{s}_r$")
+        above.set_ylabel(data.RARE_VALUES[kind])
+        below.set_ylabel("change")
     ticks = [Line2D([], [], color=style.GREY, marker="|", ls="none", ms=7, label="injection")]
     text = "line: mean; band: least to greatest; lower panels: one injection, from just before it"
-    style.key(figure, [*whole, *zoom], colours, data.note(results, text), ticks)
+    style.key(
+        figure, [*whole, *zoom], colours, data.note(results, text), ticks, names=data.names(results)
+    )
     return figure
 
 
 def _run(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
-    signal = data.rare_signal(point)
-    _lines(axes, signal["step"].to_numpy(), signal, colours)
+    value = data.rare_value(point)
+    _lines(axes, value["step"].to_numpy(), value, colours)
     last, gap = int(point["step"].max()), states.gap(point)
     injections = np.arange(gap, last + 1, gap)
     if len(injections) <= _MOST_TICKS:
@@ -59,12 +61,12 @@ def _run(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -
 
 def _cycle(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     """The change since just before an injection; offset 1 is the state just after it."""
-    signal, gap = data.rare_signal(point), states.gap(point)
-    steps = cycle_steps(signal["step"].to_numpy(), gap)
+    value, gap = data.rare_value(point), states.gap(point)
+    steps = cycle_steps(value["step"].to_numpy(), gap)
     if not len(steps):
         axes.text(0.5, 0.5, "no cycle measured", transform=axes.transAxes, ha="center")
         return
-    mine = signal.sel(step=steps)
+    mine = value.sel(step=steps)
     offset = steps - steps[0]
     _lines(axes, offset, mine - mine.isel(step=0), colours)
     axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
@@ -89,10 +91,7 @@ def cycle_steps(steps: IntArray, gap: int) -> IntArray:
     Returns:
         From the state just before an exposure to the one just before the next.
     """
-    before = (retention.measured_cycles(steps, gap) + 1) * gap - 1 if gap > 1 else steps[:0]
-    cycles = [steps[(steps >= s) & (steps <= s + gap)] for s in before]
-    most = max(map(len, cycles), default=0)
-    dense = [cycle for cycle in cycles if len(cycle) >= _DENSE * most]
+    dense = retention.dense_cycles(steps, gap)
     return dense[min(1, len(dense) - 1)] if dense else steps[:0]
 
 

@@ -15,6 +15,7 @@ from rare_retention.evidence import states
 from rare_retention.study.claims import (
     capture,
     competition,
+    gradients,
     interference,
     language,
     representation,
@@ -31,6 +32,7 @@ CLAIMS: dict[str, Claim] = {
         *capture.CLAIMS,
         *retention.CLAIMS,
         *interference.CLAIMS,
+        *gradients.CLAIMS,
         *competition.CLAIMS,
         *language.CLAIMS,
         *representation.CLAIMS,

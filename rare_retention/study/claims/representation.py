@@ -142,8 +142,8 @@ CLAIMS = (
         statement="The more frequent modular addition is, the more Fourier modes of the sum a "
         "model has.",
         source="Fig. 7b",
-        statistic="Fourier modes over all layers at the last snapshot beyond those under random "
-        "relabelling: highest minus lowest frequency, mean over the sizes that learn the task at "
+        statistic="Fourier modes over all layers at the last snapshot beyond those of symbols with "
+        "random values: highest minus lowest frequency, mean over the sizes that learn the task at "
         "the highest.",
         relation=">",
         threshold=0.0,

@@ -1,4 +1,8 @@
-"""Claims on withheld tasks: what the gap costs, what is gained at an exposure and what is kept."""
+"""Claims on withheld tasks: what the gap costs, what is gained at an exposure and what is kept.
+
+What is learned of a task is its signal or, of one that is injected into text, 1 minus the share of
+the loss of guessing that is left, at least -1 (`evidence.retention.learned`).
+"""
 
 import math
 from collections.abc import Callable
@@ -7,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from rare_retention.evidence import retention, states
+from rare_retention.evidence.retention import LEAST_GAIN, NOT_YET
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
@@ -14,12 +19,6 @@ from rare_retention.study.claims.claim import (
     require,
     require_widths,
 )
-
-LEAST_GAIN = 0.01
-"""Rises of the signal up to this one are no gains: there is nothing to keep or to lose."""
-
-NOT_YET = 0.5
-"""Cycles that start above this signal do not tell what is kept: the task is learned already."""
 
 LEAST_HELD = 0.05
 """Students whose mean signal is below this one hold nothing that a longer gap could take."""
@@ -73,8 +72,23 @@ def _kept_by_narrowest(results: xr.Dataset) -> xr.DataArray:
     return _mean_share_kept(results, _narrowest)
 
 
+def _kept_at_equal_gain(results: xr.Dataset) -> xr.DataArray:
+    require_widths(results)
+
+    def difference(point: xr.Dataset) -> xr.DataArray:
+        found = _cycles(point)
+        paired = retention.kept_at_equal_gain(found, found["before"] < NOT_YET)
+        if not paired.notnull().any():
+            raise NotTested(
+                "no cycles of the smallest and the largest student gain alike, within a factor of "
+                f"{retention.EQUAL_GAINS}"
+            )
+        return paired.where(_whole(point))
+
+    return over_points(results, difference).mean("point", skipna=True)
+
+
 def _accumulation(results: xr.Dataset) -> xr.DataArray:
-    require(results, "signal", "watch")
     require_widths(results)
 
     def difference(point: xr.Dataset) -> xr.DataArray:
@@ -85,8 +99,6 @@ def _accumulation(results: xr.Dataset) -> xr.DataArray:
 
 
 def _lag(results: xr.Dataset) -> xr.DataArray:
-    require(results, "signal", "watch")
-
     def peaks(point: xr.Dataset) -> xr.DataArray:
         found = _cycles(point)
         # Where nothing is lost again, the greatest value is the end of a rise, not a peak.
@@ -101,7 +113,6 @@ def _mean_share_kept(
     results: xr.Dataset, of: Callable[[xr.DataArray], xr.DataArray]
 ) -> xr.DataArray:
     """Mean over grid points of what `of` makes of the shares kept by width."""
-    require(results, "signal", "watch")
 
     def kept(point: xr.Dataset) -> xr.DataArray:
         found = _cycles(point)
@@ -113,14 +124,17 @@ def _mean_share_kept(
 
 
 def _cycles(point: xr.Dataset) -> xr.Dataset:
-    """Cycles of the rarest watched task's signal at one grid point."""
+    """Cycles of what is learned of the rarest watched task at one grid point."""
+    require(point, "watch")
+    if "signal" not in point:
+        require(point, "loss", "chance")
     gap = states.gap(point)
     if gap < 2:
         raise NotTested("no task is withheld")
-    signal = _signal(point, states.rarest(point))
-    if not retention.measured_cycles(states.measured(signal)["step"], gap).size:
+    value = retention.learned(point)
+    if not retention.measured_cycles(value["step"], gap).size:
         raise NotTested(f"no whole cycle of gap {gap} was measured")
-    return retention.cycles(signal, gap, least_gain=LEAST_GAIN)
+    return retention.cycles(value, gap, least_gain=LEAST_GAIN)
 
 
 def _whole(point: xr.Dataset) -> xr.DataArray:
@@ -210,19 +224,34 @@ CLAIMS = (
     Claim(
         name="retention_grows_with_width",
         statement="Wide students keep more of what they gain at an exposure until the next one.",
-        source="Figs. 4a, 16a, 20",
-        statistic="Share of the gains in the rarest watched task's signal that is left at the next "
-        "exposure, over cycles that start below 0.5: widest minus narrowest, mean over gaps.",
+        source="Figs. 4a, 8, 16a, 20",
+        statistic="Share of the gains in what is learned of the rarest watched task (its signal, "
+        "or 1 - loss / loss of guessing) that is left at the next exposure, over cycles that start "
+        "below 0.5: widest minus narrowest, mean over gaps.",
         relation=">",
         threshold=0.2,
         measure=_kept_difference,
     ),
     Claim(
+        name="larger_keeps_more_at_matched_gain",
+        statement="Wide students keep more also of gains that are as large as those of narrow "
+        "ones.",
+        source="our own control of Figs. 4a, 8",
+        statistic="Share kept of a gain in what is learned of the rarest watched task (its signal, "
+        "or 1 - loss / loss of guessing): each cycle of the widest student minus the narrowest "
+        "student's of nearest gain, within a factor of 1.25, over cycles that start below 0.5; "
+        "mean over pairs and gaps.",
+        relation=">",
+        threshold=0.1,
+        measure=_kept_at_equal_gain,
+    ),
+    Claim(
         name="narrow_loses_its_gain",
         statement="A narrow student loses most of what it gained before the next exposure.",
         source="Figs. 4a, 16a, 20",
-        statistic="Share of the narrowest student's gains in the rarest watched task's signal that "
-        "is left at the next exposure, over cycles that start below 0.5, mean over gaps.",
+        statistic="Share of the narrowest student's gains in what is learned of the rarest watched "
+        "task (its signal, or 1 - loss / loss of guessing) that is left at the next exposure, over "
+        "cycles that start below 0.5, mean over gaps.",
         relation="<=",
         threshold=0.5,
         measure=_kept_by_narrowest,
@@ -232,19 +261,21 @@ CLAIMS = (
         statement="A wide student builds up more of the rare task over exposures than a "
         "narrow one.",
         source="Figs. 4a, 16a, 20",
-        statistic="Rise of the rarest watched task's signal from before the first measured "
-        "exposure to the end of the last measured cycle: widest minus narrowest, mean over gaps.",
+        statistic="Rise of what is learned of the rarest watched task (its signal, or 1 - loss / "
+        "loss of guessing) from before the first measured exposure to the end of the last measured "
+        "cycle: widest minus narrowest, mean over gaps.",
         relation=">",
         threshold=0.2,
         measure=_accumulation,
     ),
     Claim(
         name="peak_lags_exposure",
-        statement="With AdamW the signal peaks after the exposure, not at it.",
+        statement="With AdamW what is learned peaks after the exposure, not at it.",
         source="Fig. 4a",
         statistic="Median over widths, cycles and gaps of the steps from the state just after an "
-        "exposure to the peak of the rarest watched task's signal, in cycles that gain more than "
-        "0.01 and lose more than 0.01 again.",
+        "exposure to the peak of what is learned of the rarest watched task (its signal, or 1 - "
+        "loss / loss of guessing), in cycles that gain more than 0.01 and lose more than 0.01 "
+        "again.",
         relation=">=",
         threshold=1.0,
         measure=_lag,

@@ -1,0 +1,126 @@
+"""What an exposure gains, how much of it is kept, and for how long (Fig. 8)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rare_retention.evidence import retention, states
+from rare_retention.evidence.retention import LEAST_GAIN
+from rare_retention.report.figures import data, sizes, style
+from rare_retention.report.figures.style import Colour
+
+_NOTE = (
+    "lines: mean over cycles, solid those of the second half of training; band, bar: least to "
+    "greatest\ngain, share kept and half-life: of {value}, second half; half-life with its 95% "
+    "interval,\narrow: a lower bound, since some half-lives are longer than the gap"
+)
+
+
+@style.styled()
+def loss_change(results: xr.Dataset) -> Figure:
+    """Change of the rare task's loss since just before an exposure, and what each size keeps."""
+    points = list(data.points(results))
+    figure, panels = style.canvas(
+        "Loss between exposures", len(points) + 3, 2 if len(points) == 1 else 3
+    )
+    colours = style.width_colours(results["width"])
+    for panel, (name, point) in zip(panels, points, strict=False):
+        _change(panel, point, colours)
+        panel.set_title(name or f"gap G = {states.gap(point)}")
+    shades = list(style.frequency_colours(range(len(points))).values())
+    _summaries(panels[-3:], [point for _, point in points], shades)
+    for panel in panels[-3:]:
+        sizes.name_sizes(panel, data.names(results))
+    kinds = [
+        Line2D([], [], color=style.GREY, label="second half"),
+        Line2D([], [], color=style.GREY, linestyle="--", label="all cycles"),
+    ]
+    if len(points) > 1:
+        kinds += [
+            Line2D([], [], color=shade, marker="o", label=name)
+            for (name, _), shade in zip(points, shades, strict=True)
+        ]
+    text = _NOTE.format(value=data.RARE_VALUES[data.rare_kind(results)])
+    style.key(figure, panels, colours, data.note(results, text), kinds, names=data.names(results))
+    return figure
+
+
+def late_cycles(point: xr.Dataset) -> xr.Dataset | None:
+    """Cycles of what is learned in the second half of training; None where none was measured."""
+    value, gap = retention.learned(point), states.gap(point)
+    steps = value["step"].to_numpy()
+    if gap < 2 or not retention.measured_cycles(steps, gap).size:
+        return None
+    found = retention.cycles(value, gap, least_gain=LEAST_GAIN)
+    late = retention.in_second_half(found["cycle"], gap, int(steps[-1]))
+    return found.sel(cycle=late) if late.any() else None
+
+
+def _change(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+    loss = states.measured(point["loss"].sel(task=states.rarest(point), drop=True))
+    gap, last = states.gap(point), int(loss["step"][-1])
+    each = retention.through_cycles(loss, gap)
+    if each is None:
+        axes.text(0.5, 0.5, "no cycle measured", transform=axes.transAxes, ha="center")
+        return
+    change = each - each.sel(offset=0)
+    late = change.sel(cycle=retention.in_second_half(change["cycle"], gap, last))
+    _lines(axes, change, colours, "--")
+    _lines(axes, late, colours, "-")
+    axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
+    axes.set_xscale("symlog", linthresh=1)
+    powers = [0, *(10**n for n in range(len(str(gap))) if 10**n <= gap)]
+    axes.set_xticks(powers, [f"{power}" for power in powers])
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="steps since just before", ylabel="change of the loss", xlim=(0, gap * 1.1))
+
+
+def _lines(axes: Axes, change: xr.DataArray, colours: dict[int, Colour], line: str) -> None:
+    drawn = data.spread(change.mean("cycle"))
+    x = change["offset"].to_numpy()
+    for width, colour in colours.items():
+        mean, low, high = data.at(drawn, width=width)
+        label = f"{width}" if line == "-" else f"{width}, all"
+        axes.plot(x, mean, color=colour, linestyle=line, linewidth=1.2, label=label)
+        if line == "-":
+            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _summaries(
+    panels: Sequence[Axes], points: Sequence[xr.Dataset], shades: Sequence[Colour]
+) -> None:
+    """Gain, share kept and half-life by size, a line for each point of the grid."""
+    gain, kept, life = panels
+    for index, (point, shade) in enumerate(zip(points, shades, strict=True)):
+        found = late_cycles(point)
+        if found is None:
+            continue
+        own = (shade, f"{index}", index, len(points))
+        sizes.marks(gain, found["gain"].mean("cycle"), *own)
+        sizes.marks(kept, retention.share_kept(found), *own)
+        _half_lives(life, found, *own)
+    gain.set_title("gain")
+    kept.set_title("share kept")
+    life.set(title="half-life (steps)")
+    life.set_ylim(bottom=0)
+
+
+def _half_lives(
+    axes: Axes, found: xr.Dataset, shade: Colour, label: str, index: int, count: int
+) -> None:
+    lives = retention.half_life(found).sortby("width")
+    intervals = [
+        retention.half_life_interval(lives.sel(width=width, drop=True)) for width in lives["width"]
+    ]
+    middle, low, high = (
+        np.array([getattr(one, name) for one in intervals]) for name in ("estimate", "low", "high")
+    )
+    places, bound = sizes.places(len(middle), index, count), np.isinf(high)
+    axes.plot(places, middle, color=shade, marker="o", linewidth=1.2, label=label)
+    bars = np.stack([middle - low, np.where(bound, np.nan, high) - middle])
+    axes.errorbar(places, middle, yerr=bars, fmt="none", color=shade)
+    axes.plot(places[bound], middle[bound], linestyle="none", marker="^", markersize=8, color=shade)

@@ -1,0 +1,84 @@
+"""Claims on the gradients of the batches that a rare task is in, and of those between (Fig. 9).
+
+They are judged on the neurons of the task in language studies and on the encoder in synthetic ones
+(`evidence.cosines`). Cosines of vectors that have nothing to do with each other shrink with the
+number of weights, so that the larger student's would be smaller by chance too; their sign is free
+of that.
+"""
+
+from collections.abc import Callable
+
+import xarray as xr
+
+from rare_retention.evidence import cosines
+from rare_retention.study.claims.claim import (
+    Claim,
+    NotTested,
+    over_points,
+    require,
+    require_widths,
+)
+
+
+def _points_to_the_task(results: xr.Dataset) -> xr.DataArray:
+    def mean(found: xr.Dataset) -> xr.DataArray:
+        if not (found["shown"] == 1).any():
+            raise NotTested("no batch that held the task was measured")
+        shown: xr.DataArray = cosines.at_exposures(found)["g"].mean("width", skipna=False)
+        return shown
+
+    return _over_points(results, mean)
+
+
+def _interference(results: xr.Dataset) -> xr.DataArray:
+    require_widths(results)
+
+    def difference(found: xr.Dataset) -> xr.DataArray:
+        if not (found["shown"] == 0).any():
+            raise NotTested("every measured batch held the task: there are none between exposures")
+        size, widths = cosines.between_exposures(found)["magnitude"], found["width"]
+        small, large = (size.sel(width=int(w), drop=True) for w in (widths.min(), widths.max()))
+        return small - large
+
+    return _over_points(results, difference)
+
+
+def _over_points(
+    results: xr.Dataset, statistic: Callable[[xr.Dataset], xr.DataArray]
+) -> xr.DataArray:
+    """Mean over grid points of a statistic of the cosines on the task's block."""
+    require(results, "gram", "watch")
+    block, _ = cosines.blocks(results)
+
+    def of(point: xr.Dataset) -> xr.DataArray:
+        if not point["gram"].notnull().any():
+            raise NotTested("no gradients were compared")
+        return statistic(cosines.cosines(point).sel(block=block, drop=True))
+
+    return over_points(results, of).mean("point", skipna=False)
+
+
+CLAIMS = (
+    Claim(
+        name="injection_gradient_points_to_the_task",
+        statement="At an exposure the gradient of the batch points where the rare task's own does.",
+        source="Fig. 9",
+        statistic="cos(g, g_r) on the task's neurons (synthetic: the encoder), mean over measured "
+        "batches that hold the rarest watched task, sizes and grid points.",
+        relation=">",
+        threshold=0.0,
+        measure=_points_to_the_task,
+    ),
+    Claim(
+        name="rest_interferes_less_in_large",
+        statement="Between exposures the gradients of the other tasks have less to do with the "
+        "rare task's in a larger model.",
+        source="Fig. 9",
+        statistic="|cos(g_nt, g_r)| on the task's neurons (synthetic: the encoder), mean over "
+        "measured batches without the rarest watched task: smallest minus largest size, mean over "
+        "grid points.",
+        relation=">",
+        threshold=0.0,
+        measure=_interference,
+    ),
+)

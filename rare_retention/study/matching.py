@@ -1,0 +1,122 @@
+"""Learning rates at which students of all sizes gain alike at an exposure.
+
+The same learning rate moves a large student further than a small one, or less far, so that what it
+keeps may only reflect what it gained. A calibration study trains all sizes at several peaks of the
+learning rate; the peaks at which their gains are equal are read between them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from rare_retention.errors import ConfigError, UserError
+from rare_retention.evidence import retention, states
+from rare_retention.evidence.retention import NOT_YET
+from rare_retention.theory.checks import Array
+
+PEAK = "peak"
+"""Dimension of a calibration study: the field optimizer.peak."""
+
+
+class Match(NamedTuple):
+    """Peaks of equal gain.
+
+    Attributes:
+        gain: that all sizes have.
+        peaks: learning rate of each width, ascending widths [width].
+    """
+
+    gain: float
+    peaks: xr.DataArray
+
+    @property
+    def relative(self) -> tuple[float, ...]:
+        """Peak of each size over that of the smallest, small to large."""
+        peaks = self.peaks.to_numpy()
+        return tuple((peaks / peaks[0]).tolist())
+
+
+def gains(results: xr.Dataset) -> xr.DataArray:
+    """Gain per exposure of each size at each peak [peak, width], means over cycles and units.
+
+    The gain is that in what is learned of the rarest watched task, in cycles that start below
+    `NOT_YET`; NaN where there is none or a student is missing.
+
+    Raises:
+        UserError: the study does not vary the peak alone, or no cycle was measured.
+    """
+    varied = states.grid(results)
+    if varied != (PEAK,):
+        others = ", ".join(varied) or "nothing"
+        raise UserError(
+            f"a calibration study varies optimizer.{PEAK} alone, this one {others}: give its grid "
+            f"one Axis, of the field optimizer.{PEAK}"
+        )
+    found = states.along(states.finished(results), PEAK, _gain)
+    return found.sortby([PEAK, "width"]).transpose(PEAK, "width")
+
+
+def match(gain: xr.DataArray, target: float | None = None) -> Match:
+    """The peaks at which all sizes have one gain.
+
+    A size's peak is read on straight lines through its gains over its peaks, both as logarithms,
+    from its lowest peak with a gain to the one with the greatest gain; where a higher peak gains
+    less than a lower one, the greatest gain so far stands for it.
+
+    Args:
+        gain: [peak, width], both ascending, as from `gains`.
+        target: gain to be matched. By default that of the smallest size at the middle peak or,
+            where another size does not have it, the nearest one that all have.
+
+    Raises:
+        ConfigError: the target lies outside the gains of a size.
+        UserError: a size gains nothing, or there is no gain that all have.
+    """
+    curves = {int(width): _curve(gain.sel(width=width)) for width in gain["width"]}
+    low = max(float(np.exp(values[0])) for _, values in curves.values())
+    high = min(float(np.exp(values[-1])) for _, values in curves.values())
+    if low > high:
+        raise UserError(
+            f"no gain that all sizes have: one gains {low:.3g} and more at these peaks, another "
+            f"{high:.3g} at most; add lower or higher peaks to the calibration study"
+        )
+    if target is None:
+        middle = float(gain.isel(width=0)[(gain.sizes[PEAK] - 1) // 2])
+        target = float(np.clip(middle, low, high)) if np.isfinite(middle) else high
+    elif not low <= target <= high:
+        raise ConfigError(
+            "gain", f"expected a gain that all sizes have, {low:.3g} to {high:.3g}, got {target:g}"
+        )
+    peaks = [float(np.exp(np.interp(np.log(target), y, x))) for x, y in curves.values()]
+    return Match(target, gain["width"].astype(np.float64).copy(data=peaks))
+
+
+def _gain(point: xr.Dataset) -> xr.DataArray:
+    """Gain of each width at one peak."""
+    value, gap = retention.learned(point), states.gap(point)
+    if gap < 2 or not retention.measured_cycles(value["step"], gap).size:
+        raise UserError(
+            f"at peak {point[PEAK].item():g} no whole cycle between exposures was measured: a "
+            "calibration study needs exposure.placement=burst and measure.cycles"
+        )
+    found = retention.cycles(value, gap)
+    early = found["gain"].where(found["before"] < NOT_YET).mean("cycle")
+    units = [name for name in states.UNITS if name in early.dims]
+    mean: xr.DataArray = early.mean(units, skipna=False)
+    return mean
+
+
+def _curve(gain: xr.DataArray) -> tuple[Array, Array]:
+    """Logarithms of the peaks and gains of one size, both ascending.
+
+    Raises:
+        UserError: there is no gain.
+    """
+    peaks, values = gain[PEAK].to_numpy().astype(np.float64), gain.to_numpy()
+    positive = np.isfinite(values) & (values > 0)
+    if not positive.any():
+        raise UserError(f"the size of width {int(gain['width'])} gains nothing at any peak")
+    peaks, values = peaks[positive], values[positive]
+    rising = np.flatnonzero(values > np.maximum.accumulate([0.0, *values[:-1]]))
+    return np.log(peaks[rising]), np.log(values[rising])

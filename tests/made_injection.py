@@ -1,0 +1,109 @@
+"""A made-up study of language models that gain a task at each injection and lose it between.
+
+Gains, half-lives and cosines are planted; every state of a cycle follows from them.
+"""
+
+import made_language
+import numpy as np
+import xarray as xr
+
+from rare_retention.evidence import gradients
+
+GAPS = (20, 100)
+GUESSING = np.log(2)
+GAIN = (0.06, 0.08, 0.1)  # of the loss of guessing, by size
+HALF_LIFE = (6.0, 30.0, 400.0)  # steps, by size
+LAG = 2  # steps from an injection to the peak
+BLOCKS = ("embedding", "neurons", "all")
+SHOWN = (0.02, 0.05, 0.08)  # cos(g, g_r) on the neurons at injections, by size
+REST = (-0.1, -0.04, -0.01)  # cos(g_nt, g_r) between them
+
+
+def steps_of(gap, total, cycles):
+    """Regular states and, about some injections, the one before and log-spaced ones after."""
+    found = {0, total, *range(50, total, 150)}
+    for c in np.unique(np.linspace(0, total // gap - 2, cycles).round().astype(int)):
+        shown = (c + 1) * gap
+        found |= {shown - 1, shown, shown + gap - 1}
+        found |= {shown + int(2 ** (i / 2)) for i in range(20) if 2 ** (i / 2) < gap}
+    return np.array(sorted(found))
+
+
+def learned(steps, gap, gain, half_life):
+    """Share of the task that is learned: what is left of all gains so far, at most 0.45."""
+    value = np.zeros(len(steps))
+    for exposure in range(gap, steps[-1] + 1, gap):
+        since = steps - exposure
+        rise = np.clip((since + 1) / (LAG + 1), 0, 1)
+        fall = 0.5 ** (np.maximum(since - LAG, 0) / half_life)
+        value += gain * rise * fall
+    return 0.45 * np.tanh(value / 0.45)
+
+
+def gram(steps, gap, size, rng):
+    """Gram matrices [step, block, vector, other] of vectors with the planted cosines."""
+    names = gradients.names(("comparison",))
+    shown = (steps % gap == 0) & (steps > 0)
+    found = np.empty((len(steps), len(BLOCKS), len(names), len(names)))
+    for b, weaker in enumerate((0.5, 1.0, 0.3)):
+        reference = np.eye(6)[0]
+        own = np.where(shown, 1.0, 0.0)[:, None] * _at_cosine(0.6 * weaker, 1)
+        rest = _at_cosine(REST[size] * weaker + 0.01 * rng.standard_normal(len(steps)), 2)
+        whole = _at_cosine(SHOWN[size] * weaker + 0.01 * rng.standard_normal(len(steps)), 3)
+        rest = np.where(shown[:, None], 5 * whole - own, 5 * rest)
+        update = -0.01 * (own + rest)
+        vectors = np.stack([own, rest, np.broadcast_to(reference, rest.shape), update], 1)
+        found[:, b] = vectors @ vectors.transpose(0, 2, 1)
+    found[steps == 0] = np.nan
+    return found
+
+
+def _at_cosine(cosine, axis):
+    """Unit vectors [..., 6] with a cosine to the first axis, the rest of them along another."""
+    cosine = np.atleast_1d(cosine)
+    return cosine[:, None] * np.eye(6)[0] + np.sqrt(1 - cosine[:, None] ** 2) * np.eye(6)[axis]
+
+
+def study(gaps=GAPS, gain=GAIN, half_life=HALF_LIFE, streams=2, initialisations=1, total=1500):
+    """Results over gaps; the comparison task is injected."""
+    rng = np.random.default_rng(0)
+    steps = {gap: steps_of(gap, total, 12) for gap in gaps}
+    union = np.unique(np.concatenate(list(steps.values())))
+    base = made_language.language(
+        (), gaps, streams=streams, initialisations=initialisations, steps=union
+    )
+    base = base.isel(task=[0, 1]).drop_dims(["prompt", "watch"]).assign_coords(watch=[1])
+    base.attrs["tasks"] = list(made_language.TASKS[:2])
+    loss = base["loss"].to_numpy().copy()
+    vectors = list(gradients.names(("comparison",)))
+    grams = np.full((*loss.shape[:-1], len(BLOCKS), len(vectors), len(vectors)), np.nan)
+    for i, gap in enumerate(gaps):
+        absent = ~np.isin(union, steps[gap])
+        for j in range(len(gain)):
+            for unit in np.ndindex(streams, initialisations):
+                value = learned(union, gap, gain[j] * rng.uniform(0.9, 1.1), half_life[j])
+                here = (unit[0], i, j, unit[1])
+                loss[(*here, slice(None), 1)] = GUESSING * (1 - value)
+                grams[here] = gram(union, gap, j, rng)
+                loss[here][absent], grams[here][absent] = np.nan, np.nan
+    dims = base["loss"].dims
+    labels = {"block": list(BLOCKS), "vector": vectors, "other": vectors}
+    found = base.assign(
+        loss=(dims, loss.astype(np.float32)),
+        gram=((*dims[:-1], *labels), grams.astype(np.float32)),
+    )
+    return found.assign_coords(labels)
+
+
+def calibration(peaks, gain, streams=2, initialisations=1):
+    """Results over the peak of the learning rate; `gain` gives that of peak and size."""
+    parts = [
+        study((20,), [gain(p, size) for size in range(3)], streams=streams,
+              initialisations=initialisations, half_life=(3.0,) * 3).isel(gap=0)
+        for p in peaks
+    ]  # fmt: skip
+    along = xr.DataArray(list(peaks), dims="peak", name="peak")
+    joined = xr.concat(parts, along, data_vars="all", coords="minimal", compat="override")
+    return joined.assign(finished=joined["finished"].transpose("stream", "peak")).transpose(
+        "stream", "peak", ...
+    )
