@@ -2,13 +2,14 @@
 
 import argparse
 
-from benchmarks import language_step, synthetic_step, token_loader
+from benchmarks import gradient_evidence, language_step, synthetic_step, token_loader
 from benchmarks.timing import machine
 
 BENCHMARKS = {
     "synthetic_step": synthetic_step,
     "language_step": language_step,
     "token_loader": token_loader,
+    "gradient_evidence": gradient_evidence,
 }
 
 

@@ -1,0 +1,92 @@
+"""Does a larger language model keep what a smaller one forgets?
+
+Figures 8 and 9 of the paper. The comparison task is withheld and then shown in bursts: n instances
+every n batches. Around chosen bursts the task's loss is followed from just before one to the next,
+and the batch's gradient is compared with the task's own, on the task neurons and on all weights.
+
+    python -m launch.study --config=configs/olmo/retention.py --workdir=gs://bucket/retention \
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --multihost
+    python -m launch.study --config=configs/olmo/retention.py:mini --workdir=runs/retention_lm
+    python -m launch.study --config=configs/olmo/retention.py:small --workdir=runs/retention_lm
+
+The paper's setting shows 100 instances every 100 steps. The mini setting is for one GPU, the small
+one for 2 CPU cores: both read the sources of Python's standard library.
+"""
+
+from typing import Literal
+
+from rare_retention.data.corpus import Corpus
+from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
+from rare_retention.models.olmo import Compute
+from rare_retention.optimizer import Optimizer, olmo
+from rare_retention.settings.language import Language
+from rare_retention.study.grid import Study
+from rare_retention.tasks import Comparison
+
+GAP = 24  # of the small setting: 48 instances every 24 batches
+
+
+def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
+    """Sizes under bursts of one gap."""
+    paper = Run(
+        setting=Language(
+            corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
+            window=512,
+            tasks=(Comparison(per_token=1 / (1024 * 512)),),
+            sizes=("20M", "300M", "1B"),
+            compute=Compute(dtype="bfloat16", remat="full"),
+        ),
+        exposure=Exposure(placement="burst", gap=100, background="even"),
+        optimizer=olmo(50_000),
+        batch=1024,
+        steps=50_000,
+        measure=Measurement(every=500, cycles=20, gradients=True, effect=False),
+        checkpoints=Checkpoints(every=1000),
+        snapshots=Snapshots(cycles=2, budget_mb=200_000),
+    )
+    mini = Run(
+        setting=Language(
+            corpus=Corpus(vocabulary=4096, held_out=128),
+            window=256,
+            tasks=(Comparison(per_token=1 / (128 * 256), symbols=50),),
+            sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
+            compute=Compute(dtype="bfloat16"),
+        ),
+        exposure=Exposure(placement="burst", gap=100, background="even"),
+        optimizer=olmo(6000, peak=1e-3),
+        batch=128,
+        steps=6000,
+        measure=Measurement(every=200, cycles=15, gradients=True, effect=False),
+        snapshots=Snapshots(cycles=2, budget_mb=8000),
+    )
+    small = Run(
+        setting=Language(
+            corpus=Corpus(vocabulary=512, held_out=64),
+            window=32,
+            tasks=(Comparison(per_token=2 / (64 * 32), symbols=16),),
+            sizes=("tiny-16", "tiny-32", "tiny-64"),
+            compute=Compute(remat="full"),
+        ),
+        exposure=Exposure(placement="burst", gap=GAP, background="even"),
+        # Without a decay, so that late bursts move the models as early ones do.
+        optimizer=Optimizer(
+            peak=5e-3,
+            schedule="constant",
+            warmup=100,
+            weight_decay=0.1,
+            beta2=0.95,
+            epsilon=1e-5,
+        ),
+        batch=64,
+        steps=2400,
+        measure=Measurement(every=96, cycles=12, gradients=True, effect=True),
+        snapshots=Snapshots(cycles=2),
+    )
+    return Study(
+        name="retention in language models",
+        question=__doc__,
+        run={"paper": paper, "mini": mini, "small": small}[size],
+        streams=3,
+        figures=("task_text",),
+        claims=("learns_text",),
+    )
