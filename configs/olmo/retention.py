@@ -78,8 +78,8 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
             epsilon=1e-5,
         ),
         batch=64,
-        steps=2400,
-        measure=Measurement(every=96, cycles=12, gradients=True, effect=True),
+        steps=1600,
+        measure=Measurement(every=96, cycles=16, gradients=True, effect=True),
         snapshots=Snapshots(cycles=2),
     )
     return Study(
@@ -87,6 +87,15 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
         question=__doc__,
         run={"paper": paper, "mini": mini, "small": small}[size],
         streams=3,
-        figures=("task_text",),
-        claims=("learns_text",),
+        figures=("injection", "loss_change", "gradient_cosines", "task_text"),
+        claims=(
+            "retention_grows_with_width",
+            "larger_keeps_more_at_matched_gain",
+            "narrow_loses_its_gain",
+            "wide_accumulates",
+            "peak_lags_exposure",
+            "injection_gradient_points_to_the_task",
+            "rest_interferes_less_in_large",
+            "learns_text",
+        ),
     )

@@ -33,7 +33,7 @@ _DENSE = 0.8  # of the measurements of the most densely measured cycle
 
 _MEANINGS = {
     "before": "value just before the exposure",
-    "peak": "best value until the next exposure",
+    "best": "best value (peak) until the next exposure",
     "next_before": "value just before the next exposure",
     "gain": "improvement from before to peak",
     "lag": "steps from the state just after the exposure to the peak",
@@ -81,7 +81,9 @@ def measured_cycles(steps: ArrayLike, gap: int) -> IntArray:
 def cycles(
     value: xr.DataArray, gap: int, *, rises: bool = True, least_gain: float = 0.0
 ) -> xr.Dataset:
-    """What each measured cycle of one grid point gains and keeps.
+    """What each densely measured cycle of one grid point gains and keeps.
+
+    Of a cycle of which regular measurements show the ends and little else, the peak is not known.
 
     Args:
         value: of a watched task, with a dimension `step`; steps that no student has do not count.
@@ -92,7 +94,7 @@ def cycles(
             `half_life` are NaN.
 
     Returns:
-        The other dimensions of the value, then `cycle`. `before`, `peak` and `next_before` have the
+        The other dimensions of the value, then `cycle`. `before`, `best` and `next_before` have the
         value's own sign. `gain` is negative where no state of the gap is better, `share_kept` where
         more than the gain is lost by the next exposure. `lag` is 0 steps where the state just after
         the exposure is the best. `half_life` in steps is interpolated linearly between states, and
@@ -104,16 +106,16 @@ def cycles(
     """
     present = states.measured(value).transpose(..., "step")
     steps = present["step"].to_numpy()
-    numbers = measured_cycles(steps, gap)
-    if not numbers.size:
+    numbers = [int(cycle[0] + 1) // gap - 1 for cycle in dense_cycles(steps, gap)]
+    if not numbers:
         raise ValueError(f"no whole cycle of gap {gap} was measured")
     sign = 1 if rises else -1
     rising = sign * present.to_numpy()
-    parts = [_cycle(rising, steps, gap, int(c), least_gain) for c in numbers]
+    parts = [_cycle(rising, steps, gap, number, least_gain) for number in numbers]
     dims = [d for d in present.dims if d != "step"]
     data = {name: np.stack([part[name] for part in parts], -1) for name in _MEANINGS}
     accumulation = data["next_before"][..., -1] - data["before"][..., 0]
-    for name in ("before", "peak", "next_before"):
+    for name in ("before", "best", "next_before"):
         data[name] = sign * data[name]
     return xr.Dataset(
         {
@@ -285,7 +287,7 @@ def _cycle(
     half_life, lost = _half_life(inside, at, best, before + gain / 2)
     return {
         "before": before,
-        "peak": peak,
+        "best": peak,
         "next_before": last,
         "gain": gain,
         "lag": np.where(meant, at[best] - exposed, np.nan),

@@ -24,9 +24,9 @@ from rare_retention.representation.residuals import advance, answer
 
 PAIRS = 1000
 
-_STEPS = 500
-_BATCH = 64  # pairs of a step
-_TURN = 0.1  # about how far, in radians, a step may turn a direction
+_STEPS = 1000
+_BATCH = 256  # pairs of a step
+_TURN = 0.3  # about how far, in radians, a step may turn a direction
 
 
 class Pairs(NamedTuple):

@@ -16,6 +16,9 @@ from rare_retention.settings.protocol import Measure
 from rare_retention.tasks.injected import Injected, Instances
 from rare_retention.tasks.modular_addition import ModularAddition
 
+VERSION = 1
+"""Of how evidence is measured; another one measures it all again."""
+
 _CONTEXTS = 20  # instances of each symbol that a probe reads
 _NEURONS = 32  # neurons of a layer that are named
 

@@ -22,7 +22,15 @@ from rare_retention.record.checkpoints import RETENTION, steps_in, verify
 from rare_retention.record.dataset import load, save
 from rare_retention.record.digest import digests
 from rare_retention.record.manifest import read_manifest
-from rare_retention.representation.kinds import KINDS, Options, Subject, check, measure, subject
+from rare_retention.representation.kinds import (
+    KINDS,
+    VERSION,
+    Options,
+    Subject,
+    check,
+    measure,
+    subject,
+)
 from rare_retention.representation.residuals import assemble
 from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS
@@ -68,8 +76,8 @@ def collect(
     """
     setting = language(study.run.setting, str(workdir))
     sizes = dict(zip(setting.labels["width"], setting.architectures.values(), strict=True))
-    check(options, kinds, sizes, list(subjects(setting).values()))
     found = snapshots(study, workdir)
+    check(options, kinds, sizes, list(subjects(setting).values()))
     with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
         parts = [
             (snapshot, part)
@@ -210,7 +218,8 @@ def _measured(
     """
     held: Models | None = None
     for kind in kinds:
-        key = fingerprint({**about, "options": KINDS[kind].read(options)})
+        read = {"version": VERSION, "options": KINDS[kind].read(options)}
+        key = fingerprint({**about, **read})
         path = start.with_name(f"{start.name}_{kind}_{key}.nc")
         if not path.exists():
             held = models() if held is None else held

@@ -44,7 +44,8 @@ def gains(results: xr.Dataset) -> xr.DataArray:
     `NOT_YET`; NaN where there is none or a student is missing.
 
     Raises:
-        UserError: the study does not vary the peak alone, or no cycle was measured.
+        UserError: the study does not vary the peak alone, no run of it has finished, or no cycle
+            was measured.
     """
     varied = states.grid(results)
     if varied != (PEAK,):
@@ -53,6 +54,8 @@ def gains(results: xr.Dataset) -> xr.DataArray:
             f"a calibration study varies optimizer.{PEAK} alone, this one {others}: give its grid "
             f"one Axis, of the field optimizer.{PEAK}"
         )
+    if not results["finished"].any():
+        raise UserError("no run of the calibration study has finished")
     found = states.along(states.finished(results), PEAK, _gain)
     return found.sortby([PEAK, "width"]).transpose(PEAK, "width")
 
@@ -74,8 +77,8 @@ def match(gain: xr.DataArray, target: float | None = None) -> Match:
         UserError: a size gains nothing, or there is no gain that all have.
     """
     curves = {int(width): _curve(gain.sel(width=width)) for width in gain["width"]}
-    low = max(float(np.exp(values[0])) for _, values in curves.values())
-    high = min(float(np.exp(values[-1])) for _, values in curves.values())
+    low = max(float(values[0]) for _, values in curves.values())
+    high = min(float(values[-1]) for _, values in curves.values())
     if low > high:
         raise UserError(
             f"no gain that all sizes have: one gains {low:.3g} and more at these peaks, another "
@@ -88,7 +91,7 @@ def match(gain: xr.DataArray, target: float | None = None) -> Match:
         raise ConfigError(
             "gain", f"expected a gain that all sizes have, {low:.3g} to {high:.3g}, got {target:g}"
         )
-    peaks = [float(np.exp(np.interp(np.log(target), y, x))) for x, y in curves.values()]
+    peaks = [_read(target, *curve) for curve in curves.values()]
     return Match(target, gain["width"].astype(np.float64).copy(data=peaks))
 
 
@@ -108,7 +111,7 @@ def _gain(point: xr.Dataset) -> xr.DataArray:
 
 
 def _curve(gain: xr.DataArray) -> tuple[Array, Array]:
-    """Logarithms of the peaks and gains of one size, both ascending.
+    """Peaks and gains of one size, both ascending.
 
     Raises:
         UserError: there is no gain.
@@ -119,4 +122,9 @@ def _curve(gain: xr.DataArray) -> tuple[Array, Array]:
         raise UserError(f"the size of width {int(gain['width'])} gains nothing at any peak")
     peaks, values = peaks[positive], values[positive]
     rising = np.flatnonzero(values > np.maximum.accumulate([0.0, *values[:-1]]))
-    return np.log(peaks[rising]), np.log(values[rising])
+    return peaks[rising], values[rising]
+
+
+def _read(target: float, peaks: Array, values: Array) -> float:
+    """The peak of a gain."""
+    return float(np.exp(np.interp(np.log(target), np.log(values), np.log(peaks))))

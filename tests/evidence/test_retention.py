@@ -1,5 +1,6 @@
 """Retention on saw-teeth of known gain, lag and half-life, and against a plain loop."""
 
+import made_injection
 import numpy as np
 import pytest
 import xarray as xr
@@ -44,7 +45,7 @@ def test_saw_tooth_gives_back_what_it_was_made_of():
     np.testing.assert_allclose(found["decay"], np.outer(GAIN - kept, each))
     np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, each))
     np.testing.assert_allclose(found["before"], np.outer(kept, np.arange(CYCLES)), atol=1e-12)
-    np.testing.assert_allclose(found["peak"], found["before"] + found["gain"])
+    np.testing.assert_allclose(found["best"], found["before"] + found["gain"])
     np.testing.assert_allclose(found["accumulation"], CYCLES * kept)
     np.testing.assert_allclose(retention.share_kept(found), kept / GAIN)
 
@@ -78,7 +79,7 @@ def test_a_loss_is_followed_as_it_falls():
     falling = retention.cycles(2 - value, GAP, rises=False)
     for name in ("gain", "lag", "decay", "share_kept", "half_life", "censored", "accumulation"):
         np.testing.assert_allclose(falling[name], rising[name], atol=1e-12)
-    for name in ("before", "peak", "next_before"):
+    for name in ("before", "best", "next_before"):
         np.testing.assert_allclose(falling[name], 2 - rising[name])
 
 
@@ -180,3 +181,107 @@ def test_states_must_make_a_whole_cycle():
         retention.cycles(value, 8)
     assert retention.measured_cycles([7, 8, 15], 8).tolist() == [0]
     assert retention.measured_cycles([7, 15, 16, 23], 8).tolist() == [1]
+
+
+def test_what_is_learned_is_the_rarest_watched_signal():
+    values = np.arange(12.0).reshape(3, 4)
+    point = xr.Dataset({"signal": (("step", "task"), values)}, {"task": range(4), "watch": [1, 2]})
+    assert retention.learned(point.assign_coords(step=[0, 1, 2])).values.tolist() == [2, 6, 10]
+
+
+def test_or_what_is_gained_on_guessing():
+    """Of guessing among two labels; a label that is not known at all counts twice of it."""
+    guess = np.log(2)
+    loss = np.array([[9, 10.0], [9, guess], [9, 0.25 * guess], [9, 1.5 * guess]])
+    point = xr.Dataset(
+        {"loss": (("step", "task"), loss), "chance": ("task", [np.nan, 0.5])},
+        {"step": [0, 1, 2, 3], "task": [0, 1], "watch": [1]},
+    )
+    np.testing.assert_allclose(retention.learned(point), [-1, 0, 0.75, -0.5])
+
+
+def test_planted_gains_of_an_injected_task_are_found():
+    point = made_injection.study(gain=(0.02, 0.02, 0.02), half_life=(5, 10, 20)).sel(gap=100)
+    found = retention.cycles(retention.learned(point), 100, least_gain=0.01)
+    np.testing.assert_allclose(found["gain"], 0.02, rtol=0.12)
+    assert (found["lag"] == made_injection.LAG).all()
+    lives = retention.half_life(found)["half_life"].mean(("stream", "initialisation"))
+    np.testing.assert_allclose(lives, [5, 10, 20], rtol=0.1)
+
+
+def test_values_through_cycles_stand_at_the_offsets_that_all_have():
+    steps = [0, 7, 8, 9, 12, 15, 16, 17, 20, 22, 23, 40]
+    value = xr.DataArray(np.array(steps) ** 2.0, {"step": steps}, ("step",))
+    found = retention.through_cycles(value, 8)
+    assert found["cycle"].values.tolist() == [0, 1]
+    assert found["offset"].values.tolist() == [0, 1, 2, 5, 8]
+    expected = [[step**2 for step in (7, 8, 9, 12, 15)], [s**2 for s in (15, 16, 17, 20, 23)]]
+    assert found.values.tolist() == expected
+    assert retention.in_second_half(found["cycle"], 8, 30).values.tolist() == [False, True]
+    assert retention.in_second_half(found["cycle"], 8, 31).values.tolist() == [False, False]
+
+
+def test_sparse_cycles_do_not_thin_the_others_out():
+    steps = [7, 8, 9, 10, 11, 12, 15, 39, 40, 47]
+    value = xr.DataArray(np.zeros(10), {"step": steps}, ("step",))
+    assert retention.through_cycles(value, 8)["cycle"].values.tolist() == [0]
+    assert retention.cycles(value, 8)["cycle"].values.tolist() == [0]
+    assert retention.through_cycles(value.sel(step=[7, 9]), 8) is None
+    assert retention.through_cycles(value, 1) is None
+
+
+def of_cycles(**values):
+    """Cycles of widths 4 and 16; values are [width, cycle]."""
+    data = {name: (("width", "cycle"), np.array(v)) for name, v in values.items()}
+    return xr.Dataset(data, {"width": [4, 16]})
+
+
+def test_shares_are_compared_in_cycles_of_equal_gain():
+    """Gains of 0.1 and 0.4 have their likes, the widest one's 0.2 has none."""
+    found = of_cycles(
+        gain=[[0.1, 0.12, 0.4, 0.05], [0.1, 0.2, 0.41, 0.42]],
+        share_kept=[[0.2, 0.9, 0.4, 0.0], [0.7, 1.0, 0.5, 0.3]],
+    )
+    every = xr.ones_like(found["gain"], bool)
+    pairs = [0.7 - 0.2, 0.5 - 0.4, 0.3 - 0.4]
+    assert float(retention.kept_at_equal_gain(found, every)) == pytest.approx(np.mean(pairs))
+    some = every & (found["gain"] != 0.42)
+    assert float(retention.kept_at_equal_gain(found, some)) == pytest.approx(np.mean(pairs[:2]))
+    turned = found.isel(width=[1, 0])
+    assert float(retention.kept_at_equal_gain(turned, every)) == pytest.approx(np.mean(pairs))
+
+
+def test_gains_that_are_never_alike_say_nothing():
+    found = of_cycles(gain=[[0.1, 0.1], [0.2, 0.5]], share_kept=[[0.5, 0.5], [1, 1]])
+    assert np.isnan(retention.kept_at_equal_gain(found, xr.ones_like(found["gain"], bool)))
+
+
+def lives(*rows, censored):
+    """Cycles of three streams [stream, cycle]."""
+    dims = ("stream", "cycle")
+    return xr.Dataset(
+        {"half_life": (dims, np.array(rows, float)), "censored": (dims, np.array(censored))}
+    )
+
+
+def test_a_half_life_is_the_median_of_its_cycles_and_has_an_interval():
+    found = retention.half_life(
+        lives([1, 2, 9], [3, 4, 8], [5, 6, np.nan], censored=np.eye(3, dtype=bool)[[2, 2, 2]])
+    )
+    assert found["half_life"].values.tolist() == [2, 4, 5.5]
+    assert not found["censored"].any()
+    interval = retention.half_life_interval(found)
+    assert interval.estimate == pytest.approx(11.5 / 3)
+    assert interval.low < 2.1 and 5.5 < interval.high < np.inf
+
+
+def test_a_half_life_beyond_the_gap_is_a_lower_bound():
+    rows = lives([9, 2, 9], [3, 4, 8], censored=[[True, False, True], [False, False, False]])
+    found = retention.half_life(rows)
+    assert found["half_life"].values.tolist() == [9, 4]
+    assert found["censored"].values.tolist() == [True, False]
+    interval = retention.half_life_interval(found)
+    assert (interval.estimate, interval.high) == (6.5, np.inf)
+    one = retention.half_life(rows, xr.DataArray([False, True, False], dims="cycle"))
+    assert one["half_life"].values.tolist() == [2, 4]
+    assert not one["censored"].any()

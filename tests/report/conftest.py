@@ -7,7 +7,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import made_injection
 import made_language
+import made_representation
 import made_scaling
 import numpy as np
 import pytest
@@ -260,6 +262,10 @@ def language() -> xr.Dataset:
     return made_language.language(rates=(2.4e-5, 2.4e-7))
 
 
+def evidence() -> xr.Dataset:
+    return made_representation.representation(rates=(2.4e-5, 2.4e-7))
+
+
 def without(results: xr.Dataset, **place: Any) -> xr.Dataset:
     """The results of a study that lost the students at `place`.
 
@@ -313,6 +319,12 @@ MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "injection_gap": made_language.gaps,
     "task_text": language,
     "task_compute": language,
+    "loss_change": made_injection.study,
+    "gradient_cosines": made_injection.study,
+    "probe_r2": evidence,
+    "fourier_modes": evidence,
+    "alignment": evidence,
+    "null_intervention": evidence,
     "scaling_law": made_scaling.ladder,
 }
 

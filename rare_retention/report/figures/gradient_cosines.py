@@ -17,8 +17,8 @@ _AT = {
     "g_nt": (r"$g_{nt}$: all others", style.BLUE),
 }
 _BETWEEN = {
-    "cosine": (r"$\cos(g, g_r)$ between", style.BLUE),
-    "magnitude": (r"$|\cos(g, g_r)|$ between", style.SKY),
+    "cosine": _AT["g_nt"],
+    "magnitude": (r"$g_{nt}$: size of the cosine", style.SKY),
 }
 
 
@@ -42,7 +42,7 @@ def gradient_cosines(results: xr.Dataset) -> Figure:
         own[0].set_ylabel(r"cosine with $g_r$")
     kinds = [
         Line2D([], [], color=colour, marker="o", label=label)
-        for label, colour in (*_AT.values(), *_BETWEEN.values())
+        for label, colour in dict.fromkeys((*_AT.values(), *_BETWEEN.values()))
     ]
     text = (
         "point: mean over batches; line: mean of g over cycles; bar, band: least to greatest; "

@@ -11,7 +11,7 @@ from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour
 from rare_retention.theory.checks import IntArray
 
-_TITLES = {"signal": "Rare signal under injections", "share": "Injected task under injections"}
+_TITLES = {"signal": "Rare signal under injections", "share": "Task loss under injections"}
 _MOST_COLUMNS = 3
 _MOST_TICKS = 80  # more would merge into a bar
 

@@ -13,10 +13,11 @@ from rare_retention.evidence.retention import LEAST_GAIN
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colour
 
+_VALUES = {"signal": "the signal", "share": "1 - loss / loss of guessing"}
 _NOTE = (
     "lines: mean over cycles, solid those of the second half of training; band, bar: least to "
     "greatest\ngain, share kept and half-life: of {value}, second half; half-life with its 95% "
-    "interval,\narrow: a lower bound, since some half-lives are longer than the gap"
+    "interval;\ntriangle: a lower bound, since some half-lives are longer than the gap"
 )
 
 
@@ -44,7 +45,7 @@ def loss_change(results: xr.Dataset) -> Figure:
             Line2D([], [], color=shade, marker="o", label=name)
             for (name, _), shade in zip(points, shades, strict=True)
         ]
-    text = _NOTE.format(value=data.RARE_VALUES[data.rare_kind(results)])
+    text = _NOTE.format(value=_VALUES[data.rare_kind(results)])
     style.key(figure, panels, colours, data.note(results, text), kinds, names=data.names(results))
     return figure
 
@@ -76,7 +77,11 @@ def _change(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     powers = [0, *(10**n for n in range(len(str(gap))) if 10**n <= gap)]
     axes.set_xticks(powers, [f"{power}" for power in powers])
     axes.set_xticks([], minor=True)
-    axes.set(xlabel="steps since just before", ylabel="change of the loss", xlim=(0, gap * 1.1))
+    axes.set(
+        xlabel="steps since just before (log scale)",
+        ylabel="change of the loss",
+        xlim=(0, gap * 1.1),
+    )
 
 
 def _lines(axes: Axes, change: xr.DataArray, colours: dict[int, Colour], line: str) -> None:
@@ -105,8 +110,9 @@ def _summaries(
         _half_lives(life, found, *own)
     gain.set_title("gain")
     kept.set_title("share kept")
-    life.set(title="half-life (steps)")
-    life.set_ylim(bottom=0)
+    life.set_title("half-life (steps)")
+    for panel in panels:
+        panel.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
 
 
 def _half_lives(

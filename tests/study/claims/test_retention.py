@@ -1,5 +1,6 @@
 """Claims on withheld tasks: students that keep or lose as the paper says, and others."""
 
+import made_injection
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ ALL = (
     "peak_lags_exposure",
 )
 BY_GAP, BY_CYCLE = ALL[:3], ALL[3:]
+MATCHED = "larger_keeps_more_at_matched_gain"
 
 
 def one(results, name):
@@ -185,3 +187,57 @@ def test_a_missing_run_takes_its_stream_with_it(burst):
         assert "2 of 6 statistics are missing" in verdict.note
     assert results["signal"].isel(stream=1, gap=0).notnull().any()
     assert np.isfinite(results["signal"].isel(stream=1, gap=1)).any()
+
+
+@pytest.mark.parametrize("name", BY_CYCLE)
+def test_injected_tasks_are_judged_by_their_loss(name):
+    verdict = one(made_injection.study(), name)
+    assert verdict.verdict == "holds", verdict
+    assert verdict.covers == "streams"
+
+
+def test_sizes_that_keep_alike_fail_by_their_loss():
+    alike = made_injection.study((100,), gain=(0.1,) * 3, half_life=(10,) * 3)
+    for name in ("retention_grows_with_width", "wide_accumulates", MATCHED):
+        assert one(alike, name).verdict == "fails"
+
+
+def test_results_must_say_what_is_learned():
+    results = made_injection.study().drop_vars("chance")
+    for name in (*BY_CYCLE, MATCHED):
+        assert one(results, name).note == "the results hold no chance"
+
+
+def test_shares_kept_differ_at_equal_gains_too(burst):
+    """The narrow student gains 0.3 and keeps nothing; the wide one keeps 0.9 of like gains."""
+    found = one(burst(gaps=(64,)), MATCHED)
+    assert found.verdict == "holds"
+    assert found.estimate == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_larger_gain_alone_is_not_kept_better(burst):
+    """Both keep half of gains up to 0.2, and the wide one all of its larger ones."""
+
+    def small(gap, cycle):
+        start = 0.1 * max(cycle, 0)
+        return start, start + 0.2
+
+    def large(gap, cycle):
+        start = 0.1 * min(cycle, 1) if cycle < 2 else 0.1 + 0.4 * (cycle - 1)
+        return start, start + (0.2 if cycle < 1 else 0.4)
+
+    results = burst((small, large), gaps=(64,)).sel(step=slice(0, 300))
+    assert one(results, MATCHED).estimate == pytest.approx(0, abs=0.02)
+    assert one(results, "retention_grows_with_width").estimate > 0.05
+
+
+def test_gains_that_are_never_alike_are_not_compared(burst, students):
+    def tiny(gap, cycle):
+        return 0.1, 0.12
+
+    def huge(gap, cycle):
+        return 0.1, 0.5
+
+    verdict = one(burst((tiny, huge)), MATCHED)
+    assert verdict.verdict == "not tested"
+    assert verdict.note.startswith("no cycles of the smallest and the largest student gain alike")

@@ -2,6 +2,7 @@
 
 import json
 
+import made_injection
 import made_language
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         competition(**alone),
         made_language.language(**alone),
         made_language.gaps(**alone),
+        made_injection.study(**alone),
     )
     tested = set()
     for results in studies:

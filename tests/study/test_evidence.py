@@ -1,0 +1,98 @@
+"""Evidence from snapshots beside the results of its study, and in the report or not yet."""
+
+import numpy as np
+import pytest
+import tiny
+from etils import epath
+from made_language import RATES
+from made_representation import representation
+
+from rare_retention.evidence import states
+from rare_retention.record.dataset import save
+from rare_retention.record.files import write_json
+from rare_retention.report import build as module
+from rare_retention.report.figures import FROM_SNAPSHOTS
+from rare_retention.study.describe import variables
+from rare_retention.study.results import EVIDENCE, with_evidence
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Results with their evidence, read only."""
+    return representation(rates=RATES[:2])
+
+
+@pytest.fixture
+def parts(whole, tmp_path):
+    """The results alone, and the file of their evidence."""
+    path = epath.Path(tmp_path) / EVIDENCE
+    evidence = whole[sorted(FROM_SNAPSHOTS)].drop_vars(["size", "gap"]).assign_attrs(tasks=["x"])
+    save(evidence.isel(task=[1, 2]), path)
+    return whole.drop_vars([*FROM_SNAPSHOTS, "snapshot", "layer"]), path
+
+
+def test_evidence_stands_beside_the_results(whole, parts):
+    results, path = parts
+    joined = with_evidence(results, path)
+    assert joined.attrs == whole.attrs
+    for name in (*FROM_SNAPSHOTS, "loss"):
+        np.testing.assert_array_equal(joined[name].transpose(*whole[name].dims), whole[name])
+    assert states.grid(joined) == ("per_token",)
+
+
+def test_results_without_evidence_stay_as_they_are(parts):
+    results, path = parts
+    path.unlink()
+    assert with_evidence(results, path) is results
+
+
+def test_a_study_that_has_grown_lacks_evidence_of_its_new_runs(parts):
+    results, path = parts
+    grown = results.reindex(stream=[0, 1, 2], fill_value={"finished": True})
+    joined = with_evidence(grown, path)
+    assert joined.sizes["stream"] == 3
+    assert joined["r2"].sel(stream=2).isnull().all()
+    assert joined["r2"].sel(stream=1, task=1).notnull().all()
+
+
+def test_evidence_of_unfinished_runs_is_no_evidence(whole):
+    results = whole.copy(deep=True)
+    results["finished"][1, 0] = False
+    kept = states.finished(results)["null_effect"]
+    assert kept[1, 0].isnull().all() and kept[0, 0].notnull().any() and kept[1, 1].notnull().any()
+
+
+@pytest.fixture
+def report(parts, monkeypatch):
+    """Function that builds the report of a study with some figures, with evidence or without."""
+    results, path = parts
+
+    def build(*figures, evidence):
+        found = with_evidence(results, path) if evidence else results
+        study = tiny.study(figures="()", claims="()")
+        object.__setattr__(study, "figures", figures)
+        write_json(path.parent / "study.json", {})
+        save(found, path.parent / "results.nc")
+        monkeypatch.setattr(module, "collect", lambda *_: found)
+        about = {"versions": {}, "hardware": {}, "started": "", "seconds": 0, "commands": []}
+        monkeypatch.setattr(module, "provenance", lambda *_: about)
+        return list(module.build(study, path.parent)), path.parent / "figures"
+
+    return build
+
+
+def test_a_report_waits_for_evidence_in_one_line(report):
+    lines, folder = report("alignment", "task_text", evidence=False)
+    assert lines[0].startswith("no figure alignment yet: python -m launch.evidence --workdir=")
+    assert len(lines) == 2 and lines[1].startswith("report: ")
+    assert {path.stem for path in folder.iterdir()} == {"task_text"}
+
+
+def test_a_report_draws_evidence_that_is_there(report):
+    lines, folder = report("alignment", "task_text", evidence=True)
+    assert len(lines) == 1
+    assert {path.stem for path in folder.iterdir()} == {"task_text", "alignment"}
+
+
+def test_a_study_of_other_models_will_never_have_it():
+    assert not FROM_SNAPSHOTS & variables(tiny.study())
