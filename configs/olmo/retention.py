@@ -64,7 +64,7 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
             corpus=Corpus(vocabulary=512, held_out=64),
             window=32,
             tasks=(Comparison(per_token=2 / (64 * 32), symbols=16),),
-            sizes=("tiny-16", "tiny-32", "tiny-64"),
+            sizes=("tiny-16", "tiny-64"),
             compute=Compute(remat="full"),
         ),
         exposure=Exposure(placement="burst", gap=GAP, background="even"),
@@ -78,8 +78,8 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
             epsilon=1e-5,
         ),
         batch=64,
-        steps=1600,
-        measure=Measurement(every=96, cycles=16, gradients=True, effect=True),
+        steps=1200,
+        measure=Measurement(every=96, cycles=16, gradients=True, effect=False),
         snapshots=Snapshots(cycles=2),
     )
     return Study(

@@ -54,7 +54,8 @@ class Alignment(NamedTuple):
         success: share of fresh counted pairs after which the counterfactual label has the highest
             score of all words; NaN where no pair counts.
         random: the same for a random subspace of these dimensions.
-        whole: the same when all of the stream there is replaced: what a subspace can reach.
+        whole: the same when all of the stream there is replaced: low where the token has already
+            been read from there, or where the model does not know the counterfactual instances.
         counted: pairs behind each share.
     """
 

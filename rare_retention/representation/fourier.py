@@ -44,7 +44,8 @@ def power(means: ArrayLike) -> Array:
     Args:
         means: of the residuals of each class [P, D].
     """
-    centred = np.asarray(means, np.float64) - np.mean(means, axis=0)
+    centred = np.asarray(means, np.float64)
+    centred = centred - centred.mean(0)
     waves = np.square(np.abs(np.fft.rfft(centred, axis=0)[1:])).sum(1)
     # rfft leaves out the negative frequencies: the basis counts them in, but for P/2.
     parts = waves * null_share(len(centred))

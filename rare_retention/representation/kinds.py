@@ -19,7 +19,7 @@ from rare_retention.tasks.modular_addition import ModularAddition
 VERSION = 1
 """Of how evidence is measured; another one measures it all again."""
 
-_CONTEXTS = 20  # instances of each symbol that a probe reads
+_CONTEXTS = 5  # instances of each symbol that a probe reads where it sees both tokens
 _NEURONS = 32  # neurons of a layer that are named
 
 
@@ -114,8 +114,7 @@ def check(
         if "layer" in read and options.layer > shape.layers:
             raise ConfigError(
                 "layer",
-                f"{name} has {shape.layers} layers; expected 0 to {shape.layers}, got "
-                f"{options.layer}",
+                f"expected 0 to {shape.layers}, the layers of {name}, got {options.layer}",
             )
         if "dimensions" in read and options.dimensions > shape.hidden:
             raise ConfigError(
@@ -186,11 +185,12 @@ def _described(each: Measure) -> dict[str, str]:
 
 
 def _probe(model: Olmo, task: Subject, options: Options) -> Values:
-    """Instances are those of each symbol at the position with some others beside it."""
+    """Instances are those of each symbol with some others before it; TOK1 sees none of them."""
     count = len(task.tokens)
+    contexts = 1 if options.position == 0 else min(_CONTEXTS, count)
     rng = np.random.default_rng(0)
-    symbol = np.arange(count).repeat(min(_CONTEXTS, count))
-    other = np.concatenate([rng.permutation(count)[:_CONTEXTS] for _ in range(count)])
+    symbol = np.arange(count).repeat(contexts)
+    other = np.concatenate([rng.permutation(count)[:contexts] for _ in range(count)])
     pair = (symbol, other) if options.position == 0 else (other, symbol)
     residuals = activations(model, task.tokens[*pair, :2], (options.position,))
     found = probe(residuals[:, options.layer, 0], symbol, symbol, options.components)
@@ -207,7 +207,7 @@ def _fourier(model: Olmo, task: Subject, options: Options) -> Values:
     pairs = task.tokens[..., :2]
     return {
         "modes": fourier.count(model, pairs),
-        "modes_by_chance": fourier.count_by_chance(model, pairs),
+        "modes_by_chance": fourier.count_by_chance(model, pairs, fourier.RELABELLINGS),
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rare_retention.parallel import RULES
 from rare_retention.settings.protocol import Params, Setting
 
-Transforms = optax.GradientTransformation | Mapping[str, optax.GradientTransformation]
+Transforms: TypeAlias = optax.GradientTransformation | Mapping[str, optax.GradientTransformation]
 """The optimizer of one student: the same for all, or one for each group."""
 
 

@@ -23,7 +23,7 @@ from rare_retention.record.checkpoints import Store
 from rare_retention.record.dataset import load
 from rare_retention.record.files import write_json
 from rare_retention.report.figures import FROM_SNAPSHOTS
-from rare_retention.representation import das
+from rare_retention.representation import das, fourier
 from rare_retention.study import evidence as module
 from rare_retention.study.grid import Axis, Study, cells
 from rare_retention.tasks import Comparison, ModularAddition
@@ -42,6 +42,7 @@ def call(*arguments):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(das, "_STEPS", 2)
+    monkeypatch.setattr(fourier, "RELABELLINGS", 2)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,7 @@ def measured(kept, tmp_path_factory):
     shutil.copytree(kept, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(das, "_STEPS", 2)
+        patch.setattr(fourier, "RELABELLINGS", 2)
         assert call(f"--workdir={folder}", FEW) == 0
     return folder
 
@@ -205,7 +207,7 @@ def test_a_published_model_is_asked_about_the_tasks_of_a_config(study, tmp_path,
 
 
 BAD = {
-    "layer": (["--layer=3"], "--layer: 2x16x32x2 has 2 layers; expected 0 to 2, got 3"),
+    "layer": (["--layer=3"], "--layer: expected 0 to 2, the layers of 2x16x32x2, got 3"),
     "negative layer": (["--layer=-1"], "--layer: expected at least 0, the embedding, got -1"),
     "position": (["--position=2"], "--position: expected 0, for TOK1, or 1, for TOK2, got 2"),
     "subspace": (

@@ -33,8 +33,8 @@ def null_intervention(results: xr.Dataset) -> Figure:
     """
     drawn = [
         (name, point, task)
-        for name, point in data.points(results)
         for task in representation.asked(results, "null_effect")
+        for name, point in data.points(results)
         if task in point["task"]
     ]
     figure, panels = style.canvas("Null interventions", len(drawn))

@@ -18,8 +18,8 @@ def probe_r2(results: xr.Dataset) -> Figure:
     """R^2 of linear probes over training, a line for each size, a panel for each task and place."""
     drawn = [
         (name, point, task)
-        for name, point in data.points(results)
         for task in representation.asked(results, "r2")
+        for name, point in data.points(results)
         if task in point["task"]
     ]
     figure, panels = style.canvas("Linear probes of the value", len(drawn))

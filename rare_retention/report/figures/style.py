@@ -208,7 +208,8 @@ def grid_ticks(panel: Axes, values: ArrayLike) -> None:
     for value in ordered[::-1]:  # from the top, so that the largest is always named
         if not kept or np.log2(kept[-1] / value) >= room:
             kept.append(float(value))
-    panel.set_xticks(kept[::-1], [f"{value:.3g}" for value in kept[::-1]])
+    names = [min(f"{value:g}", f"{value:.3g}", key=len) for value in kept]
+    panel.set_xticks(kept[::-1], names[::-1])
     panel.set_xticks([], minor=True)
 
 

@@ -40,9 +40,9 @@ def test_variables_of_figures_are_measured_by_a_kind():
 def test_probes_are_drawn_over_training_out_of_and_in_sample(study):
     results = study("probe_r2")
     figure = FIGURES["probe_r2"].draw(results)
-    assert len(figure.axes) == 2 * results.sizes["per_token"]
-    panel = figure.axes[1]
-    assert titles(figure)[1] == "addition, frequency f = 2.4e-05"
+    places = ["frequency f = 2.4e-05", "frequency f = 2.4e-07"]
+    assert titles(figure) == [f"{k}, {f}" for k in ("comparison", "addition") for f in places]
+    panel = figure.axes[2]
     for name, label in (("r2", WIDTHS[1]), ("r2_in_sample", f"in {WIDTHS[1]}")):
         mean = results[name].sel(per_token=2.4e-5, task=2, width=WIDTHS[1]).mean(UNITS)
         drawn = line(panel, label)

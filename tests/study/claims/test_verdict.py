@@ -4,6 +4,7 @@ import json
 
 import made_injection
 import made_language
+import made_representation
 import numpy as np
 import pytest
 import xarray as xr
@@ -129,6 +130,7 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         made_language.language(**alone),
         made_language.gaps(**alone),
         made_injection.study(**alone),
+        made_representation.representation(streams=1),
     )
     tested = set()
     for results in studies:
