@@ -3,7 +3,7 @@
 Examples:
     python -m launch.evidence --workdir=runs/quickstart_lm
     python -m launch.evidence --workdir=runs/x --kinds=probe,das --layer=1 --position=1
-    python -m launch.evidence --from=OLMo-1B-hf --config=configs/olmo/gap.py --workdir=runs/1b
+    python -m launch.evidence --model=OLMo-1B-hf --config=configs/olmo/gap.py --workdir=runs/1b
 
 The first two read every retention snapshot of a study and write evidence.nc beside its results,
 from which `launch.report` draws and judges; the last asks a published model about the tasks of a
@@ -28,8 +28,8 @@ from rare_retention.study.results import EVIDENCE
 
 _DEFAULTS = Options()
 
-_FROM = flags.DEFINE_string("from", None, "folder of a published model, in place of a study")
-_CONFIG = flags.DEFINE_string("config", None, "with --from: file of the study whose tasks it has")
+_MODEL = flags.DEFINE_string("model", None, "folder of a published model, in place of a study")
+_CONFIG = flags.DEFINE_string("config", None, "with --model: file of the study whose tasks it has")
 _KINDS = flags.DEFINE_list("kinds", list(KINDS), f"kinds of evidence: {', '.join(KINDS)}")
 _LAYER = flags.DEFINE_integer(
     "layer", _DEFAULTS.layer, "state that is probed or searched: 0 the embedding, l after layer l"
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     common.quieten()
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags are given as --name=VALUE")
-    if bool(_FROM.value) != bool(_CONFIG.value):
-        raise UserError("--from and --config go together: a published model, and tasks to ask it")
+    if bool(_MODEL.value) != bool(_CONFIG.value):
+        raise UserError("--model and --config go together: a published model, and tasks to ask it")
     workdir, kinds = common.workdir(), _kinds()
     try:
         options = Options(
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
             dimensions=_DIMENSIONS.value,
             pairs=_PAIRS.value,
         )
-        found = (_published if _FROM.value else _study)(workdir, kinds, options)
+        found = (_published if _MODEL.value else _study)(workdir, kinds, options)
     except ConfigError as error:
         if error.source or error.field not in flags.FLAGS:
             raise
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     for line in _lines(found):
         print(line)
     print(f"{workdir / EVIDENCE}: {', '.join(kinds)}")
-    if not _FROM.value:
+    if not _MODEL.value:
         print(f"python -m launch.report --workdir={workdir} draws and judges it")
     return 0
 
@@ -92,7 +92,7 @@ def _study(workdir: epath.Path, kinds: Sequence[str], options: Options) -> xr.Da
 
 
 def _published(workdir: epath.Path, kinds: Sequence[str], options: Options) -> xr.Dataset:
-    """Asks the model of --from about the tasks of --config.
+    """Asks the model of --model about the tasks of --config.
 
     Raises:
         UserError: the config is not of language models, or the workdir holds a study.
@@ -105,7 +105,7 @@ def _published(workdir: epath.Path, kinds: Sequence[str], options: Options) -> x
     setting = evidence.language(study.run.setting, source)
     if (workdir / STUDY).exists():
         raise UserError(f"{workdir}: holds a study; choose another --workdir for this model")
-    shape, params = exchange.load(epath.Path(_FROM.value))
+    shape, params = exchange.load(epath.Path(_MODEL.value))
     return evidence.collect_published(setting, shape, params, workdir, kinds, options)
 
 

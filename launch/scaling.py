@@ -2,7 +2,7 @@
 
 Example:
     python -m launch.scaling --workdir=runs/ladder
-    python -m launch.scaling --table=points.csv --task=all --output=fits
+    python -m launch.scaling --table=points.csv --tasks=all --folder=fits
 
 A table is CSV with the columns N (parameters), D (tokens), loss (nats) and, if wanted, task and
 stream; each row is the end of a run. Of a study the last measured step of each finished run counts.
@@ -29,7 +29,7 @@ from rare_retention.study.folder import RESULTS
 from rare_retention.theory.scaling import checked_epsilon
 
 _TABLE = flags.DEFINE_string("table", None, "CSV table of points, in place of a study")
-_TASK = flags.DEFINE_string("task", "0", "index or name of the task whose loss is fitted, or all")
+_TASKS = flags.DEFINE_string("tasks", "0", "index or name of the task whose loss is fitted, or all")
 _ALL_STEPS = flags.DEFINE_bool(
     "all_steps",
     False,
@@ -39,7 +39,7 @@ _ALL_STEPS = flags.DEFINE_bool(
 _EPSILON = flags.DEFINE_float(
     "epsilon", 0.0, "nats by which a size must fall short for ever to need a larger model"
 )
-_OUTPUT = flags.DEFINE_string("output", None, "folder to write to; by default that of the points")
+_FOLDER = flags.DEFINE_string("folder", None, "folder to write to; by default that of the points")
 
 flags.declare_key_flag("workdir")
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     found = [scaling.summary(fitted, epsilon) for fitted in fits]
     for line in [*(line for one in found for line in _lines(one, names)), *lines]:
         print(line)
-    output = epath.Path(_OUTPUT.value or folder)
+    output = epath.Path(_FOLDER.value or folder)
     write_json(output / "scaling.json", found)
     rows = [figure.Row(fitted.points.name, fitted.points, fitted) for fitted in fits]
     drawn = figure.draw(
@@ -99,13 +99,13 @@ def _read() -> tuple[list[Points], dict[int, str], epath.Path]:
 
 
 def _chosen(points: Sequence[Points]) -> list[Points]:
-    """The points of the tasks that --task names."""
-    wanted = _TASK.value
+    """The points of the tasks that --tasks names."""
+    wanted = _TASKS.value
     tasks = {one.index: one.task for one in points}
     chosen = [one for one in points if wanted in ("all", str(one.index), one.task)]
     if not chosen:
         listed = ", ".join(f"{task} ({name})" for task, name in tasks.items())
-        raise ConfigError("task", f"expected {listed or 'a finished run'} or all, got {wanted!r}")
+        raise ConfigError("tasks", f"expected {listed or 'a finished run'} or all, got {wanted!r}")
     return chosen
 
 

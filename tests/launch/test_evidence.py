@@ -196,7 +196,7 @@ def test_a_published_model_is_asked_about_the_tasks_of_a_config(study, tmp_path,
     own = jax.tree.map(lambda leaf: np.asarray(leaf[0]), params)
     exchange.save(epath.Path(tmp_path / "model"), shape, own)
     monkeypatch.setattr(command_line, "load", lambda source: study)
-    arguments = (f"--from={tmp_path}/model", "--config=x.py", f"--workdir={tmp_path}/out")
+    arguments = (f"--model={tmp_path}/model", "--config=x.py", f"--workdir={tmp_path}/out")
     assert call(*arguments, "--kinds=probe,neurons") == 0
     found = load(epath.Path(tmp_path / "out") / "evidence.nc")
     assert found["r2"].dims == ("width", "initialisation", "task")
@@ -220,7 +220,7 @@ BAD = {
     ),
     "kinds": (["--kinds=prob"], "--kinds=prob: expected some of probe,fourier,das,neurons"),
     "no kind": (["--kinds="], "--kinds=: expected some of"),
-    "config alone": (["--config=x.py"], "--from and --config go together"),
+    "config alone": (["--config=x.py"], "--model and --config go together"),
     "stray": (["more"], "unexpected argument 'more'"),
 }
 
@@ -271,7 +271,7 @@ def test_other_settings_have_no_language_models(tmp_path):
 def test_a_published_model_does_not_take_the_place_of_a_study(kept, study, monkeypatch):
     monkeypatch.setattr(command_line, "load", lambda source: study)
     with pytest.raises(UserError, match="holds a study; choose another --workdir"):
-        call("--from=x", "--config=x.py", f"--workdir={kept}")
+        call("--model=x", "--config=x.py", f"--workdir={kept}")
 
 
 def test_a_published_model_knows_the_tokens(study, tmp_path, monkeypatch):
@@ -280,7 +280,7 @@ def test_a_published_model_knows_the_tokens(study, tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"words, but the tokens of the config's corpus are below 200"
     ):
-        call(f"--from={golden}", "--config=x.py", f"--workdir={tmp_path}/new")
+        call(f"--model={golden}", "--config=x.py", f"--workdir={tmp_path}/new")
     assert not list(tmp_path.iterdir())
 
 

@@ -62,7 +62,7 @@ def test_a_study_leaves_law_and_figure(workdir, capsys):
 
 
 def test_all_steps_count_more_points_that_are_too_high(workdir):
-    arguments = ("--all_steps", "--task=text", f"--output={workdir}/all")
+    arguments = ("--all_steps", "--tasks=text", f"--folder={workdir}/all")
     assert call(f"--workdir={workdir}", *arguments) == 0
     (found,) = json.loads((workdir / "all" / "scaling.json").read_text())
     assert found["points"] == 48
@@ -70,7 +70,7 @@ def test_all_steps_count_more_points_that_are_too_high(workdir):
 
 
 def test_a_table_with_all_its_tasks(table, capsys):
-    assert call(f"--table={table}", "--task=all", "--epsilon=0.5") == 0
+    assert call(f"--table={table}", "--tasks=all", "--epsilon=0.5") == 0
     (found,) = json.loads((table.parent / "scaling.json").read_text())
     assert found["name"] == "text" and found["epsilon"] == 0.5 and found["covers"] == "runs"
     printed = capsys.readouterr().out
@@ -84,10 +84,10 @@ BAD = {
     "no file": (["--table={table}x"], "points.csvx: no such file; expected a CSV table"),
     "no results": (["--workdir={folder}"], "results.nc: no results; run the study first"),
     "task": (
-        ["--table={table}", "--task=2"],
-        "task: expected 0 (text), 1 (addition) or all, got '2'",
+        ["--table={table}", "--tasks=2"],
+        "tasks: expected 0 (text), 1 (addition) or all, got '2'",
     ),
-    "no law": (["--table={table}", "--task=1"], "addition: all losses are 0.7"),
+    "no law": (["--table={table}", "--tasks=1"], "addition: all losses are 0.7"),
     "epsilon": (["--table={table}", "--epsilon=-1"], "--epsilon must be a finite number of nats"),
     "steps": (["--table={table}", "--all_steps"], "--all_steps needs a study"),
     "stray": (["--table={table}", "all"], "unexpected argument 'all'"),

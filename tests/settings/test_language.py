@@ -370,7 +370,7 @@ def test_where_the_corpus_stands_is_no_part_of_the_recipe(tmp_path):
         {"corpus": tiny_text.corpus(order="sequential")},
         {"corpus": tiny_text.corpus(end_of_document=3)},
     ],
-    ids=str,
+    ids=["dtype", "window", "task_seed", "slots", "tasks", "sizes", "clip", "order", "end"],
 )
 def test_what_is_learned_is_the_recipe(fields):
     other = with_fields(**fields)
