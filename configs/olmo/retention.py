@@ -23,7 +23,7 @@ from rare_retention.settings.language import Language
 from rare_retention.study.grid import Study
 from rare_retention.tasks import Comparison
 
-GAP = 24  # of the small setting: 48 instances every 24 batches
+GAP = 24  # of the small setting: 192 instances every 24 batches, three in each sequence
 
 
 def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
@@ -63,7 +63,8 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
         setting=Language(
             corpus=Corpus(vocabulary=512, held_out=64),
             window=32,
-            tasks=(Comparison(per_token=2 / (64 * 32), symbols=16),),
+            tasks=(Comparison(per_token=8 / (64 * 32), symbols=16),),
+            per_sequence=4,
             sizes=("tiny-16", "tiny-64"),
             compute=Compute(remat="full"),
         ),

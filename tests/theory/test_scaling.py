@@ -100,7 +100,8 @@ def test_the_largest_outscaled_size_solves_its_equation(law, large, share):
         return
     found = float(law.largest_outscaled(large, epsilon))
     root = brentq(lambda x: law.shortfall(np.exp(x), large) - epsilon, -1, np.log(large))
-    assert np.log(found) == pytest.approx(root, abs=1e-6)
+    # The root is found in losses of 2 nats, of which a large model differs by 1e-10.
+    assert np.log(found) == pytest.approx(root, abs=1e-4)
     assert found < large
     assert law.shortfall(0.5 * found, large) > epsilon > law.shortfall(2 * found, large)
 
