@@ -7,7 +7,7 @@ is rare the larger one still learns it and the smaller one does not (Fig. 5).
 
     python -m launch.study --config=configs/quickstart_lm.py --workdir=runs/quickstart_lm
 
-About seven minutes on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000 steps
+Seven to nine minutes on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000 steps
 of 2048 tokens.
 
 Tuned until the contrast was plain: short sequences show more instances at the same cost, 16 symbols
