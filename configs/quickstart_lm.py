@@ -7,8 +7,8 @@ is rare the larger one still learns it and the smaller one does not (Fig. 5).
 
     python -m launch.study --config=configs/quickstart_lm.py --workdir=runs/quickstart_lm
 
-Seven to nine minutes on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000 steps
-of 2048 tokens.
+Seven to nine minutes on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000
+steps of 2048 tokens.
 
 Tuned until the contrast was plain: short sequences show more instances at the same cost, 16 symbols
 make 128 pairs to train on, and a peak of 0.01 suits models this small (3e-3 is slower at
