@@ -192,6 +192,10 @@ class Competition:
         """Each array of weights."""
         return dict(gradients)
 
+    def selections(self, gradients: Any) -> dict[str, Any]:
+        """None."""
+        return {}
+
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each number of neurons."""
         watch = jnp.asarray(self.watch_ids)

@@ -377,15 +377,20 @@ class Language:
         return self._stacks.map(by_task, params)
 
     def blocks(self, gradients: Any) -> dict[str, Any]:
-        """Embeddings, each kind of weight of each layer, the task neurons of the first layer."""
+        """Embeddings, and each kind of weight of each layer."""
         layers = gradients["layers"]
         found = {name: gradients[name] for name in ("embedding", "unembedding")}
         for name in LAYER_WEIGHTS:
             for i in range(layers[name].shape[2]):
                 found[f"layer {i} {name}"] = layers[name][:, :, i]
+        return found
+
+    def selections(self, gradients: Any) -> dict[str, Any]:
+        """The task neurons of the first layer."""
+        layers = gradients["layers"]
         first = {"gate_up": layers["gate_up"][:, :, 0], "down": layers["down"][:, :, 0]}
         reference = len(self.watch_ids) + 1  # the first one's, behind the parts of the batch
-        return found | {"neurons": _neurons(first, reference, self.neurons)}
+        return {"neurons": _neurons(first, reference, self.neurons)}
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each size, as `loss` in `probe`."""
@@ -397,12 +402,13 @@ class Language:
 
     def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
         """Values of `measures` for each size, each with a leading student axis."""
-        every = range(len(self.task_names))
+        injected = range(1, len(self.task_names))
 
         def one(model: Olmo) -> dict[str, jax.Array]:
             found = {}
+            text = scores(model, self.windows.held_out(), first=1)
             for prefix, half in (("", "train"), ("test_", "test")):
-                results = [self._evaluate(model, k, half) for k in every]
+                results = [text, *(self._evaluate(model, k, half) for k in injected)]
                 found[f"{prefix}loss"] = jnp.stack([loss for loss, _ in results])
                 found[f"{prefix}accuracy"] = jnp.stack([right for _, right in results])
             if self.prompts:
@@ -412,9 +418,7 @@ class Language:
         return self._stacks.map(one, params)
 
     def _evaluate(self, model: Olmo, task: int, half: str) -> tuple[jax.Array, jax.Array]:
-        """Mean loss and top-1 accuracy of a task's labels, or of held-out text."""
-        if task == 0:
-            return scores(model, self.windows.held_out(), first=1)
+        """Mean loss and top-1 accuracy of an injected task's labels."""
         found = self.instances[task - 1]
         which = found.train if half == "train" else found.test
         return scores(model, found.tokens[which[: self.evaluated]], first=2)

@@ -158,7 +158,7 @@ class Setting(Protocol):
 
         Args:
             params: weights of the R students of each group.
-            batch: rows as `batch` makes them.
+            batch: one of those that `batches` makes.
             key: the step's key, from which inputs are drawn where the rows have none.
 
         Returns:
@@ -174,7 +174,7 @@ class Setting(Protocol):
         ...
 
     def blocks(self, gradients: Any) -> dict[str, Any]:
-        """The parts of a group's weights on which gradients are compared, by name.
+        """A group's weights in the parts on which gradients are compared, each weight in one.
 
         Args:
             gradients: of one group, leaves [V, R, ...] of V vectors, one of them for each watched
@@ -183,6 +183,10 @@ class Setting(Protocol):
         Returns:
             Trees of leaves [V, R, ...]; their names are among `labels["block"]`.
         """
+        ...
+
+    def selections(self, gradients: Any) -> dict[str, Any]:
+        """Further parts to compare on, which blocks have too; arguments and result as `blocks`."""
         ...
 
     def reference(self, params: Params) -> dict[str, jax.Array]:

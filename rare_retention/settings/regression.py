@@ -210,6 +210,10 @@ class Regression:
         """Each array of weights."""
         return dict(gradients)
 
+    def selections(self, gradients: Any) -> dict[str, Any]:
+        """None."""
+        return {}
+
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Population loss of the watched tasks, [R, len(watch)] for each width."""
         scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)

@@ -102,9 +102,8 @@ class Step:
         Returns:
             The state after the chunk and what was measured there.
         """
-        state = self.run(state, key, batches, count - 1)
+        before = self.run(state, key, batches, count - 1)
         last = _at(batches, count - 1)
-        before = state
         split, grads = self._gradient(before, key, last)
         state, updates = self._update(before, grads)
         compared = self._compare(before, key, last, grads, updates) if self._gradients else {}
@@ -204,8 +203,9 @@ class Step:
 
         found = {}
         for group, stacked in jax.tree.map(stack, watched, grads, reference, updates).items():
-            blocks = setting.blocks(stacked) | {"all": stacked}
-            grams = {name: gram(tree) for name, tree in blocks.items()}
+            grams = {name: gram(tree) for name, tree in setting.blocks(stacked).items()}
+            grams["all"] = jnp.stack(list(grams.values())).sum(0)  # blocks share no weight
+            grams |= {name: gram(tree) for name, tree in setting.selections(stacked).items()}
             missing = jnp.full_like(grams["all"], jnp.nan)  # smaller models have fewer blocks
             names = setting.labels["block"]
             found[group] = jnp.stack([grams.get(name, missing) for name in names], axis=1)

@@ -107,7 +107,8 @@ def check(setting, measured, vectors):
     """Norms within 1e-5 of themselves and cosines within 1e-5, on every block of every student."""
     expected = []
     for group in vectors:
-        blocks = setting.blocks(jax.tree.map(jnp.asarray, vectors[group]))
+        stacked = jax.tree.map(jnp.asarray, vectors[group])
+        blocks = setting.blocks(stacked) | setting.selections(stacked)
         grams = {}
         for name, tree in (blocks | {"all": vectors[group]}).items():
             rows = flat(tree).astype(np.float64)
