@@ -188,12 +188,13 @@ class Competition:
         watch = jnp.asarray(self.watch_ids)
         return {name: loss[:, watch] for name, loss in self.losses(params, batch, key).items()}
 
-    def blocks(self, gradients: Any) -> dict[str, Any]:
+    def blocks(self, gradient: Any) -> dict[str, Any]:
         """Each array of weights."""
-        return dict(gradients)
+        return dict(gradient)
 
-    def selections(self, gradients: Any) -> dict[str, Any]:
+    def selections(self, gradient: Any, reference: Any) -> dict[str, Any]:
         """None."""
+        del gradient, reference
         return {}
 
     def reference(self, params: Params) -> dict[str, jax.Array]:

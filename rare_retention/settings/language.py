@@ -376,21 +376,25 @@ class Language:
 
         return self._stacks.map(by_task, params)
 
-    def blocks(self, gradients: Any) -> dict[str, Any]:
+    def blocks(self, gradient: Any) -> dict[str, Any]:
         """Embeddings, and each kind of weight of each layer."""
-        layers = gradients["layers"]
-        found = {name: gradients[name] for name in ("embedding", "unembedding")}
+        layers = gradient["layers"]
+        found = {name: gradient[name] for name in ("embedding", "unembedding")}
         for name in LAYER_WEIGHTS:
-            for i in range(layers[name].shape[2]):
-                found[f"layer {i} {name}"] = layers[name][:, :, i]
+            for i in range(layers[name].shape[1]):
+                found[f"layer {i} {name}"] = layers[name][:, i]
         return found
 
-    def selections(self, gradients: Any) -> dict[str, Any]:
+    def selections(self, gradient: Any, reference: Any) -> dict[str, Any]:
         """The task neurons of the first layer."""
-        layers = gradients["layers"]
-        first = {"gate_up": layers["gate_up"][:, :, 0], "down": layers["down"][:, :, 0]}
-        reference = len(self.watch_ids) + 1  # the first one's, behind the parts of the batch
-        return {"neurons": _neurons(first, reference, self.neurons)}
+        kept = _task_neurons(_first_layer(reference), self.neurons)
+        own = _first_layer(gradient)
+        return {
+            "neurons": {
+                "gate_up": jnp.take_along_axis(own["gate_up"], kept[:, None, None, :], axis=3),
+                "down": jnp.take_along_axis(own["down"], kept[:, :, None], axis=1),
+            }
+        }
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each size, as `loss` in `probe`."""
@@ -430,25 +434,20 @@ def _entropy(windows: Windows) -> float:
     return windows.unigram_entropy()
 
 
-def _neurons(gradients: dict[str, jax.Array], reference: int, most: int) -> dict[str, jax.Array]:
-    """Gradients on the weights of the neurons where one of them is largest.
+def _first_layer(gradient: Any) -> dict[str, jax.Array]:
+    """What a gradient has on the neurons of the first layer."""
+    return {name: gradient["layers"][name][:, 0] for name in ("gate_up", "down")}
+
+
+def _task_neurons(gradient: dict[str, jax.Array], most: int) -> jax.Array:
+    """The min(most, M) neurons on whose weights a gradient is largest, for each student.
 
     Args:
-        gradients: on gate_up [V, R, D, 2, M] and down [V, R, M, D] of one layer.
-        reference: which of the V vectors decides.
+        gradient: on gate_up [R, D, 2, M] and down [R, M, D] of one layer.
         most: neurons that are kept, of M.
-
-    Returns:
-        The same with K = min(most, M) neurons each, their own for each student.
     """
-    gate_up = jnp.moveaxis(gradients["gate_up"], -1, 2)  # [V, R, M, D, 2]
-    down = gradients["down"]
-    size = jnp.square(gate_up[reference]).sum((-2, -1)) + jnp.square(down[reference]).sum(-1)
-    _, kept = jax.lax.top_k(size, min(most, size.shape[-1]))
-    return {
-        "gate_up": jnp.take_along_axis(gate_up, kept[None, :, :, None, None], axis=2),
-        "down": jnp.take_along_axis(down, kept[None, :, :, None], axis=2),
-    }
+    size = jnp.square(gradient["gate_up"]).sum((1, 2)) + jnp.square(gradient["down"]).sum(-1)
+    return jax.lax.top_k(size, min(most, size.shape[-1]))[1]
 
 
 def _group(shape: Architecture) -> str:

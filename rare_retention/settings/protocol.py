@@ -173,20 +173,28 @@ class Setting(Protocol):
         """
         ...
 
-    def blocks(self, gradients: Any) -> dict[str, Any]:
-        """A group's weights in the parts on which gradients are compared, each weight in one.
+    def blocks(self, gradient: Any) -> dict[str, Any]:
+        """A gradient in the parts on which gradients are compared, each weight in one of them.
 
         Args:
-            gradients: of one group, leaves [V, R, ...] of V vectors, one of them for each watched
-                task's reference loss, see `evidence.gradients.names`.
+            gradient: of one group, leaves [R, ...].
 
         Returns:
-            Trees of leaves [V, R, ...]; their names are among `labels["block"]`.
+            Trees of leaves [R, ...]; their names are among `labels["block"]`.
         """
         ...
 
-    def selections(self, gradients: Any) -> dict[str, Any]:
-        """Further parts to compare on, which blocks have too; arguments and result as `blocks`."""
+    def selections(self, gradient: Any, reference: Any) -> dict[str, Any]:
+        """Further parts to compare on, of weights that `blocks` have too.
+
+        Args:
+            gradient: of one group, leaves [R, ...].
+            reference: that of the first watched task's reference loss, which may decide what is
+                selected.
+
+        Returns:
+            As `blocks`.
+        """
         ...
 
     def reference(self, params: Params) -> dict[str, jax.Array]:

@@ -4,7 +4,8 @@ The loss of a batch is a sum over tasks, so its gradient is a sum of parts. A pa
 pass from the same forward pass, with a cotangent that selects the tasks of the part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations_with_replacement
 from typing import Any
 
 import jax
@@ -50,17 +51,24 @@ def parts(losses: Losses, params: Any, select: jax.Array) -> Any:
     return jax.lax.map(part, select)
 
 
-def gram(tree: Any) -> jax.Array:
+def gram(vectors: Sequence[Any]) -> jax.Array:
     """Inner products of gradients with each other, [R, V, V], for each student.
 
-    Whatever the students are trained in, products are taken in float32.
+    Whatever the students are trained in, products are taken in float32. Each is a sum of its own:
+    XLA takes them all in one pass over the weights, where a matrix product would first stack and
+    transpose the gradients.
 
     Args:
-        tree: leaves [V, R, ...], of V gradients on some of one group's weights.
+        vectors: V gradients on some of one group's weights, trees of leaves [R, ...].
     """
+    leaves = [jax.tree.leaves(tree) for tree in vectors]
 
-    def inner(leaf: jax.Array) -> jax.Array:
-        flat = leaf.astype(jnp.float32).reshape(*leaf.shape[:2], -1)
-        return jnp.einsum("prx,qrx->rpq", flat, flat, precision=jax.lax.Precision.HIGHEST)
+    def inner(first: jax.Array, second: jax.Array) -> jax.Array:
+        products = first.astype(jnp.float32) * second.astype(jnp.float32)
+        return products.sum(range(1, products.ndim))
 
-    return sum((inner(leaf) for leaf in jax.tree.leaves(tree)), start=jnp.float32(0.0))
+    found: dict[tuple[int, int], jax.Array] = {}
+    for i, j in combinations_with_replacement(range(len(leaves)), 2):
+        found[i, j] = found[j, i] = sum(map(inner, leaves[i], leaves[j]), start=jnp.float32(0.0))
+    rows = [jnp.stack([found[i, j] for j in range(len(leaves))], -1) for i in range(len(leaves))]
+    return jnp.stack(rows, -2)

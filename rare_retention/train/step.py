@@ -1,6 +1,6 @@
 """One compiled call: many plain steps, then one step that also measures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -197,24 +197,30 @@ class Step:
         with self._finest():
             reference = parts(setting.reference, state.params, each)
 
-        def stack(task: jax.Array, all_: jax.Array, own: jax.Array, step: jax.Array) -> jax.Array:
-            others = all_ - task.sum(0)
-            return jnp.concatenate([task, others[None], own, step[None]])
+        others = jax.tree.map(lambda all_, own: all_ - own.sum(0), grads, watched)
+        every = range(len(setting.watch_ids))
+        vectors = [*(_at(watched, k) for k in every), others]
+        vectors += [*(_at(reference, k) for k in every), updates]
+        return {"gram": _students({g: self._grams([v[g] for v in vectors]) for g in others})}
 
-        found = {}
-        for group, stacked in jax.tree.map(stack, watched, grads, reference, updates).items():
-            grams = {name: gram(tree) for name, tree in setting.blocks(stacked).items()}
-            grams["all"] = jnp.stack(list(grams.values())).sum(0)  # blocks share no weight
-            grams |= {name: gram(tree) for name, tree in setting.selections(stacked).items()}
-            missing = jnp.full_like(grams["all"], jnp.nan)  # smaller models have fewer blocks
-            names = setting.labels["block"]
-            found[group] = jnp.stack([grams.get(name, missing) for name in names], axis=1)
-        return {"gram": _students(found)}
+    def _grams(self, vectors: Sequence[Any]) -> jax.Array:
+        """Gram matrices of one group's V gradients, [R, block, V, V]; NaN where it has no block."""
+        setting = self._setting
+        first_reference = vectors[len(setting.watch_ids) + 1]
+
+        def on_each(parts: list[dict[str, Any]]) -> dict[str, jax.Array]:
+            return {name: gram([part[name] for part in parts]) for name in parts[0]}
+
+        found = on_each([setting.blocks(v) for v in vectors])
+        found["all"] = jnp.stack(list(found.values())).sum(0)
+        found |= on_each([setting.selections(v, first_reference) for v in vectors])
+        missing = jnp.full_like(found["all"], jnp.nan)  # smaller models have fewer layers
+        return jnp.stack([found.get(name, missing) for name in setting.labels["block"]], axis=1)
 
 
-def _at(batches: Batch, index: jax.Array) -> Batch:
-    """One batch of a chunk."""
-    return jax.tree.map(lambda leaf: leaf[index], batches)
+def _at(tree: Any, index: jax.Array | int) -> Any:
+    """One batch of a chunk, or one of stacked gradients."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def _students(groups: dict[str, jax.Array]) -> jax.Array:

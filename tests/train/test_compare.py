@@ -97,21 +97,27 @@ def case(request):
 
 
 def flat(tree):
-    """[V, R, size] of a tree of leaves [V, R, ...]."""
-    return np.concatenate(
-        [np.asarray(x).reshape(*x.shape[:2], -1) for x in jax.tree.leaves(tree)], -1
-    )
+    """[R, size] of a tree of leaves [R, ...], in float64."""
+    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(tree)]
+    return np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], -1)
 
 
 def check(setting, measured, vectors):
     """Norms within 1e-5 of themselves and cosines within 1e-5, on every block of every student."""
     expected = []
     for group in vectors:
-        stacked = jax.tree.map(jnp.asarray, vectors[group])
-        blocks = setting.blocks(stacked) | setting.selections(stacked)
+        count = jax.tree.leaves(vectors[group])[0].shape[0]
+        apart = [
+            jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), vectors[group])
+            for i in range(count)
+        ]
+        reference = apart[len(setting.watch_ids) + 1]
+        blocks = [
+            {**setting.blocks(v), **setting.selections(v, reference), "all": v} for v in apart
+        ]
         grams = {}
-        for name, tree in (blocks | {"all": vectors[group]}).items():
-            rows = flat(tree).astype(np.float64)
+        for name in blocks[0]:
+            rows = np.stack([flat(block[name]) for block in blocks])
             grams[name] = np.einsum("prx,qrx->rpq", rows, rows)
         missing = np.full_like(grams["all"], np.nan)
         expected.append(np.stack([grams.get(name, missing) for name in setting.labels["block"]], 1))
