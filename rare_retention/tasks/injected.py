@@ -9,6 +9,7 @@ A new task is a file with a config that inherits `Injected` and says which label
 entry in `tasks.AnyTask`; see `tasks.recall`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ LENGTH = 4
 
 
 @config
-class Injected:
+class Injected(ABC):
     """What all injected tasks share.
 
     Attributes:
@@ -45,9 +46,9 @@ class Injected:
             raise ConfigError("symbols", f"expected at least 2, got {self.symbols}")
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """As tables and figures call it."""
-        raise NotImplementedError
 
     @property
     def own_labels(self) -> int:
@@ -59,6 +60,7 @@ class Injected:
         """Ids of the label tokens where the user chose them; None has them drawn."""
         return None
 
+    @abstractmethod
     def label(
         self, first: NDArray[np.int64], second: NDArray[np.int64], seed: int
     ) -> NDArray[np.int64]:
@@ -69,7 +71,6 @@ class Injected:
             second: val(TOK2), [n].
             seed: for tasks whose labels are drawn.
         """
-        raise NotImplementedError
 
 
 class Instances(NamedTuple):

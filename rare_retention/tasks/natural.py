@@ -5,7 +5,7 @@ in the comparison task; after "20 + 31 =" their sum, as in addition. How far a m
 says where injected tasks stand beside natural ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -40,8 +40,8 @@ def prompts(tokenizer: epath.Path, counts: dict[str, int]) -> tuple[Prompts, ...
         tokenizer: tokenizer.json of the corpus.
         counts: how often the corpus holds each pattern; empty where nobody counted.
     """
-    encode = Tokenizer.from_str(tokenizer.read_text()).encode
-    found = (_prompts(name, cases(), encode) for name, cases in _PATTERNS.items())
+    own = Tokenizer.from_str(tokenizer.read_text())
+    found = (_prompts(name, cases(), own) for name, cases in _PATTERNS.items())
     return tuple(p for p in found if p is not None and (not counts or counts.get(p.name)))
 
 
@@ -60,12 +60,12 @@ _PATTERNS = {"increase": _increase, "sum": _sum}
 
 
 def _prompts(
-    name: str, cases: Iterator[tuple[str, NDArray[np.bool_]]], encode: Callable[..., object]
+    name: str, cases: Iterator[tuple[str, NDArray[np.bool_]]], tokenizer: Tokenizer
 ) -> Prompts | None:
     """Prompts of the commonest length; None where numbers are not tokens."""
 
     def ids(text: str) -> list[int]:
-        return list(encode(text, add_special_tokens=False).ids)  # type: ignore[attr-defined]
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
     texts, right = zip(*cases, strict=True)
     before = ids(texts[0])
