@@ -2,24 +2,25 @@
 
 import math
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rare_retention.config import ConfigError, config, to_dict
-from rare_retention.data.exposure import Schedule, Wording
+from rare_retention.config import ConfigError, config
+from rare_retention.data.exposure import Wording
 from rare_retention.models.gated import Gated
-from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
+from rare_retention.settings.protocol import Measure, Params, Student, watched
 from rare_retention.settings.stacks import Stacks
+from rare_retention.settings.task_rows import TaskRows
 
 _TASKS = ("common", "rare")
 
 
 @config
-class Competition:
+class Competition(TaskRows):
     """Gated neurons that compete for a common and a rare task; implements `Setting`.
 
     Rows of a batch have no inputs: a row is the task whose loss it adds. Figure 11 is plain
@@ -37,6 +38,8 @@ class Competition:
         rare: frequency q of the rare task; the common one has p = 1 - q.
         watch: ids of the tasks whose interference is followed; -1 is the rare task.
     """
+
+    weights: ClassVar[tuple[str, ...]] = ("angle",)
 
     kind: Literal["competition"] = "competition"
     neurons: tuple[int, ...] = (1, 2)
@@ -82,44 +85,14 @@ class Competition:
         return Wording(("rare", "rare"))
 
     @property
-    def watch_ids(self) -> tuple[int, ...]:
-        """Watched tasks as ids, 0 or 1."""
-        return watched(self.watch, len(_TASKS))
-
-    @property
     def loss_unit(self) -> str:
         """Losses are shares of a task."""
         return "1"
 
     @property
-    def finest_precision(self) -> Literal["float32"]:
-        """All arrays are float32."""
-        return "float32"
-
-    @property
-    def row_tokens(self) -> int:
-        """A row is one observation."""
-        return 1
-
-    @property
-    def slots(self) -> int:
-        """A row is of one task."""
-        return 1
-
-    @property
     def draws_inputs(self) -> bool:
         """Rows have no inputs."""
         return False
-
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """Names of compared gradients and of the weights on which they are compared."""
-        watched = (self.task_names[k] for k in self.watch_ids)
-        return gradient_labels(("angle",), watched)
-
-    def recipe(self) -> dict[str, Any]:
-        """All fields."""
-        return to_dict(self)
 
     @property
     def inputs(self) -> int:
@@ -160,42 +133,10 @@ class Competition:
         """None: gated neurons have no matrix products."""
         return 0.0
 
-    def init(self) -> Params:
-        """Initial angles: for each number of neurons {"angle": [R, n]}."""
-        return self._stacks.init()
-
-    def partition(self) -> Params:
-        """Partition of every leaf of `init` over the mesh."""
-        return self._stacks.partition()
-
-    def batches(self, schedule: Schedule, steps: range, rows: slice) -> np.ndarray:
-        """Task of each row, int32."""
-        return np.stack([schedule.rows(step)[rows] for step in steps])
-
-    def shares(self, batch: jax.Array) -> jax.Array:
-        """Share of each task in the rows, [2]."""
-        return jax.nn.one_hot(batch, len(_TASKS)).mean(0)
-
     def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Mean loss of the rows, split by task; there is nothing to draw from the key."""
         share = self.shares(batch)
         return self._stacks.map(lambda student: share * student(), params)
-
-    def watched_losses(
-        self, params: Params, batch: jax.Array, key: jax.Array
-    ) -> dict[str, jax.Array]:
-        """Contributions of the watched tasks, [R, len(watch)]; all rows are computed."""
-        watch = jnp.asarray(self.watch_ids)
-        return {name: loss[:, watch] for name, loss in self.losses(params, batch, key).items()}
-
-    def blocks(self, gradient: Any) -> dict[str, Any]:
-        """Each array of weights."""
-        return dict(gradient)
-
-    def selections(self, gradient: Any, reference: Any) -> dict[str, Any]:
-        """None."""
-        del gradient, reference
-        return {}
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each number of neurons."""

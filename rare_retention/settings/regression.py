@@ -1,21 +1,22 @@
 """The synthetic setting: bottleneck students on a mixture of regressions (paper Sec. 3)."""
 
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rare_retention.config import ConfigError, config, to_dict
-from rare_retention.data.exposure import Schedule, Wording
+from rare_retention.config import ConfigError, config
+from rare_retention.data.exposure import Wording
 from rare_retention.models.bottleneck import Bottleneck
 from rare_retention.models.grouping import tile
 from rare_retention.parallel import constrain, shards
 from rare_retention.settings import population
-from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
+from rare_retention.settings.protocol import Measure, Params, Student, watched
 from rare_retention.settings.stacks import Stacks
+from rare_retention.settings.task_rows import TaskRows
 from rare_retention.tasks.regression import RegressionTasks, targets
 from rare_retention.theory.utility import common_set
 
@@ -23,7 +24,7 @@ _TILE = 32
 
 
 @config
-class Regression:
+class Regression(TaskRows):
     """Bottleneck students of several widths, each drawn several times; implements `Setting`.
 
     Attributes:
@@ -34,6 +35,8 @@ class Regression:
         watch: ids of the tasks whose interference is followed; negative ids count from the
             rarest, -1.
     """
+
+    weights: ClassVar[tuple[str, ...]] = ("encoder", "decoders")
 
     kind: Literal["regression"] = "regression"
     tasks: RegressionTasks = RegressionTasks()
@@ -77,34 +80,9 @@ class Regression:
         return self.tasks.inputs
 
     @property
-    def finest_precision(self) -> Literal["float32"]:
-        """All arrays are float32."""
-        return "float32"
-
-    @property
-    def row_tokens(self) -> int:
-        """A row is one observation."""
-        return 1
-
-    @property
-    def slots(self) -> int:
-        """A row is of one task."""
-        return 1
-
-    @property
     def draws_inputs(self) -> bool:
         """Inputs are drawn from the step's key."""
         return True
-
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """Names of compared gradients and of the weights on which they are compared."""
-        watched = (self.task_names[k] for k in self.watch_ids)
-        return gradient_labels(("encoder", "decoders"), watched)
-
-    def recipe(self) -> dict[str, Any]:
-        """All fields."""
-        return to_dict(self)
 
     def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         """Prior pi_k and spectra lambda_{k,j}."""
@@ -119,11 +97,6 @@ class Regression:
         if not self.tasks.prior:
             return Wording(("tasks.prior_exponent",) * self.tasks.count)
         return Wording(tuple(f"tasks.prior[{k}]" for k in range(self.tasks.count)))
-
-    @property
-    def watch_ids(self) -> tuple[int, ...]:
-        """Watched tasks as ids in [0, K)."""
-        return watched(self.watch, self.tasks.count)
 
     @property
     def students(self) -> tuple[Student, ...]:
@@ -162,22 +135,6 @@ class Regression:
 
         return Stacks({_group(n): partial(draw, n) for n in self.widths}, self.initialisations)
 
-    def init(self) -> Params:
-        """Initial weights: for each width {"encoder": [R, N, D], "decoders": [R, K, d_T, N]}."""
-        return self._stacks.init()
-
-    def partition(self) -> Params:
-        """Partition of every leaf of `init` over the mesh."""
-        return self._stacks.partition()
-
-    def batches(self, schedule: Schedule, steps: range, rows: slice) -> np.ndarray:
-        """Task of each row, int32; inputs are drawn where they are used."""
-        return np.stack([schedule.rows(step)[rows] for step in steps])
-
-    def shares(self, batch: jax.Array) -> jax.Array:
-        """Share of each task in the rows, [K]."""
-        return jax.nn.one_hot(batch, self.tasks.count).mean(0)
-
     def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Squared error of a freshly drawn batch, split by task; see `Setting.losses`."""
         rows, pieces = batch.shape[0], shards("batch")
@@ -198,22 +155,6 @@ class Regression:
             return jnp.einsum("ptk,pt->k", owner, jnp.square(error).sum((-2, -1))) / rows
 
         return self._stacks.map(by_task, params)
-
-    def watched_losses(
-        self, params: Params, batch: jax.Array, key: jax.Array
-    ) -> dict[str, jax.Array]:
-        """Contributions of the watched tasks, [R, len(watch)]; all rows are computed."""
-        watch = jnp.asarray(self.watch_ids)
-        return {name: loss[:, watch] for name, loss in self.losses(params, batch, key).items()}
-
-    def blocks(self, gradient: Any) -> dict[str, Any]:
-        """Each array of weights."""
-        return dict(gradient)
-
-    def selections(self, gradient: Any, reference: Any) -> dict[str, Any]:
-        """None."""
-        del gradient, reference
-        return {}
 
     def reference(self, params: Params) -> dict[str, jax.Array]:
         """Population loss of the watched tasks, [R, len(watch)] for each width."""
