@@ -20,11 +20,8 @@ from rare_retention.theory.checks import Array, IntArray
 LEAST_GAIN = 0.01
 """Rises of what is learned up to this one are no gains: there is nothing to keep or to lose."""
 
-NOT_YET = 0.5
-"""Cycles that start above this level do not tell what is kept: the task is learned already."""
-
-WORST = 2.0
-"""Losses count up to this many times that of guessing: above, the labels are not known yet."""
+LEARNED = 0.5
+"""From the first cycle on that starts at this level, cycles do not tell what is kept."""
 
 EQUAL_GAINS = 1.25
 """Gains that differ by less than this factor count as equal."""
@@ -49,8 +46,8 @@ def learned(point: xr.Dataset) -> xr.DataArray:
     """How much of the rarest watched task is learned, at its measured steps.
 
     Its signal where the setting has one; of an injected task 1 minus the share of the loss of
-    guessing that is left on its training half: 0 for guessing, 1 for knowing, at least -1. Both
-    rise as the task is learned.
+    guessing that is left on its training half: 0 for guessing, 1 for knowing, below 0 as long
+    as the model does not know which tokens are labels. Both rise as the task is learned.
 
     Args:
         point: of a study's grid, with `signal`, or with `loss` and `chance`.
@@ -59,8 +56,8 @@ def learned(point: xr.Dataset) -> xr.DataArray:
     if "signal" in point:
         return states.measured(point["signal"].sel(task=task, drop=True))
     loss = states.measured(point["loss"].sel(task=task, drop=True))
-    left: xr.DataArray = (loss / language.guessing(point, task)).clip(max=WORST)
-    return (1 - left).assign_attrs(units="1")
+    share: xr.DataArray = 1 - loss / language.guessing(point, task)
+    return share.assign_attrs(units="1")
 
 
 def measured_cycles(steps: ArrayLike, gap: int) -> IntArray:
@@ -177,6 +174,19 @@ def in_second_half(cycle: xr.DataArray, gap: int, last: int) -> xr.DataArray:
         last: step of the last state.
     """
     return (cycle + 1) * gap - 1 >= last / 2
+
+
+def not_yet(of: xr.Dataset) -> xr.DataArray:
+    """Cycles that start before the task is learned for the first time; bool [..., cycle].
+
+    A cycle that happens to start low after others that started high is no such one: among cycles
+    chosen by how they start, those chosen low end higher by chance alone.
+
+    Args:
+        of: result of `cycles`, of a value that rises from 0 for guessing to 1 for knowing.
+    """
+    late: xr.DataArray = (of["before"] >= LEARNED).cumsum("cycle") > 0
+    return ~late
 
 
 def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArray:

@@ -12,7 +12,6 @@ import xarray as xr
 
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.evidence import retention, states
-from rare_retention.evidence.retention import NOT_YET
 from rare_retention.theory.checks import Array
 
 PEAK = "peak"
@@ -40,8 +39,8 @@ class Match(NamedTuple):
 def gains(results: xr.Dataset) -> xr.DataArray:
     """Gain per exposure of each size at each peak [peak, width], means over cycles and units.
 
-    The gain is that in what is learned of the rarest watched task, in cycles that start below
-    `NOT_YET`; NaN where there is none or a student is missing.
+    The gain is that in what is learned of the rarest watched task, in cycles before it is learned
+    for the first time; NaN where there is none or a student is missing.
 
     Raises:
         UserError: the study does not vary the peak alone, no run of it has finished, or no cycle
@@ -104,7 +103,7 @@ def _gain(point: xr.Dataset) -> xr.DataArray:
             "calibration study needs exposure.placement=burst and measure.cycles"
         )
     found = retention.cycles(value, gap)
-    early = found["gain"].where(found["before"] < NOT_YET).mean("cycle")
+    early = found["gain"].where(retention.not_yet(found)).mean("cycle")
     units = [name for name in states.UNITS if name in early.dims]
     mean: xr.DataArray = early.mean(units, skipna=False)
     return mean

@@ -190,14 +190,14 @@ def test_what_is_learned_is_the_rarest_watched_signal():
 
 
 def test_or_what_is_gained_on_guessing():
-    """Of guessing among two labels; a label that is not known at all counts twice of it."""
+    """Of guessing among two labels; below 0 are labels that are not known to be labels."""
     guess = np.log(2)
     loss = np.array([[9, 10.0], [9, guess], [9, 0.25 * guess], [9, 1.5 * guess]])
     point = xr.Dataset(
         {"loss": (("step", "task"), loss), "chance": ("task", [np.nan, 0.5])},
         {"step": [0, 1, 2, 3], "task": [0, 1], "watch": [1]},
     )
-    np.testing.assert_allclose(retention.learned(point), [-1, 0, 0.75, -0.5])
+    np.testing.assert_allclose(retention.learned(point), [1 - 10 / guess, 0, 0.75, -0.5])
 
 
 def test_planted_gains_of_an_injected_task_are_found():
@@ -234,6 +234,13 @@ def of_cycles(**values):
     """Cycles of widths 4 and 16; values are [width, cycle]."""
     data = {name: (("width", "cycle"), np.array(v)) for name, v in values.items()}
     return xr.Dataset(data, {"width": [4, 16]})
+
+
+def test_cycles_count_until_the_task_is_learned_for_the_first_time():
+    """One that starts low again afterwards does not, nor does one of an unknown start before."""
+    before = [[0.1, 0.4, 0.3], [0.1, 0.6, 0.3], [0.5, 0.2, np.nan]]
+    found = retention.not_yet(xr.Dataset({"before": (("width", "cycle"), before)}))
+    assert found.values.tolist() == [[True] * 3, [True, False, False], [False] * 3]
 
 
 def test_shares_are_compared_in_cycles_of_equal_gain():

@@ -9,15 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rare_retention.evidence import retention, states
-from rare_retention.evidence.retention import LEAST_GAIN
+from rare_retention.evidence.retention import LEARNED, LEAST_GAIN
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colour
 
 _VALUES = {"signal": "the signal", "share": "1 - loss / loss of guessing"}
 _NOTE = (
     "lines: mean over cycles, solid those of the second half of training; band, bar: least to "
-    "greatest\ngain, share kept and half-life: of {value}, second half; half-life with its 95% "
-    "interval;\ntriangle: a lower bound, since some half-lives are longer than the gap"
+    "greatest\ngain, share kept and half-life: of {value}, in cycles before it reaches "
+    "{learned};\nhalf-life with its 95% interval; triangle: a lower bound, some are longer than "
+    "the gap"
 )
 
 
@@ -45,20 +46,9 @@ def loss_change(results: xr.Dataset) -> Figure:
             Line2D([], [], color=shade, marker="o", label=name)
             for (name, _), shade in zip(points, shades, strict=True)
         ]
-    text = _NOTE.format(value=_VALUES[data.rare_kind(results)])
+    text = _NOTE.format(value=_VALUES[data.rare_kind(results)], learned=LEARNED)
     style.key(figure, panels, colours, data.note(results, text), kinds, names=data.names(results))
     return figure
-
-
-def late_cycles(point: xr.Dataset) -> xr.Dataset | None:
-    """Cycles of what is learned in the second half of training; None where none was measured."""
-    value, gap = retention.learned(point), states.gap(point)
-    steps = value["step"].to_numpy()
-    if gap < 2 or not retention.measured_cycles(steps, gap).size:
-        return None
-    found = retention.cycles(value, gap, least_gain=LEAST_GAIN)
-    late = retention.in_second_half(found["cycle"], gap, int(steps[-1]))
-    return found.sel(cycle=late) if late.any() else None
 
 
 def _change(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
@@ -101,13 +91,15 @@ def _summaries(
     """Gain, share kept and half-life by size, a line for each point of the grid."""
     gain, kept, life = panels
     for index, (point, shade) in enumerate(zip(points, shades, strict=True)):
-        found = late_cycles(point)
-        if found is None:
+        value, gap = retention.learned(point), states.gap(point)
+        if gap < 2 or not retention.measured_cycles(value["step"], gap).size:
             continue
+        found = retention.cycles(value, gap, least_gain=LEAST_GAIN)
+        counted = retention.not_yet(found)
         own = (shade, f"{index}", index, len(points))
-        sizes.marks(gain, found["gain"].mean("cycle"), *own)
-        sizes.marks(kept, retention.share_kept(found), *own)
-        _half_lives(life, found, *own)
+        sizes.marks(gain, found["gain"].where(counted).mean("cycle"), *own)
+        sizes.marks(kept, retention.share_kept(found, counted), *own)
+        _half_lives(life, retention.half_life(found, counted), *own)
     gain.set_title("gain")
     kept.set_title("share kept")
     life.set_title("half-life (steps)")
@@ -116,9 +108,9 @@ def _summaries(
 
 
 def _half_lives(
-    axes: Axes, found: xr.Dataset, shade: Colour, label: str, index: int, count: int
+    axes: Axes, lives: xr.Dataset, shade: Colour, label: str, index: int, count: int
 ) -> None:
-    lives = retention.half_life(found).sortby("width")
+    lives = lives.sortby("width")
     intervals = [
         retention.half_life_interval(lives.sel(width=width, drop=True)) for width in lives["width"]
     ]

@@ -1,7 +1,7 @@
 """Claims on withheld tasks: what the gap costs, what is gained at an exposure and what is kept.
 
 What is learned of a task is its signal or, of one that is injected into text, 1 minus the share of
-the loss of guessing that is left, at least -1 (`evidence.retention.learned`).
+the loss of guessing that is left (`evidence.retention.learned`).
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from rare_retention.evidence import retention, states
-from rare_retention.evidence.retention import LEAST_GAIN, NOT_YET
+from rare_retention.evidence.retention import LEAST_GAIN
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
@@ -77,7 +77,7 @@ def _kept_at_equal_gain(results: xr.Dataset) -> xr.DataArray:
 
     def difference(point: xr.Dataset) -> xr.DataArray:
         found = _cycles(point)
-        paired = retention.kept_at_equal_gain(found, found["before"] < NOT_YET)
+        paired = retention.kept_at_equal_gain(found, retention.not_yet(found))
         if not paired.notnull().any():
             raise NotTested(
                 "no cycles of the smallest and the largest student gain alike, within a factor of "
@@ -116,7 +116,7 @@ def _mean_share_kept(
 
     def kept(point: xr.Dataset) -> xr.DataArray:
         found = _cycles(point)
-        return of(retention.share_kept(found, found["before"] < NOT_YET))
+        return of(retention.share_kept(found, retention.not_yet(found)))
 
     # Points without a meaningful gain say nothing of what is kept, but a missing run is missing.
     whole = over_points(results, _whole).all("point")
@@ -226,8 +226,8 @@ CLAIMS = (
         statement="Wide students keep more of what they gain at an exposure until the next one.",
         source="Figs. 4a, 8, 16a, 20",
         statistic="Share of the gains in what is learned of the rarest watched task (its signal, "
-        "or 1 - loss / loss of guessing) that is left at the next exposure, over cycles that start "
-        "below 0.5: widest minus narrowest, mean over gaps.",
+        "or 1 - loss / loss of guessing) that is left at the next exposure, over cycles until one "
+        "starts at 0.5 or more: widest minus narrowest, mean over gaps.",
         relation=">",
         threshold=0.2,
         measure=_kept_difference,
@@ -239,8 +239,8 @@ CLAIMS = (
         source="our own control of Figs. 4a, 8",
         statistic="Share kept of a gain in what is learned of the rarest watched task (its signal, "
         "or 1 - loss / loss of guessing): each cycle of the widest student minus the narrowest "
-        "student's of nearest gain, within a factor of 1.25, over cycles that start below 0.5; "
-        "mean over pairs and gaps.",
+        "student's of nearest gain, within a factor of 1.25, over cycles until one starts at 0.5 "
+        "or more; mean over pairs and gaps.",
         relation=">",
         threshold=0.1,
         measure=_kept_at_equal_gain,
@@ -251,7 +251,7 @@ CLAIMS = (
         source="Figs. 4a, 16a, 20",
         statistic="Share of the narrowest student's gains in what is learned of the rarest watched "
         "task (its signal, or 1 - loss / loss of guessing) that is left at the next exposure, over "
-        "cycles that start below 0.5, mean over gaps.",
+        "cycles until one starts at 0.5 or more, mean over gaps.",
         relation="<=",
         threshold=0.5,
         measure=_kept_by_narrowest,

@@ -7,7 +7,6 @@ from made_injection import SHOWN
 
 from rare_retention.evidence import retention
 from rare_retention.report.figures import FIGURES, data
-from rare_retention.report.figures.loss_change import late_cycles
 
 UNITS = ("stream", "initialisation")
 SMALL, LARGE = 4_000_000, 80_000_000
@@ -75,14 +74,25 @@ def test_what_each_size_keeps_stands_beside_it(study):
     results = study("loss_change")
     figure = FIGURES["loss_change"].draw(results)
     gain, kept, life = figure.axes[2:5]
-    found = late_cycles(results.sel(gap=100))
-    assert (found["cycle"] >= 7).all()
+    value = retention.learned(results.sel(gap=100))
+    found = retention.cycles(value, 100, least_gain=retention.LEAST_GAIN)
     shown = bars(gain, "1").get_ydata()
     np.testing.assert_allclose(shown, found["gain"].mean(("cycle", *UNITS)), rtol=1e-5)
     share = retention.share_kept(found).mean(UNITS)
     np.testing.assert_allclose(bars(kept, "1").get_ydata(), share, rtol=1e-5)
     assert lines(life, "1")[0].get_ydata()[0] == pytest.approx(6, rel=0.1)
     assert [tick.get_text() for tick in gain.get_xticklabels()] == ["4M", "20M", "80M"]
+
+
+def test_cycles_of_a_learned_task_do_not_count(study):
+    results = study("loss_change").sel(gap=[100])
+    known = results["loss"].where(results["step"] < 750, results["loss"] / 100)
+    results = results.assign(loss=known)
+    found = retention.cycles(retention.learned(results.sel(gap=100)), 100)
+    early = found["gain"].sel(cycle=found["cycle"] < 7)  # that of step 699, which learns it, too
+    assert early.sizes["cycle"] < found.sizes["cycle"]
+    shown = bars(FIGURES["loss_change"].draw(results).axes[1], "0").get_ydata()
+    np.testing.assert_allclose(shown, early.mean(("cycle", *UNITS)), rtol=1e-5)
 
 
 def test_half_lives_beyond_the_gap_are_marked():
