@@ -11,8 +11,15 @@ and the batch's gradient is compared with the task's own, on the task neurons an
 
 The paper's setting shows 100 instances every 100 steps. The mini setting is for one GPU, the small
 one for 2 CPU cores: both read the sources of Python's standard library.
+
+The calibration has the small setting at several learning rates. From it `launch.match` reads those
+at which all sizes gain alike at a burst; its flags make of the small setting a study at equal gain.
+
+    python -m launch.study --config=configs/olmo/retention.py:calibration --workdir=runs/calibration
+    python -m launch.match --workdir=runs/calibration
 """
 
+import dataclasses
 from typing import Literal
 
 from rare_retention.data.corpus import Corpus
@@ -20,13 +27,14 @@ from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, S
 from rare_retention.models.olmo import Compute
 from rare_retention.optimizer import Optimizer, olmo
 from rare_retention.settings.language import Language
-from rare_retention.study.grid import Study
+from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks import Comparison
 
 GAP = 24  # of the small setting: 192 instances every 24 batches, three in each sequence
+PEAKS = (5e-4, 1e-3, 2e-3)  # of the calibration
 
 
-def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
+def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper") -> Study:
     """Sizes under bursts of one gap."""
     paper = Run(
         setting=Language(
@@ -65,13 +73,13 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
             window=32,
             tasks=(Comparison(per_token=8 / (64 * 32), symbols=16),),
             per_sequence=4,
-            sizes=("tiny-16", "tiny-64"),
+            sizes=("tiny-16", "tiny-32", "tiny-64", "tiny-128"),
             compute=Compute(remat="full"),
         ),
         exposure=Exposure(placement="burst", gap=GAP, background="even"),
         # Without a decay, so that late bursts move the models as early ones do.
         optimizer=Optimizer(
-            peak=5e-3,
+            peak=1e-3,
             schedule="constant",
             warmup=100,
             weight_decay=0.1,
@@ -79,15 +87,21 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
             epsilon=1e-5,
         ),
         batch=64,
-        steps=1200,
-        measure=Measurement(every=96, cycles=16, gradients=True, effect=False),
+        steps=2400,
+        measure=Measurement(every=240, cycles=24, gradients=True, effect=False),
         snapshots=Snapshots(cycles=2),
+    )
+    calibration = dataclasses.replace(
+        small,
+        measure=Measurement(every=240, cycles=24, effect=False),
+        snapshots=Snapshots(),
     )
     return Study(
         name="retention in language models",
         question=__doc__,
-        run={"paper": paper, "mini": mini, "small": small}[size],
-        streams=3,
+        run={"paper": paper, "mini": mini, "small": small, "calibration": calibration}[size],
+        grid=(Axis(field="optimizer.peak", values=PEAKS),) if size == "calibration" else (),
+        streams=1 if size == "calibration" else 3,
         figures=("injection", "loss_change", "gradient_cosines", "task_text"),
         claims=(
             "retention_grows_with_width",
