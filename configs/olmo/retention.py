@@ -91,17 +91,11 @@ def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper")
         measure=Measurement(every=240, cycles=24, gradients=True, effect=False),
         snapshots=Snapshots(cycles=2),
     )
-    calibration = dataclasses.replace(
-        small,
-        measure=Measurement(every=240, cycles=24, effect=False),
-        snapshots=Snapshots(),
-    )
-    return Study(
+    study = Study(
         name="retention in language models",
         question=__doc__,
-        run={"paper": paper, "mini": mini, "small": small, "calibration": calibration}[size],
-        grid=(Axis(field="optimizer.peak", values=PEAKS),) if size == "calibration" else (),
-        streams=1 if size == "calibration" else 3,
+        run={"paper": paper, "mini": mini}.get(size, small),
+        streams=3,
         figures=("injection", "loss_change", "gradient_cosines", "task_text"),
         claims=(
             "retention_grows_with_width",
@@ -113,4 +107,19 @@ def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper")
             "rest_interferes_less_in_large",
             "learns_text",
         ),
+    )
+    return calibration(study) if size == "calibration" else study
+
+
+def calibration(study: Study) -> Study:
+    """One stream at each of several learning rates, with no more than their gains need."""
+    measure = dataclasses.replace(study.run.measure, gradients=False)
+    return dataclasses.replace(
+        study,
+        name="learning rates of " + study.name,
+        run=dataclasses.replace(study.run, measure=measure, snapshots=Snapshots()),
+        grid=(Axis(field="optimizer.peak", values=PEAKS),),
+        streams=1,
+        figures=("loss_change",),
+        claims=("learns_text",),
     )
