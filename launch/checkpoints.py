@@ -12,6 +12,7 @@ from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
 from rare_retention.record.manifest import NAME
+from rare_retention.wording import plural
 
 _VERIFY = flags.DEFINE_bool("verify", False, "read every checkpoint and compare its digests")
 
@@ -30,7 +31,7 @@ def main(_: list[str]) -> int:
         for root in (RESUME, RETENTION):
             steps = steps_in(run / root)
             listed = ", ".join(map(str, steps))
-            print(f"{run / root}: {common.plural(len(steps), 'checkpoint')} {listed}")
+            print(f"{run / root}: {plural(len(steps), 'checkpoint')} {listed}")
             for step in tqdm(steps, disable=not _VERIFY.value, unit="checkpoint", leave=False):
                 if _VERIFY.value:
                     try:

@@ -81,8 +81,3 @@ def say(line: str) -> None:
     """Prints a line on one host, at once."""
     if is_primary():
         print(line, flush=True)
-
-
-def plural(count: int, noun: str) -> str:
-    """A count with its noun, as in "1 run" and "2 runs"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -17,6 +17,7 @@ from rare_retention.data.documents import open_documents
 from rare_retention.data.preparation import SHARD_DOCUMENTS, prepare
 from rare_retention.data.tokenizing import TRAIN_DOCUMENTS, Bpe, TokenizerFile, TokenizerSource
 from rare_retention.errors import UserError
+from rare_retention.wording import plural
 
 _SOURCE = flags.DEFINE_string("source", None, "stdlib, text:GLOB, array_record:GLOB or tfds:NAME")
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the corpus, local or gs://")
@@ -57,13 +58,13 @@ def _prepare() -> int:
         split=_SPLIT.value,
         data_dir=_DATA_DIR.value,
     )
-    common.say(f"{documents.name}: {common.plural(len(documents), 'document')}")
+    common.say(f"{documents.name}: {plural(len(documents), 'document')}")
     contents = prepare(
         documents, tokenizer, epath.Path(_OUTPUT.value), shard_documents=_SHARD_DOCUMENTS.value
     )
     common.say(
         f"{_OUTPUT.value}: {contents.tokens:,} tokens of {contents.documents:,} documents in "
-        f"{common.plural(len(contents.files), 'file')}, {contents.vocabulary:,} ids"
+        f"{plural(len(contents.files), 'file')}, {contents.vocabulary:,} ids"
     )
     found = contents.references
     common.say(f"reference tasks in the text: {found.increase:,} increases, {found.sum:,} sums")

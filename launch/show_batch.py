@@ -10,12 +10,12 @@ import numpy as np
 from absl import flags
 from tokenizers import Tokenizer
 
-from launch.common import plural
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError
 from rare_retention.experiment import Run
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Study
+from rare_retention.wording import plural
 
 _SHOWN = 12  # tokens of a sequence
 

@@ -18,6 +18,7 @@ from rare_retention.study.claims import check_names
 from rare_retention.study.describe import describe, variables
 from rare_retention.study.execute import execute
 from rare_retention.study.grid import Study
+from rare_retention.wording import plural
 
 _RETRY = flags.DEFINE_bool("retry_failed", False, "try runs again that failed earlier")
 
@@ -48,7 +49,7 @@ def main(study: Study) -> int:
     if outcome.finished and is_primary():
         for line in build(study, workdir):
             common.say(line)
-    common.say(f"{common.plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")
+    common.say(f"{plural(outcome.finished, 'run')} finished, {len(outcome.failed)} failed")
     return 1 if outcome.failed else 0
 
 

@@ -10,6 +10,7 @@ from rare_retention.settings.language import Language
 from rare_retention.study.grid import Study, cells, check_shapes
 from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.step import step_measures
+from rare_retention.wording import plural
 
 
 def describe(study: Study) -> Iterator[str]:
@@ -22,8 +23,8 @@ def describe(study: Study) -> Iterator[str]:
     runs = list(cells(study))
     first = runs[0].run
     yield f"study      {study.name}"
-    yield f"runs       {len(runs)}: {study.streams} streams x " + (
-        " x ".join(f"{len(axis.values)} {axis.name}" for axis in study.grid) or "one setting"
+    yield f"runs       {len(runs)}: {plural(study.streams, 'stream')} x " + (
+        " x ".join(plural(len(axis.values), axis.name) for axis in study.grid) or "one setting"
     )
     yield from describe_run(first)
     total = 0

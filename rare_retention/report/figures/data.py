@@ -12,6 +12,7 @@ import xarray as xr
 
 from rare_retention.evidence import retention, states
 from rare_retention.theory.checks import Array
+from rare_retention.wording import plural
 
 _SYMBOLS = {
     "prior_exponent": "β",
@@ -119,8 +120,8 @@ def behind(results: xr.Dataset) -> str:
     final = ended(results)
     found = final.sum(states.UNITS)
     low, high = int(found.min()), int(found.max())
-    number = _plural(low, "student") if low == high else f"{low} to {high} students"
-    repeats = " × ".join(_plural(final.sizes[name], name) for name in states.UNITS)
+    number = plural(low, "student") if low == high else f"{low} to {high} students"
+    repeats = " × ".join(plural(final.sizes[name], name) for name in states.UNITS)
     text = f"Behind each point: {number} ({repeats})."
     return f"{text} {lost.capitalize()}." if (lost := missing(results)) else text
 
@@ -139,7 +140,3 @@ def note(results: xr.Dataset, text: str) -> str:
 
 def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,7 +1,8 @@
 """What a claim is: a sentence of the paper, and fixed beforehand what number judges it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import xarray as xr
@@ -84,3 +85,32 @@ def over_points(
     if not found:
         raise NotTested(reason)
     return xr.concat(found, "point", coords="minimal", compat="override", join="outer")
+
+
+def over_tasks(
+    results: xr.Dataset,
+    tasks: Iterable[int],
+    statistic: Callable[[int, xr.Dataset], xr.DataArray],
+    *keep: str,
+) -> xr.DataArray:
+    """Mean of a statistic over injected tasks and over the points of the grid.
+
+    Args:
+        results: of a study.
+        tasks: ids; those that cannot test the claim do not count.
+        statistic: of a task at one point; it raises NotTested where it cannot test the claim.
+        keep: dimensions of the grid that stay within each point.
+
+    Raises:
+        NotTested: no task can test the claim; the reason is the last task's.
+    """
+    found, reason = [], "the study injects no task"
+    for task in tasks:
+        try:
+            found.append(over_points(results, partial(statistic, task), *keep))
+        except NotTested as refusal:
+            reason = str(refusal)
+    if not found:
+        raise NotTested(reason)
+    joined = xr.concat(found, "point", coords="minimal", compat="override", join="outer")
+    return joined.mean("point", skipna=False)

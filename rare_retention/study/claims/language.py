@@ -6,7 +6,6 @@ injected, the statistic is their mean; those that cannot test a claim do not cou
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -16,6 +15,7 @@ from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
     over_points,
+    over_tasks,
     require,
     require_widths,
 )
@@ -34,7 +34,7 @@ def _smallest_minus_largest(results: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
         return _difference(final.sel(per_token=_rarest_learned(final), drop=True))
 
-    return _over_tasks(results, difference, "per_token")
+    return _over_injected(results, difference, "per_token")
 
 
 def _learned_in_order(results: xr.Dataset) -> xr.DataArray:
@@ -47,7 +47,7 @@ def _learned_in_order(results: xr.Dataset) -> xr.DataArray:
             raise NotTested(_UNLEARNED)
         return language.learned_in_order(times)
 
-    return _over_tasks(results, share, "per_token")
+    return _over_injected(results, share, "per_token")
 
 
 def _between_curves(results: xr.Dataset) -> xr.DataArray:
@@ -64,7 +64,7 @@ def _between_curves(results: xr.Dataset) -> xr.DataArray:
             "level", skipna=False
         )
 
-    return _over_tasks(results, distance, "per_token")
+    return _over_injected(results, distance, "per_token")
 
 
 def _small_plateaus(results: xr.Dataset) -> xr.DataArray:
@@ -76,7 +76,7 @@ def _small_plateaus(results: xr.Dataset) -> xr.DataArray:
         rare = point.sel(per_token=_rarest_learned(final))
         return _at_text_loss(rare, task, 1).isel(level=0, drop=True)
 
-    return _over_tasks(results, difference, "per_token")
+    return _over_injected(results, difference, "per_token")
 
 
 def _equal_compute(results: xr.Dataset) -> xr.DataArray:
@@ -89,7 +89,7 @@ def _equal_compute(results: xr.Dataset) -> xr.DataArray:
         mean: xr.DataArray = (smaller - larger).mean("pair", skipna=False)
         return mean
 
-    return _over_tasks(results, difference, "per_token")
+    return _over_injected(results, difference, "per_token")
 
 
 def _gap_slope(results: xr.Dataset) -> xr.DataArray:
@@ -107,7 +107,7 @@ def _gap_slope(results: xr.Dataset) -> xr.DataArray:
         fitted: xr.DataArray = (left * centred).sum("gap", skipna=False) / (centred**2).sum()
         return fitted.where(left.min("gap") <= 1 - LEAST_HELD)
 
-    return _over_tasks(results, slope, "gap")
+    return _over_injected(results, slope, "gap")
 
 
 def _text_learned(results: xr.Dataset) -> xr.DataArray:
@@ -121,21 +121,12 @@ def _text_learned(results: xr.Dataset) -> xr.DataArray:
     return over_points(results, least).min("point", skipna=False)
 
 
-def _over_tasks(
+def _over_injected(
     results: xr.Dataset, statistic: Callable[[int, xr.Dataset], xr.DataArray], keep: str
 ) -> xr.DataArray:
     """Mean of a statistic over injected tasks and over grid points that keep one dimension."""
     require(results, "loss", "chance")
-    found, reason = [], "the study injects no task"
-    for task in language.injected(results):
-        try:
-            found.append(over_points(results, partial(statistic, task), keep))
-        except NotTested as refusal:
-            reason = str(refusal)
-    if not found:
-        raise NotTested(reason)
-    joined = xr.concat(found, "point", coords="minimal", compat="override", join="outer")
-    return joined.mean("point", skipna=False)
+    return over_tasks(results, language.injected(results), statistic, keep)
 
 
 def _final(point: xr.Dataset, task: int) -> xr.DataArray:

@@ -7,7 +7,6 @@ is their mean; those that cannot test a claim do not count.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import xarray as xr
 
@@ -15,7 +14,7 @@ from rare_retention.evidence import language, representation, states
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
-    over_points,
+    over_tasks,
     require,
     require_widths,
 )
@@ -33,7 +32,7 @@ def _r2_by_size(results: xr.Dataset) -> xr.DataArray:
         smallest, largest = int(found["width"].min()), int(found["width"].max())
         return found.sel(width=largest, drop=True) - found.sel(width=smallest, drop=True)
 
-    return _over_tasks(results, difference, "r2")
+    return _over_asked(results, difference, "r2")
 
 
 def _modes_by_frequency(results: xr.Dataset) -> xr.DataArray:
@@ -53,7 +52,7 @@ def _modes_by_frequency(results: xr.Dataset) -> xr.DataArray:
         rise = found[max(at)] - found[min(at)].reset_coords(drop=True)
         return rise.reset_coords(drop=True)
 
-    return _over_tasks(results, difference, "modes", "per_token")
+    return _over_asked(results, difference, "modes", "per_token")
 
 
 def _first_layer(results: xr.Dataset) -> xr.DataArray:
@@ -68,7 +67,7 @@ def _first_layer(results: xr.Dataset) -> xr.DataArray:
         share: xr.DataArray = first / found.sel(layer=found["layer"] > 1).max("layer")
         return share.mean("width", skipna=False)
 
-    return _over_tasks(results, ratio, "null_effect")
+    return _over_asked(results, ratio, "null_effect")
 
 
 def _value_is_causal(results: xr.Dataset) -> xr.DataArray:
@@ -80,7 +79,7 @@ def _value_is_causal(results: xr.Dataset) -> xr.DataArray:
             raise NotTested(_UNLEARNED + " by the largest size")
         return representation.at_end(point, "alignment", task).sel(width=largest, drop=True)
 
-    return _over_tasks(results, success, "alignment")
+    return _over_asked(results, success, "alignment")
 
 
 def _require(results: xr.Dataset, *names: str) -> None:
@@ -107,23 +106,14 @@ def _learning_sizes(point: xr.Dataset, task: int) -> list[int]:
     return sizes
 
 
-def _over_tasks(
+def _over_asked(
     results: xr.Dataset,
     statistic: Callable[[int, xr.Dataset], xr.DataArray],
     name: str,
     *keep: str,
 ) -> xr.DataArray:
     """Mean of a statistic over tasks that a variable was measured of, and over grid points."""
-    found, reason = [], "the study injects no task"
-    for task in representation.asked(results, name):
-        try:
-            found.append(over_points(results, partial(statistic, task), *keep))
-        except NotTested as refusal:
-            reason = str(refusal)
-    if not found:
-        raise NotTested(reason)
-    joined = xr.concat(found, "point", coords="minimal", compat="override", join="outer")
-    return joined.mean("point", skipna=False)
+    return over_tasks(results, representation.asked(results, name), statistic, *keep)
 
 
 CLAIMS = (
