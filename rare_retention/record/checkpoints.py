@@ -134,22 +134,44 @@ def verify(folder: epath.Path, step: int) -> Any:
         return _read(manager, step, as_saved, folder / str(step))[0]
 
 
+def about_checkpoint(folder: epath.Path, step: int) -> dict[str, Any]:
+    """Recipe (`identity`) and `digests` of a checkpoint, without its arrays; args as `verify`.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    handlers = {"meta": ocp.JsonCheckpointHandler()}
+    with ocp.CheckpointManager(folder.resolve(), item_handlers=handlers) as manager:
+        wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        return dict(_restore(manager, step, lambda: wanted, folder / str(step)).meta)
+
+
 def _read(
     manager: ocp.CheckpointManager, step: int, abstract: Callable[[], Any], place: epath.Path
 ) -> tuple[Any, dict[str, Any]]:
     """Tree and meta of a checkpoint whose digests agree; `abstract` says what is wanted."""
-    try:
-        found = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                tree=ocp.args.StandardRestore(abstract()), meta=ocp.args.JsonRestore()
-            ),
+
+    def both() -> ocp.args.Composite:
+        return ocp.args.Composite(
+            tree=ocp.args.StandardRestore(abstract()), meta=ocp.args.JsonRestore()
         )
-    except Exception as error:  # Orbax raises whatever the damaged file makes it raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{place}: cannot be restored ({reason})") from error
+
+    found = _restore(manager, step, both, place)
     kept = found.meta["digests"]
     changed = [name for name, value in digests(found.tree).items() if kept.get(name) != value]
     if changed:
         raise UserError(f"{place}: damaged, {changed[0]} differs from its digest")
     return found.tree, found.meta
+
+
+def _restore(
+    manager: ocp.CheckpointManager,
+    step: int,
+    wanted: Callable[[], ocp.args.Composite],
+    place: epath.Path,
+) -> Any:
+    try:
+        return manager.restore(step, args=wanted())
+    except Exception as error:  # Orbax raises whatever the damaged file makes it raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{place}: cannot be restored ({reason})") from error

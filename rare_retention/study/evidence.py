@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import xarray as xr
 from etils import epath
 from tqdm import tqdm
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from rare_retention.config import fingerprint
 from rare_retention.errors import UserError
 from rare_retention.models.olmo import Architecture, Olmo
-from rare_retention.record.checkpoints import RETENTION, steps_in, verify
+from rare_retention.record.checkpoints import RETENTION, about_checkpoint, steps_in, verify
 from rare_retention.record.dataset import load, save
 from rare_retention.record.digest import digests
 from rare_retention.record.manifest import read_manifest
@@ -178,7 +177,7 @@ def _of_snapshot(
     """Evidence of each kind; the weights are read if any of it is new."""
     root = snapshot.folder / RETENTION
     setting = language(snapshot.cell.run.setting, str(snapshot.folder))
-    about = _about(root, snapshot.step)
+    about = about_checkpoint(root, snapshot.step)
     if about["identity"] != (wanted := snapshot.cell.run.identity()):
         raise UserError(
             f"{root / str(snapshot.step)}: belongs to recipe {about['identity']}, not {wanted}"
@@ -226,23 +225,6 @@ def _measured(
             with jax.default_matmul_precision("float32"):
                 save(measure(kind, held, subjects(setting), options), path)
         yield load(path)
-
-
-def _about(root: epath.Path, step: int) -> dict[str, Any]:
-    """Recipe and digests of a snapshot, without its weights.
-
-    Raises:
-        UserError: they cannot be read.
-    """
-    try:
-        with ocp.CheckpointManager(
-            root.resolve(), item_handlers={"meta": ocp.JsonCheckpointHandler()}
-        ) as manager:
-            meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-    except Exception as error:  # Orbax raises whatever the damaged file makes it raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{root / str(step)}: cannot be restored ({reason})") from error
-    return dict(meta["meta"])
 
 
 def _counted(bar: "tqdm[Any]", parts: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:

@@ -7,7 +7,8 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.parallel import MeshShape, make_mesh, sharding
-from rare_retention.record.checkpoints import Store, steps_in, verify
+from rare_retention.record.checkpoints import Store, about_checkpoint, steps_in, verify
+from rare_retention.record.digest import digests
 
 
 def tree(value):
@@ -58,6 +59,18 @@ def test_only_the_newest_are_kept(tmp_path):
         store.save(step, tree(step))
     store.close()
     assert steps_in(folder) == [2, 3]
+
+
+def test_what_a_checkpoint_is_can_be_read_without_it(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe")
+    store.save(5, tree(1))
+    store.close()
+    found = about_checkpoint(folder, 5)
+    assert found["identity"] == "recipe"
+    assert found["digests"] == digests(tree(1))
+    with pytest.raises(UserError, match="6: cannot be restored"):
+        about_checkpoint(folder, 6)
 
 
 def test_another_recipe_is_refused(tmp_path):
