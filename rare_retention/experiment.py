@@ -40,7 +40,7 @@ class Measurement:
 
     Attributes:
         every: steps between regular measurements; also the longest compiled call.
-        cycles: exposures of the first watched task, evenly chosen, around which the students are
+        cycles: exposures of the rarest watched task, evenly chosen, around which the students are
             measured: just before, just after, log-spaced to the next exposure.
         per_doubling: measurements for each doubling of the time since an exposure.
         gradients: compare the gradients of each measured batch, by task, with each other, with
@@ -60,7 +60,7 @@ class Snapshots:
     """Which parameters are kept in `retention/`.
 
     Attributes:
-        cycles: exposures of the first watched task, evenly chosen, around which parameters are
+        cycles: exposures of the rarest watched task, evenly chosen, around which parameters are
             kept: just before, just after, at each doubling, just before the next.
         every: steps between regular snapshots; 0 keeps none.
         budget_mb: megabytes that all snapshots of a run may take; a plan over it is refused.

@@ -15,6 +15,7 @@ GAIN = (0.06, 0.08, 0.1)  # of the loss of guessing, by size
 HALF_LIFE = (6.0, 30.0, 400.0)  # steps, by size
 LAG = 2  # steps from an injection to the peak
 BLOCKS = ("embedding", "neurons", "all")
+WEIGHTS = 1e6  # of every block
 SHOWN = (0.02, 0.05, 0.08)  # cos(g, g_r) on the neurons at injections, by size
 REST = (-0.1, -0.04, -0.01)  # cos(g_nt, g_r) between them
 
@@ -88,7 +89,9 @@ def study(gaps=GAPS, gain=GAIN, half_life=HALF_LIFE, streams=2, initialisations=
                 loss[here][absent], grams[here][absent] = np.nan, np.nan
     dims = base["loss"].dims
     labels = {"block": list(BLOCKS), "vector": vectors, "other": vectors}
+    weights = np.where(np.isnan(grams[..., 0, 0]), np.nan, WEIGHTS)
     found = base.assign(
+        block_weights=((*dims[:-1], "block"), weights.astype(np.float32)),
         loss=(dims, loss.astype(np.float32)),
         gram=((*dims[:-1], *labels), grams.astype(np.float32)),
     )

@@ -34,8 +34,10 @@ def cosines(point: xr.Dataset) -> xr.Dataset:
         point: of a study's grid, with `gram`.
 
     Returns:
-        `g`, `g_t` and `g_nt` [..., step, block], NaN where one of the two gradients is zero, and
-        `shown` [..., step]: 1 where the batch held the task, 0 where not, NaN where missing.
+        `g`, `g_t` and `g_nt` [..., step, block], NaN where one of the two gradients is zero,
+        `shown` [..., step]: 1 where the batch held the task, 0 where not, NaN where missing, and
+        `by_chance` [..., step, block]: the mean square of the cosine of unrelated directions, one
+        over the number of weights.
     """
     task = str(point.attrs["tasks"][states.rarest(point)])
     gram = states.measured(point["gram"])
@@ -47,7 +49,13 @@ def cosines(point: xr.Dataset) -> xr.Dataset:
         for part, vector in zip(PARTS, (whole, own, rest), strict=True)
     }
     size = gradients.norm(gram.sel(block=ALL, drop=True), own)
-    return xr.Dataset({**found, "shown": (size > 0).astype(np.float64).where(size.notnull())})
+    return xr.Dataset(
+        {
+            **found,
+            "shown": (size > 0).astype(np.float64).where(size.notnull()),
+            "by_chance": 1 / states.measured(point["block_weights"]),
+        }
+    )
 
 
 def at_exposures(found: xr.Dataset) -> xr.Dataset:
@@ -64,18 +72,20 @@ def at_exposures(found: xr.Dataset) -> xr.Dataset:
 
 
 def between_exposures(found: xr.Dataset) -> xr.Dataset:
-    """Mean cosine and mean size of the cosine over the measured batches without the task.
+    """The cosine over the measured batches without the task: its mean, size and square.
 
     Args:
         found: result of `cosines`.
 
     Returns:
-        `cosine` and `magnitude`, of g = g_nt there, without the dimension `step`; NaN as in
-        `at_exposures`.
+        `cosine`, `magnitude` and `beyond_chance`, the square less that of unrelated directions, of
+        g = g_nt there, without the dimension `step`; NaN as in `at_exposures`.
     """
     rest = found["g_nt"]
-    both = xr.Dataset({"cosine": rest, "magnitude": abs(rest)})
-    return _mean(both, found["shown"] == 0, found)
+    means = xr.Dataset(
+        {"cosine": rest, "magnitude": abs(rest), "beyond_chance": rest**2 - found["by_chance"]}
+    )
+    return _mean(means, found["shown"] == 0, found)
 
 
 def through_cycles(found: xr.Dataset, gap: int) -> xr.DataArray | None:

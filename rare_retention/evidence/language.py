@@ -7,6 +7,7 @@ take one point of a study's grid, as from `states.points`.
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -37,13 +38,18 @@ def guessing(point: xr.Dataset, task: int) -> float:
     return -math.log(float(point["chance"].sel(task=task).max()))
 
 
-def left(point: xr.Dataset, task: int) -> xr.DataArray:
+def left(point: xr.Dataset, task: int, half: Literal["", "test_"] = "") -> xr.DataArray:
     """Share of the loss of guessing that a task's has left, at most 1, at its measured steps.
 
-    On the training half of its instances. At most 1, because a student that does not know the
-    labels yet is no further from the task than one that guesses among them.
+    At most 1, because a student that does not know the labels yet is no further from the task than
+    one that guesses among them.
+
+    Args:
+        point: of a study's grid.
+        task: id.
+        half: of the task's instances, the training half by default.
     """
-    loss = states.measured(point["loss"]).sel(task=task, drop=True)
+    loss = states.measured(point[f"{half}loss"]).sel(task=task, drop=True)
     share: xr.DataArray = (loss / guessing(point, task)).clip(max=1)
     return share
 

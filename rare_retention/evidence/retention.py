@@ -190,9 +190,11 @@ def not_yet(of: xr.Dataset) -> xr.DataArray:
 
 
 def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArray:
-    """Share of all gains that is left at the next exposures: what is kept over what is gained.
+    """Share of a gain that is left at the next exposure, the median over cycles.
 
-    Cycles count by the size of their gains, those without a meaningful gain not at all.
+    A median, because the first gains of a task in text can outweigh all others, and because the
+    share of a small gain is as uncertain as one over it. Cycles without a meaningful gain do not
+    count.
 
     Args:
         of: result of `cycles`.
@@ -201,12 +203,8 @@ def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArra
     Returns:
         Shares without the dimension `cycle`, NaN where no cycle counts.
     """
-    counted = of["share_kept"].notnull()
-    if where is not None:
-        counted = counted & where
-    gain = of["gain"].where(counted).sum("cycle")
-    lost = of["decay"].where(counted).sum("cycle")
-    return ((gain - lost) / gain.where(gain > 0)).rename("share_kept")
+    counted = of["share_kept"] if where is None else of["share_kept"].where(where)
+    return counted.median("cycle")
 
 
 def kept_at_equal_gain(of: xr.Dataset, where: xr.DataArray) -> xr.DataArray:
@@ -222,7 +220,7 @@ def kept_at_equal_gain(of: xr.Dataset, where: xr.DataArray) -> xr.DataArray:
         where: bool, the cycles that count.
 
     Returns:
-        Mean over pairs, without the dimensions `width` and `cycle`; NaN where there is no pair.
+        Median over pairs, without the dimensions `width` and `cycle`; NaN where there is no pair.
     """
     widths = of["width"]
     counted = of[["gain", "share_kept"]].where(where & of["share_kept"].notnull())
@@ -237,15 +235,15 @@ def kept_at_equal_gain(of: xr.Dataset, where: xr.DataArray) -> xr.DataArray:
 
 
 def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
-    """Median half-life over the cycles of each student.
+    """Median half-life over the cycles of each student, as if no cycle had ended before it.
 
     Args:
         of: result of `cycles`.
         where: bool, the cycles that count; all by default.
 
     Returns:
-        `half_life` in steps, NaN without a gain, and `censored`: at least half of the half-lives
-        are longer than their cycles, so that the median is a lower bound.
+        `half_life` in steps, NaN without a gain, and `censored`: the half-lives from the middle
+        one on are longer than their cycles, and the median of what was seen is a lower bound.
     """
     counted = of["half_life"].notnull()
     if where is not None:
@@ -253,7 +251,9 @@ def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
     steps = of["half_life"].where(counted)
     longer = steps.where(~of["censored"], np.inf).where(counted)
     middle = longer.median("cycle")
-    return xr.Dataset({"half_life": steps.median("cycle"), "censored": np.isinf(middle)})
+    beyond = np.isinf(middle)
+    seen = steps.median("cycle")
+    return xr.Dataset({"half_life": middle.where(~beyond, seen), "censored": beyond})
 
 
 def half_life_interval(of: xr.Dataset) -> Interval:
@@ -271,12 +271,12 @@ def half_life_interval(of: xr.Dataset) -> Interval:
 
 
 def _pairs_differ(gain: Array, kept: Array, wide_gain: Array, wide_kept: Array) -> float:
-    """Mean difference in kept shares over pairs of cycles of equal gain; NaN gains do not count."""
+    """Median difference of kept shares in pairs of cycles of equal gain, NaN gains left out."""
     apart = np.abs(np.log(wide_gain)[:, None] - np.log(gain)[None, :])
     apart = np.where(np.isnan(apart), np.inf, apart)
     near = apart.argmin(1)
     equal = apart.min(1) < math.log(EQUAL_GAINS)
-    return float((wide_kept - kept[near])[equal].mean()) if equal.any() else math.nan
+    return float(np.median((wide_kept - kept[near])[equal])) if equal.any() else math.nan
 
 
 def _cycle(

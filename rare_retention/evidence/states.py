@@ -109,11 +109,19 @@ def gap(point: xr.Dataset) -> int:
 
 
 def rarest(point: xr.Dataset) -> int:
-    """The rarest of the watched tasks, by its id; ValueError where the point has none of them."""
+    """The rarest of the watched tasks, by its id; of equally rare ones the last.
+
+    Raises:
+        ValueError: the point has none of them.
+    """
     found = np.intersect1d(point["watch"], point["task"])
     if not found.size:
         raise ValueError("the grid point has none of the watched tasks")
-    return int(found.max())
+    if "frequency" not in point:
+        return int(found.max())
+    shares = point["frequency"].sel(task=found)
+    shares = shares.mean([d for d in shares.dims if d != "task"])
+    return int(found[shares.to_numpy() == shares.min().item()].max())
 
 
 def measured(values: xr.DataArray) -> xr.DataArray:

@@ -16,8 +16,12 @@ def save(results: xr.Dataset, path: epath.Path) -> None:
     write(path, lambda file: file.write(data))
 
 
-def load(path: epath.Path) -> xr.Dataset:
+def load(path: epath.Path, remedy: str = "rebuild the report") -> xr.Dataset:
     """Reads results.
+
+    Args:
+        path: of the file.
+        remedy: what makes the file again, once a damaged one is deleted.
 
     Raises:
         UserError: there are none, or the file is damaged.
@@ -28,5 +32,5 @@ def load(path: epath.Path) -> xr.Dataset:
         return xr.load_dataset(BytesIO(path.read_bytes()), engine="h5netcdf")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(
-            f"{path}: damaged ({' '.join(str(error).split())}); delete it and rebuild the report"
+            f"{path}: damaged ({' '.join(str(error).split())}); delete it and {remedy}"
         ) from None

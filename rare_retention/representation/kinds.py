@@ -1,5 +1,6 @@
 """The kinds of evidence, and what each of them measures of a set of models."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from rare_retention.settings.protocol import Measure
 from rare_retention.tasks.injected import Injected, Instances
 from rare_retention.tasks.modular_addition import ModularAddition
 
-VERSION = 1
+VERSION = 2
 """Of how evidence is measured; another one measures it all again."""
 
 _CONTEXTS = 5  # instances of each symbol that a probe reads where it sees both tokens
@@ -143,7 +144,7 @@ def measure(
 
     Returns:
         The kind's measures, float64 (width, initialisation, task, ...); NaN where a task cannot be
-        asked, or a model has no such layer.
+        asked, or a model has no such layer. Their attribute `options` says as JSON what was asked.
     """
     asked = KINDS[kind]
     draws = max(len(group) for group in models.values())
@@ -167,10 +168,11 @@ def measure(
         "task": list(subjects),
         "layer": np.arange(1, sizes["layer"] + 1),
     }
+    read = json.dumps(asked.read(options))
     used = {dim for each in asked.measures.values() for dim in (*_STUDENT, *each.dims)}
     return xr.Dataset(
         {
-            name: ((*_STUDENT, *each.dims), arrays[name], _described(each))
+            name: ((*_STUDENT, *each.dims), arrays[name], _described(each) | {"options": read})
             for name, each in asked.measures.items()
         },
         {name: values for name, values in coordinates.items() if name in used},

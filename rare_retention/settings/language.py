@@ -55,7 +55,7 @@ class Language:
         evaluated: instances of each half that are evaluated, all where there are fewer.
         watch: ids of the injected tasks that are followed; negative ids count from the last, -1.
         neurons: K, neurons of the first layer's SwiGLU on which gradients are compared: those with
-            the largest gradient of the first watched task's loss (paper Fig. 9).
+            the largest gradient of the rarest watched task's loss (paper Fig. 9).
     """
 
     kind: Literal["language"] = "language"

@@ -189,7 +189,7 @@ class Setting(Protocol):
 
         Args:
             gradient: of one group, leaves [R, ...].
-            reference: that of the first watched task's reference loss, which may decide what is
+            reference: that of the rarest watched task's reference loss, which may decide what is
                 selected.
 
         Returns:
@@ -215,6 +215,11 @@ def gradient_labels(blocks: Iterable[str], tasks: Iterable[str]) -> dict[str, tu
     """
     vectors = names(tuple(tasks))
     return {"block": (*blocks, "all"), "vector": vectors, "other": vectors}
+
+
+def rarest_watched(setting: Setting) -> int:
+    """Id of the rarest watched task; of equally rare ones the last."""
+    return min(setting.watch_ids, key=lambda k: (setting.frequencies[k], -k))
 
 
 def watched(watch: tuple[int, ...], tasks: int) -> tuple[int, ...]:

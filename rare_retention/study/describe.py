@@ -9,7 +9,7 @@ from rare_retention.representation.kinds import KINDS
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Study, cells, check_shapes
 from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
-from rare_retention.train.step import step_measures
+from rare_retention.train.step import GRADIENT_MEASURES, step_measures
 from rare_retention.wording import plural
 
 
@@ -24,7 +24,8 @@ def describe(study: Study) -> Iterator[str]:
     first = runs[0].run
     yield f"study      {study.name}"
     yield f"runs       {len(runs)}: {plural(study.streams, 'stream')} x " + (
-        " x ".join(plural(len(axis.values), axis.name) for axis in study.grid) or "one setting"
+        " x ".join(f"{len(axis.values)} values of {axis.name}" for axis in study.grid)
+        or "one setting"
     )
     yield from describe_run(first)
     total = 0
@@ -78,7 +79,7 @@ def variables(study: Study) -> set[str]:
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
     if isinstance(setting, Language):
         found |= {name for kind in KINDS.values() for name in kind.measures}
-    found |= {"gram"} if study.run.measure.gradients else set()
+    found |= set(GRADIENT_MEASURES) if study.run.measure.gradients else set()
     return found if study.run.measure.effect else found - {"predicted_change"}
 
 

@@ -116,7 +116,7 @@ def collect_published(
             f"below {setting.windows.vocabulary:,}; expected a corpus in the model's own tokens"
         )
     check(options, kinds, {"the model": shape}, list(subjects(setting).values()))
-    identity = {"tasks": setting.recipe()["tasks"], "seed": setting.task_seed}
+    identity = {str(k): each.tokens.tolist() for k, each in subjects(setting).items()}
     about = {"recipe": identity, "digests": digests(jax.tree.map(np.asarray, params))}
 
     def models() -> Models:
@@ -224,7 +224,7 @@ def _measured(
             held = models() if held is None else held
             with jax.default_matmul_precision("float32"):
                 save(measure(kind, held, subjects(setting), options), path)
-        yield load(path)
+        yield load(path, remedy="run launch.evidence again")
 
 
 def _counted(bar: "tqdm[Any]", parts: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:

@@ -63,8 +63,8 @@ def match(gain: xr.DataArray, target: float | None = None) -> Match:
     """The peaks at which all sizes have one gain.
 
     A size's peak is read on straight lines through its gains over its peaks, both as logarithms,
-    from its lowest peak with a gain to the one with the greatest gain; where a higher peak gains
-    less than a lower one, the greatest gain so far stands for it.
+    from its lowest peak with a gain to the one with the greatest gain; a peak that gains less than
+    a lower one is passed over.
 
     Args:
         gain: [peak, width], both ascending, as from `gains`.
@@ -104,6 +104,7 @@ def _gain(point: xr.Dataset) -> xr.DataArray:
         )
     found = retention.cycles(value, gap)
     early = found["gain"].where(retention.not_yet(found)).mean("cycle")
+    early = early.where(found["gain"].notnull().all("cycle"))
     units = [name for name in states.UNITS if name in early.dims]
     mean: xr.DataArray = early.mean(units, skipna=False)
     return mean

@@ -68,7 +68,7 @@ def with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
     """The results with what `launch.evidence` has measured of their snapshots, if anything."""
     if not path.exists():
         return results
-    found = load(path)
+    found = load(path, remedy="run launch.evidence again")
     shared = {name: results[name] for name in found.dims if name in results.dims}
     return results.merge(found.reindex(shared), combine_attrs="override")
 

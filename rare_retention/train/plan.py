@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec
 from rare_retention.config import ConfigError
 from rare_retention.data.exposure import Schedule
 from rare_retention.experiment import Run
+from rare_retention.settings.protocol import rarest_watched
 from rare_retention.train.state import create
 
 BYTES_PER_MB = 2**20
@@ -49,10 +50,10 @@ def make_plan(run: Run, schedule: Schedule) -> Plan:
 
 
 def _around(run: Run, schedule: Schedule, cycles: int, per_doubling: int) -> set[int]:
-    """States before, after and log-spaced behind chosen exposures of the first watched task."""
+    """States before, after and log-spaced behind chosen exposures of the rarest watched task."""
     if not cycles:
         return set()
-    exposures = schedule.exposures(0, run.steps, run.setting.watch_ids[0])
+    exposures = schedule.exposures(0, run.steps, rarest_watched(run.setting))
     if not exposures.size:  # as may be where they are drawn
         return set()
     chosen = np.unique(np.linspace(0, len(exposures) - 1, cycles).round().astype(int))

@@ -1,5 +1,6 @@
 """One compiled call: many plain steps, then one step that also measures."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from rare_retention.parallel import constrain
-from rare_retention.settings.protocol import Batch, Measure, Setting
+from rare_retention.settings.protocol import Batch, Measure, Setting, rarest_watched
 from rare_retention.train.gradients import gradient, gram, parts
 from rare_retention.train.state import State, Transforms, transform_of
 
@@ -42,6 +43,7 @@ GRADIENT_MEASURES = {
         "inner products of gradients and the update on each block of weights; see "
         "`evidence.gradients`",
     ),
+    "block_weights": Measure(("block",), "weights", "number of weights in each block"),
 }
 """What is measured where gradients are compared."""
 
@@ -201,21 +203,41 @@ class Step:
         every = range(len(setting.watch_ids))
         vectors = [*(_at(watched, k) for k in every), others]
         vectors += [*(_at(reference, k) for k in every), updates]
-        return {"gram": _students({g: self._grams([v[g] for v in vectors]) for g in others})}
+        found = {g: self._grams([v[g] for v in vectors]) for g in others}
+        return {
+            "gram": _students({g: grams for g, (grams, _) in found.items()}),
+            "block_weights": _students({g: weights for g, (_, weights) in found.items()}),
+        }
 
-    def _grams(self, vectors: Sequence[Any]) -> jax.Array:
-        """Gram matrices of one group's V gradients, [R, block, V, V]; NaN where it has no block."""
+    def _grams(self, vectors: Sequence[Any]) -> tuple[jax.Array, jax.Array]:
+        """Gram matrices of one group's V gradients, and how many weights they are of.
+
+        Returns:
+            [R, block, V, V] and [R, block], NaN where the group has no such block.
+        """
         setting = self._setting
-        first_reference = vectors[len(setting.watch_ids) + 1]
+        watch = setting.watch_ids
+        reference = vectors[len(watch) + 1 + watch.index(rarest_watched(setting))]
 
-        def on_each(parts: list[dict[str, Any]]) -> dict[str, jax.Array]:
-            return {name: gram([part[name] for part in parts]) for name in parts[0]}
-
-        found = on_each([setting.blocks(v) for v in vectors])
+        blocks = [setting.blocks(v) for v in vectors]
+        found = {name: gram([block[name] for block in blocks]) for name in blocks[0]}
         found["all"] = jnp.stack(list(found.values())).sum(0)
-        found |= on_each([setting.selections(v, first_reference) for v in vectors])
+        selected = [setting.selections(v, reference) for v in vectors]
+        found |= {name: gram([block[name] for block in selected]) for name in selected[0]}
+        weights = {name: _weights(part) for name, part in (blocks[0] | selected[0]).items()}
+        weights["all"] = _weights(blocks[0])
+        names, students = setting.labels["block"], len(found["all"])
         missing = jnp.full_like(found["all"], jnp.nan)  # smaller models have fewer layers
-        return jnp.stack([found.get(name, missing) for name in setting.labels["block"]], axis=1)
+        counts = jnp.array([weights.get(name, jnp.nan) for name in names], jnp.float32)
+        return (
+            jnp.stack([found.get(name, missing) for name in names], axis=1),
+            jnp.broadcast_to(counts, (students, len(names))),
+        )
+
+
+def _weights(tree: Any) -> float:
+    """Weights of one student in a tree of leaves [R, ...]."""
+    return float(sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(tree)))
 
 
 def _at(tree: Any, index: jax.Array | int) -> Any:

@@ -114,13 +114,13 @@ def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
     assert not found["censored"].isel(stream=1).any()
 
 
-def test_share_kept_weighs_cycles_by_their_gain():
-    """Two gains, of 1 (half kept) and of 3 (a third kept): 1.5 of 4, not the mean of the shares."""
-    value = xr.DataArray([0, 1, 0.5, 3.5, 1.5], {"step": [1, 2, 3, 4, 5]}, ("step",))
+def test_no_single_cycle_decides_the_share_kept():
+    """Gains of 9 (two thirds kept), 1 (half kept), 3 (a third kept): half, whatever their size."""
+    value = xr.DataArray([-9, 0, -3, -2, -2.5, 0.5, -1.5], {"step": range(1, 8)}, ("step",))
     found = retention.cycles(value, 2)
-    assert found["share_kept"].values.tolist() == pytest.approx([1 / 2, 1 / 3])
-    assert float(retention.share_kept(found)) == pytest.approx(1.5 / 4)
-    assert float(retention.share_kept(found, found["before"] < 0.2)) == pytest.approx(1 / 2)
+    assert found["share_kept"].values.tolist() == pytest.approx([2 / 3, 1 / 2, 1 / 3])
+    assert float(retention.share_kept(found)) == pytest.approx(1 / 2)
+    assert float(retention.share_kept(found, found["before"] > -4)) == pytest.approx(5 / 12)
 
 
 def test_coordinates_and_units_are_kept():
@@ -251,11 +251,11 @@ def test_shares_are_compared_in_cycles_of_equal_gain():
     )
     every = xr.ones_like(found["gain"], bool)
     pairs = [0.7 - 0.2, 0.5 - 0.4, 0.3 - 0.4]
-    assert float(retention.kept_at_equal_gain(found, every)) == pytest.approx(np.mean(pairs))
+    assert float(retention.kept_at_equal_gain(found, every)) == pytest.approx(np.median(pairs))
     some = every & (found["gain"] != 0.42)
     assert float(retention.kept_at_equal_gain(found, some)) == pytest.approx(np.mean(pairs[:2]))
     turned = found.isel(width=[1, 0])
-    assert float(retention.kept_at_equal_gain(turned, every)) == pytest.approx(np.mean(pairs))
+    assert float(retention.kept_at_equal_gain(turned, every)) == pytest.approx(np.median(pairs))
 
 
 def test_gains_that_are_never_alike_say_nothing():
@@ -280,6 +280,13 @@ def test_a_half_life_is_the_median_of_its_cycles_and_has_an_interval():
     interval = retention.half_life_interval(found)
     assert interval.estimate == pytest.approx(11.5 / 3)
     assert interval.low < 2.1 and 5.5 < interval.high < np.inf
+
+
+def test_a_lower_bound_is_not_taken_for_a_half_life():
+    """Two of five are longer than 3 and 4 steps, so that the middle one is 10."""
+    rows = lives([5, 6, 10, 3, 4], censored=[[False, False, False, True, True]])
+    found = retention.half_life(rows)
+    assert (found["half_life"].item(), found["censored"].item()) == (10, False)
 
 
 def test_a_half_life_beyond_the_gap_is_a_lower_bound():

@@ -111,7 +111,8 @@ def check(setting, measured, vectors):
             jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), vectors[group])
             for i in range(count)
         ]
-        reference = apart[len(setting.watch_ids) + 1]
+        rates = setting.frequencies[list(setting.watch_ids)]
+        reference = apart[len(rates) + 1 + int(rates.argmin())]
         blocks = [
             {**setting.blocks(v), **setting.selections(v, reference), "all": v} for v in apart
         ]

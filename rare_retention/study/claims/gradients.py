@@ -1,9 +1,9 @@
 """Claims on the gradients of the batches that a rare task is in, and of those between (Fig. 9).
 
 They are judged on the neurons of the task in language studies and on the encoder in synthetic ones
-(`evidence.cosines`). Cosines of vectors that have nothing to do with each other shrink with the
-number of weights, so that the larger student's would be smaller by chance too; their sign is free
-of that.
+(`evidence.cosines`). Cosines of directions that have nothing to do with each other shrink with the
+number of weights, so that the larger student's would be smaller by chance too: what chance gives is
+taken off.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def _interference(results: xr.Dataset) -> xr.DataArray:
     def difference(found: xr.Dataset) -> xr.DataArray:
         if not (found["shown"] == 0).any():
             raise NotTested("every measured batch held the task: there are none between exposures")
-        size, widths = cosines.between_exposures(found)["magnitude"], found["width"]
+        size, widths = cosines.between_exposures(found)["beyond_chance"], found["width"]
         small, large = (size.sel(width=int(w), drop=True) for w in (widths.min(), widths.max()))
         return small - large
 
@@ -47,7 +47,7 @@ def _over_points(
     results: xr.Dataset, statistic: Callable[[xr.Dataset], xr.DataArray]
 ) -> xr.DataArray:
     """Mean over grid points of a statistic of the cosines on the task's block."""
-    require(results, "gram", "watch")
+    require(results, "gram", "block_weights", "watch")
     block, _ = cosines.blocks(results)
 
     def of(point: xr.Dataset) -> xr.DataArray:
@@ -74,9 +74,9 @@ CLAIMS = (
         statement="Between exposures the gradients of the other tasks have less to do with the "
         "rare task's in a larger model.",
         source="Fig. 9",
-        statistic="|cos(g_nt, g_r)| on the task's neurons (synthetic: the encoder), mean over "
-        "measured batches without the rarest watched task: smallest minus largest size, mean over "
-        "grid points.",
+        statistic="cos(g_nt, g_r)^2 on the task's neurons (synthetic: the encoder) beyond 1 / "
+        "weights, its mean for unrelated directions, mean over measured batches without the rarest "
+        "watched task: smallest minus largest size, mean over grid points.",
         relation=">",
         threshold=0.0,
         measure=_interference,

@@ -6,11 +6,14 @@ that no size learns. Where several tasks are injected, or the grid has several p
 is their mean; those that cannot test a claim do not count.
 """
 
+import json
 from collections.abc import Callable
 
 import xarray as xr
 
+from rare_retention.config import to_dict
 from rare_retention.evidence import language, representation, states
+from rare_retention.representation.kinds import Options
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
@@ -28,7 +31,7 @@ def _r2_by_size(results: xr.Dataset) -> xr.DataArray:
 
     def difference(task: int, point: xr.Dataset) -> xr.DataArray:
         _learning_sizes(point, task)
-        found = representation.at_end(point, "r2", task)
+        found = representation.at_end(point, "r2", task).clip(min=0)  # below, nothing can be read
         smallest, largest = int(found["width"].min()), int(found["width"].max())
         return found.sel(width=largest, drop=True) - found.sel(width=smallest, drop=True)
 
@@ -77,20 +80,29 @@ def _value_is_causal(results: xr.Dataset) -> xr.DataArray:
         largest = max(_learning_sizes(point, task))
         if largest < int(point["width"].max()):
             raise NotTested(_UNLEARNED + " by the largest size")
+        left = language.left(point, task, half="test_").sel(width=largest)
+        if not states.final(left).mean() < language.LEARNED:
+            raise NotTested("the largest size does not know the test half: pairs have no answer")
         return representation.at_end(point, "alignment", task).sel(width=largest, drop=True)
 
     return _over_asked(results, success, "alignment")
 
 
 def _require(results: xr.Dataset, *names: str) -> None:
-    """Checks that evidence has been collected.
+    """Checks that evidence has been collected, where the claims say.
 
     Raises:
         NotTested: it has not.
     """
     require(results, "loss", "chance")
     if missing := [name for name in names if name not in results]:
-        raise NotTested(f"launch.evidence has not measured {', '.join(missing)}")
+        raise NotTested(f"the last launch.evidence has not measured {', '.join(missing)}")
+    fixed = to_dict(Options())
+    for name in names:
+        asked = json.loads(results[name].attrs.get("options", "{}"))
+        if other := {option: value for option, value in asked.items() if value != fixed[option]}:
+            said = ", ".join(f"--{option}={value}" for option, value in other.items())
+            raise NotTested(f"launch.evidence was run with {said}, the claim is about its defaults")
 
 
 def _learning_sizes(point: xr.Dataset, task: int) -> list[int]:
@@ -121,8 +133,8 @@ CLAIMS = (
         name="r2_grows_with_size",
         statement="The value of a symbol can be read off a larger model's first layer better.",
         source="Fig. 7a",
-        statistic="R^2 of a linear probe, cross-validated over symbols, at the last snapshot: "
-        "largest minus smallest size, where some size learns the task.",
+        statistic="R^2 of a linear probe, cross-validated over symbols, 0 where it is below, at "
+        "the last snapshot: largest minus smallest size, where some size learns the task.",
         relation=">",
         threshold=0.1,
         measure=_r2_by_size,
@@ -155,7 +167,8 @@ CLAIMS = (
         "and the model uses it.",
         source="App. B.4",
         statistic="Share of interchange interventions on fresh pairs after which the answer is the "
-        "counterfactual label, at the last snapshot of the largest size, where it learns the task.",
+        "counterfactual label, at the last snapshot of the largest size, where it learns both "
+        "halves of the task.",
         relation=">=",
         threshold=0.9,
         measure=_value_is_causal,
