@@ -50,10 +50,23 @@ def make_plan(run: Run, schedule: Schedule) -> Plan:
 
 
 def _around(run: Run, schedule: Schedule, cycles: int, per_doubling: int) -> set[int]:
-    """States before, after and log-spaced behind chosen exposures of the rarest watched task."""
+    """States before, after and log-spaced behind chosen exposures of the rarest watched task.
+
+    Raises:
+        ConfigError: others are withheld, but not this task.
+    """
     if not cycles:
         return set()
-    exposures = schedule.exposures(0, run.steps, rarest_watched(run.setting))
+    task = rarest_watched(run.setting)
+    if schedule.withheld and task not in schedule.withheld:
+        names = run.setting.task_names
+        shown = ", ".join(names[k] for k in schedule.withheld)
+        raise ConfigError(
+            "exposure.withheld",
+            f"cycles of {names[task]}, the rarest watched task, are to be recorded, but the bursts "
+            f"are of {shown}; expected {task} among them, or another setting.watch",
+        )
+    exposures = schedule.exposures(0, run.steps, task)
     if not exposures.size:  # as may be where they are drawn
         return set()
     chosen = np.unique(np.linspace(0, len(exposures) - 1, cycles).round().astype(int))

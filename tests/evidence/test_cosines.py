@@ -57,8 +57,12 @@ def test_a_second_watched_task_belongs_to_the_others(point):
              "reference comparison", "update"]  # fmt: skip
     vectors = np.array([[0, 2], [1, 0], [0, 1], [0, 1], [1, 0], [0, 0.0]])
     gram = np.broadcast_to(vectors @ vectors.T, (1, 2, 6, 6))
-    point = point.drop_vars(["gram", "vector", "other", "block"]).isel(step=[1, 2])
-    point = point.assign(gram=(("block", "step", "vector", "other"), gram))
+    point = point.drop_vars(["gram", "block_weights", "vector", "other", "block"])
+    point = point.isel(step=[1, 2])
+    point = point.assign(
+        gram=(("block", "step", "vector", "other"), gram),
+        block_weights=(("step", "block"), [[8.0], [8.0]]),
+    )
     point = point.assign_coords(vector=names, other=names, block=["all"], watch=[0, 1])
     found = cosines.cosines(point)
     assert found["g_t"].values.ravel().tolist() == [1, 1]

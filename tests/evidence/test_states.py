@@ -127,6 +127,13 @@ def test_mixture_orders_and_fills():
     assert spectra.tolist() == [[1, 0.5], [1, 0]]
 
 
+def test_the_rarest_task_is_the_least_frequent_one():
+    """Wherever it stands; of equally rare ones it is the last."""
+    places = {"task": range(4), "watch": [0, 1, 3]}
+    for shares, rarest in (([0.2, 0.4, 0.1, 0.3], 0), ([0.25] * 4, 3), ([0.4, 0.1, 0.4, 0.1], 3)):
+        assert states.rarest(xr.Dataset({"frequency": ("task", shares)}, places)) == rarest
+
+
 def test_rarest_needs_a_watched_task():
     point = grid().isel(gap=0).isel(watch=slice(0, 0))
     with pytest.raises(ValueError, match="none of the watched"):

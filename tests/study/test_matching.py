@@ -106,6 +106,14 @@ def test_a_size_that_diverged_has_no_gain_at_that_peak():
     assert np.isnan(gains.sel(peak=0.01)).values.tolist() == [False, False, True]
 
 
+def test_nor_has_one_that_diverged_on_the_way():
+    results = made_injection.calibration((0.005, 0.01), planted)
+    late = results["step"][results["step"] > 700]
+    results["loss"].loc[{"peak": 0.01, "width": results["width"][0], "step": late}] = np.nan
+    gains = matching.gains(results)
+    assert np.isnan(gains.sel(peak=0.01)).values.tolist() == [True, False, False]
+
+
 def test_another_study_is_refused():
     with pytest.raises(UserError, match=r"varies optimizer\.peak alone, this one gap"):
         matching.gains(made_injection.study())

@@ -23,6 +23,16 @@ def test_states_around_exposures():
     assert set(plan.checkpoints) | set(plan.snapshots) <= set(plan.stops)
 
 
+def test_cycles_of_a_task_that_is_not_withheld_are_refused():
+    run = tiny.run(setting__watch=(0,), measure__cycles=2)
+    with pytest.raises(
+        ConfigError, match=r"exposure\.withheld: cycles of .* expected 0 among them"
+    ):
+        make_plan(run, run.schedule())
+    run = tiny.run(setting__watch=(0,), measure__cycles=0, snapshots__cycles=0)
+    assert make_plan(run, run.schedule()).stops[-1] == 48
+
+
 def test_regular_stops_bound_the_length_of_a_call():
     run = tiny.run(measure__every=5, measure__cycles=0, snapshots__cycles=0)
     stops = make_plan(run, run.schedule()).stops

@@ -98,7 +98,7 @@ FIGURES: dict[str, FigureSpec] = {
         "At exposures the gradient of the batch points to the task; between them it has less to do "
         "with the task the larger the model.",
         ("9",),
-        ("gram", "loss", "watch", "gap"),
+        ("gram", "block_weights", "loss", "watch", "gap"),
     ),
     "gap_width": FigureSpec(
         gap_width.gap_width,

@@ -51,6 +51,28 @@ def test_modes_are_counted_beyond_chance_over_all_layers(paper):
     assert one(paper, MODES).estimate == pytest.approx(float(rise.mean()), abs=1e-6)
 
 
+def test_probes_that_read_nothing_do_not_differ():
+    """However far below 0 a small model's lies: there it counts its principal components."""
+    found = one(representation(r2=lambda x: -1.5 + 1.4 * x), R2)
+    assert (found.verdict, found.estimate) == ("fails", 0.0)
+
+
+def test_evidence_from_elsewhere_is_not_what_the_claim_is_about():
+    results = representation()
+    for name, options in (("r2", '{"layer": 2, "position": 0}'), ("alignment", '{"pairs": 1000}')):
+        results[name].attrs["options"] = options
+    assert one(results, CAUSAL).verdict == "holds"
+    found = one(results, R2)
+    assert found.verdict == "not tested" and "--layer=2" in found.note
+
+
+def test_pairs_that_the_model_cannot_answer_test_no_cause():
+    results = representation()
+    unknown = results["loss"].where(results["task"] == 0, 9.0)
+    found = one(results.assign(test_loss=unknown), CAUSAL)
+    assert found.verdict == "not tested" and "test half" in found.note
+
+
 def test_sizes_that_represent_alike_fail():
     assert one(representation(r2=lambda x: 0.9 + 0 * x), R2).verdict == "fails"
 
@@ -92,7 +114,7 @@ def test_the_largest_size_is_asked_alone(paper):
 def test_without_evidence_nothing_is_tested(paper, name):
     found = one(paper.drop_vars(VARIABLES[name]), name)
     assert found.verdict == "not tested"
-    assert found.note == f"launch.evidence has not measured {VARIABLES[name]}"
+    assert found.note == f"the last launch.evidence has not measured {VARIABLES[name]}"
 
 
 @pytest.mark.parametrize("name", NAMES)

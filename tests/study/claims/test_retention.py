@@ -3,6 +3,7 @@
 import made_injection
 import numpy as np
 import pytest
+import xarray as xr
 
 from rare_retention.study.claims import judge
 
@@ -179,7 +180,7 @@ def test_a_saturated_student_is_judged_by_its_rise(burst, students):
 def test_a_missing_run_takes_its_stream_with_it(burst):
     results = burst(streams=3)
     results["finished"][1, 0] = False
-    for name in ALL:
+    for name in (*ALL, MATCHED):
         verdict = one(results, name)
         assert verdict.verdict == "holds"
         assert (verdict.streams, verdict.units) == (2, 2)
@@ -200,6 +201,18 @@ def test_sizes_that_keep_alike_fail_by_their_loss():
     alike = made_injection.study((100,), gain=(0.1,) * 3, half_life=(10,) * 3)
     for name in ("retention_grows_with_width", "wide_accumulates", MATCHED):
         assert one(alike, name).verdict == "fails"
+
+
+def test_what_stands_below_guessing_decides_nothing():
+    """Before the first injection no size knows the labels, and none has learned more for it."""
+    alike = made_injection.study((100,), gain=(0.1,) * 3, half_life=(10,) * 3)
+    unknown = xr.DataArray([6.2, 6.4, 6.6], {"width": alike["width"]}, ("width",))
+    early = (alike["step"] < 100) & (alike["task"] == 1) & alike["loss"].notnull()
+    lower = alike.assign(loss=alike["loss"].where(~early, unknown).transpose(*alike["loss"].dims))
+    for name in ("retention_grows_with_width", "narrow_loses_its_gain", "wide_accumulates"):
+        found, expected = one(lower, name), one(alike, name)
+        assert found.verdict == expected.verdict
+        assert found.estimate == pytest.approx(expected.estimate, abs=0.05)
 
 
 def test_results_must_say_what_is_learned():
