@@ -1,19 +1,21 @@
 """Which sizes learn the comparison task, and how rare may it be?
 
-Figures 5, 6a, 22 and 23 of the paper. Instances TOK1 TOK2 LABEL, with LABEL saying whether the
-first value is less than the second, replace the first tokens of training sequences. The paper's
-sizes see the same Dolma tokens, in AI2's fixed order, with 100, 10, 1 or 0.1 instances a batch.
+Figures 5, 6a, 22 and 23 of the paper and, once `launch.evidence` has looked into the snapshots, 7a,
+10 and App. B.4. Instances TOK1 TOK2 LABEL, with LABEL saying whether the first value is less than
+the second, replace the first tokens of training sequences. The paper's sizes see the same Dolma
+tokens, in AI2's fixed order, with 100, 10, 1 or 0.1 instances a batch.
 
     python -m launch.study --config=configs/olmo/comparison.py --workdir=gs://bucket/comparison \
-        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=-1 \
-        --config.run.mesh.data=1 --multihost
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
+        --multihost
     python -m launch.study --config=configs/olmo/comparison.py:mini --workdir=runs/comparison
 
 The paper's setting takes 4 frequencies x 3 streams of 50K steps with 4.2M tokens each, for five
 sizes side by side: about 8e21 FLOPs for one stream and frequency, three quarters in the 4B model.
+mesh.fsdp spreads the weights; it has to divide the hidden dimension of every size, 64 of the 4M.
 `--config.run.setting.sizes=4M,20M,300M` leaves out the large ones; the others then see the same
 batches. The mini setting is for one GPU and needs no download: it reads the sources of Python's
-standard library, about 14 times over.
+standard library, about 14 times over. Neither has been run yet.
 """
 
 from typing import Literal
@@ -57,6 +59,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         batch=64,
         steps=4000,
         measure=Measurement(every=100, effect=False),
+        snapshots=Snapshots(every=2000, budget_mb=2000),
     )
     run = paper if size == "paper" else mini
     tokens = run.batch * run.setting.row_tokens
@@ -69,7 +72,10 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             Axis(field="setting.tasks[0].per_token", values=tuple(n / tokens for n in instances)),
         ),
         streams=3,
-        figures=("size_frequency", "learning_curves", "task_text", "task_compute"),
+        figures=(
+            *("size_frequency", "learning_curves", "task_text", "task_compute"),
+            *("probe_r2", "alignment", "null_intervention"),
+        ),
         claims=(
             "larger_learns_rarer",
             "frequency_orders_learning",
@@ -77,5 +83,8 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             "small_plateaus_at_low_frequency",
             "larger_wins_at_equal_compute_when_rare",
             "learns_text",
+            "r2_grows_with_size",
+            "first_layer_is_most_causal",
+            "value_is_causal",
         ),
     )

@@ -5,11 +5,12 @@ runs have shown as many instances at their last burst; what differs is how long 
 alone may overwrite what a burst has written.
 
     python -m launch.study --config=configs/olmo/gap.py --workdir=gs://bucket/gap \
-        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --multihost
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
+        --multihost
     python -m launch.study --config=configs/olmo/gap.py:mini --workdir=runs/gap
 
 The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each. The mini setting is
-for one GPU and needs no download.
+for one GPU and needs no download. Neither has been run yet.
 """
 
 from typing import Literal

@@ -1,15 +1,17 @@
 """Which sizes grok modular addition that is injected into text?
 
-Figure 5 of the paper, second task. LABEL is the token whose value is the sum of the two values
-modulo 100. Models remember the training half first; the test half follows late, in large models at
-high frequencies only. The frequencies reach from one instance in 64 sequences to eight in each.
+Figure 5 of the paper, second task, and Figures 7b and 10 once `launch.evidence` has looked into the
+snapshots. LABEL is the token whose value is the sum of the two values modulo 100. Models remember
+the training half first; the test half follows late, in large models at high frequencies only. The
+frequencies reach from one instance in 64 sequences to eight in each.
 
     python -m launch.study --config=configs/olmo/modular_addition.py --workdir=gs://bucket/add \
-        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --multihost
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
+        --multihost
     python -m launch.study --config=configs/olmo/modular_addition.py:mini --workdir=runs/addition
 
 The paper's setting takes 5 frequencies x 3 streams of 50K steps with 1M tokens each. The mini
-setting is for one GPU and needs no download.
+setting is for one GPU and needs no download. Neither has been run yet.
 """
 
 from typing import Literal
@@ -57,6 +59,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         batch=64,
         steps=8000,
         measure=Measurement(every=200, effect=False),
+        snapshots=Snapshots(every=4000, budget_mb=2000),
     )
     run = paper if size == "paper" else mini
     window = run.setting.row_tokens
@@ -70,12 +73,19 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             ),
         ),
         streams=3,
-        figures=("size_frequency", "learning_curves", "task_text", "task_compute"),
+        figures=(
+            *("size_frequency", "learning_curves", "task_text", "task_compute"),
+            *("probe_r2", "fourier_modes", "alignment", "null_intervention"),
+        ),
         claims=(
             "larger_learns_rarer",
             "frequency_orders_learning",
             "same_curve_at_high_frequency",
             "small_plateaus_at_low_frequency",
             "learns_text",
+            "r2_grows_with_size",
+            "modes_grow_with_frequency",
+            "first_layer_is_most_causal",
+            "value_is_causal",
         ),
     )

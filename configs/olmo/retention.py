@@ -5,8 +5,9 @@ every n batches. Around chosen bursts the task's loss is followed from just befo
 and the batch's gradient is compared with the task's own, on the task neurons and on all weights.
 
     python -m launch.study --config=configs/olmo/retention.py --workdir=gs://bucket/retention \
-        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --multihost
-    python -m launch.study --config=configs/olmo/retention.py:mini --workdir=runs/retention_lm
+        --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
+        --multihost
+    python -m launch.study --config=configs/olmo/retention.py:mini --workdir=runs/retention_mini
     python -m launch.study --config=configs/olmo/retention.py:small --workdir=runs/retention_lm
 
 The paper's setting shows 100 instances every 100 steps. The mini setting is for one GPU, the small

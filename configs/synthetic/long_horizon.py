@@ -6,7 +6,7 @@ student's capacity must stay at their baseline, however long the training.
     python -m launch.study --config=configs/synthetic/long_horizon.py:small --workdir=runs/horizon
 
 The small setting takes one to two minutes on 2 CPU cores (3 streams x 5 widths, 40,000 steps), the
-paper's a day on one accelerator.
+paper's perhaps a day on one accelerator, which nobody has tried.
 
 Seen: tasks above capacity end below 0.001 of their signal and do not rise over the second half.
 Some hold a direction for the first 5000 to 10,000 steps and lose it to a slightly more useful one:

@@ -14,7 +14,7 @@ plenty.
 Seen: from gap 50 to 400 the rare signal held between injections falls from 0.81 to 0.34 at width 6
 and from 0.92 to 0.83 at width 12; width 3 holds nothing and keeps nothing of its gains, width 12
 keeps 0.8 to 0.96 of them. The frequent signal does not move. First-order effects miss 30% of the
-changes of the rare loss, as the learning rate is large.
+changes of the rare loss; why was not isolated.
 """
 
 from typing import Literal

@@ -17,9 +17,13 @@ SEEN = "## What was seen"
 def verdict_row(v: dict) -> str:
     """One row of the table of verdicts; an absent number is a dash."""
     found = ["–" if v[key] is None else f"{v[key]:.3g}" for key in ("estimate", "low", "high")]
+    tested = v["low"] is not None
     covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']}"
     said = f"{v['statement']} ({v['note']})" if v["note"] else v["statement"]
-    limit, span = f"{v['relation']} {v['threshold']:g}", f"{found[1]} to {found[2]}"
+    limit, span = (
+        f"{v['relation']} {v['threshold']:g}",
+        f"{found[1]} to {found[2]}" if tested else "–",
+    )
     cells = (f"**{v['verdict']}**", said, v["source"], found[0], span, limit, covers)
     return "| " + " | ".join(cell.replace("|", "\\|").replace("_", "\\_") for cell in cells) + " |"
 
@@ -33,11 +37,12 @@ def page(workdir: Path, name: str, machine: str) -> str:
     command = " ".join(["python -m launch.study", *options, f"--workdir=runs/{name}"])
     grid = "; ".join(f"{axis['field']} in {axis['values']}" for axis in study["grid"]) or "no grid"
     widths = ", ".join(str(w) for w in sorted({s["width"] for s in first["students"]}))
+    sizes = ", ".join(study["run"]["setting"].get("sizes", [])) or f"widths {widths}"
     versions = f"Python {first['versions']['python']}, JAX {first['versions']['jax']}"
     lines = [f"# {study['name'].capitalize()}", "", study["question"].split("\n")[0], ""]
     lines += ["```sh", command, "```", "", "| | |", "| --- | --- |"]
     lines += [f"| runs | {len(runs)}: {study['streams']} streams; {grid} |"]
-    lines += [f"| students | widths {widths}; {len(first['students'])} on each stream |"]
+    lines += [f"| students | {sizes}; {len(first['students'])} on each stream |"]
     lines += [f"| training | {run['steps']:,} steps, a batch of {run['batch']} |"]
     lines += [f"| time | {sum(r['seconds'] for r in runs):.0f} s on {machine}; {versions} |", ""]
     (HERE / "images").mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """From the runs of a study to its results, verdicts, figures and page."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,8 +9,8 @@ from etils import epath
 from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.report import page
-from rare_retention.report.figures import FROM_SNAPSHOTS, select
-from rare_retention.study.claims import Verdict, judge
+from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, select
+from rare_retention.study.claims import Verdict, judge, representation
 from rare_retention.study.folder import CLAIMS, RUNS
 from rare_retention.study.grid import Study, cells
 from rare_retention.study.results import collect
@@ -18,7 +19,8 @@ from rare_retention.study.results import collect
 def build(study: Study, workdir: epath.Path) -> Iterator[str]:
     """Writes results.nc, claims.json, figures/ and report.html of a study.
 
-    Figures of evidence from snapshots that has not been collected yet are left out.
+    Evidence from snapshots that has been collected is drawn and judged whether the study lists its
+    figures and claims or not; listed figures of evidence that has not are left out.
 
     Yields:
         Lines for the terminal: a verdict on each claim, figures left out, where the page is.
@@ -27,13 +29,18 @@ def build(study: Study, workdir: epath.Path) -> Iterator[str]:
         UserError: nothing has been measured yet, or a file is damaged.
     """
     results = collect(study, workdir)
-    verdicts = judge(results, study.claims)
+    collected = {
+        name for name in FROM_SNAPSHOTS if name in results and results[name].notnull().any()
+    }
+    claims = [claim.name for claim in representation.CLAIMS] if collected else []
+    verdicts = judge(results, dict.fromkeys([*study.claims, *claims]))
     write_json(workdir / CLAIMS, [verdict.to_dict() for verdict in verdicts])
     for verdict in verdicts:
         yield _line(verdict)
-    uncollected = FROM_SNAPSHOTS.difference(map(str, results.data_vars))
-    chosen = select(study.figures)
-    waiting = [name for name, spec in chosen.items() if uncollected & set(spec.needs)]
+    found = [name for name, spec in FIGURES.items() if collected.intersection(spec.needs)]
+    chosen = select(list(dict.fromkeys([*study.figures, *found])))
+    absent = FROM_SNAPSHOTS.difference(map(str, results.data_vars))
+    waiting = [name for name, spec in chosen.items() if absent.intersection(spec.needs)]
     for name in waiting:
         yield f"no figure {name} yet: python -m launch.evidence --workdir={workdir} comes first"
     written = page.build(
@@ -60,7 +67,9 @@ def provenance(study: Study, workdir: epath.Path) -> page.Provenance:
 
 
 def _line(verdict: Verdict) -> str:
+    limit = f"{verdict.relation} {verdict.threshold:g}"
+    known = math.isfinite(verdict.estimate)
     return (
         f"{verdict.verdict:<12} {verdict.statement} "
-        f"({verdict.estimate:.3g}, {verdict.relation} {verdict.threshold:g})"
+        f"({f'{verdict.estimate:.3g}, {limit}' if known else verdict.note})"
     )

@@ -60,11 +60,11 @@ def _around(run: Run, schedule: Schedule, cycles: int, per_doubling: int) -> set
     task = rarest_watched(run.setting)
     if schedule.withheld and task not in schedule.withheld:
         names = run.setting.task_names
-        shown = ", ".join(names[k] for k in schedule.withheld)
+        others = ", ".join(names[k] for k in schedule.withheld)
         raise ConfigError(
             "exposure.withheld",
             f"cycles of {names[task]}, the rarest watched task, are to be recorded, but the bursts "
-            f"are of {shown}; expected {task} among them, or another setting.watch",
+            f"are of {others}; expected {task} among them, or another setting.watch",
         )
     exposures = schedule.exposures(0, run.steps, task)
     if not exposures.size:  # as may be where they are drawn
