@@ -1,5 +1,8 @@
 """Errors that a user caused and can put right: shown as one line, without a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """A mistake in what the user asked for. A launcher prints the message and exits with code 2."""
@@ -25,3 +28,13 @@ class ConfigError(UserError, ValueError):
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.source, self.field, self.message) if part)
+
+
+@contextmanager
+def below(path: str) -> Iterator[None]:
+    """While entered, a ConfigError names its field below this path, such as `run`."""
+    try:
+        yield
+    except ConfigError as error:
+        field = ".".join(filter(None, (path, error.field)))
+        raise ConfigError(field, error.message, error.source) from None

@@ -15,6 +15,7 @@ from rare_retention.data.corpus import Corpus, Windows, open_corpus
 from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.data.injection import injections
 from rare_retention.data.shuffle import ORDER_VERSION
+from rare_retention.errors import below
 from rare_retention.models import attention, vocabulary
 from rare_retention.models.olmo import Architecture, Compute, Olmo
 from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
@@ -127,13 +128,17 @@ class Language:
     @functools.cached_property
     def windows(self) -> Windows:
         """The corpus, cut into sequences; opened when first used."""
-        return open_corpus(self.corpus, self.window)
+        with below("setting"):
+            return open_corpus(self.corpus, self.window)
 
     @functools.cached_property
     def instances(self) -> tuple[Instances, ...]:
         """All instances of each injected task."""
         windows = self.windows
-        return instances(self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed)
+        with below("setting"):
+            return instances(
+                self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed
+            )
 
     @functools.cached_property
     def prompts(self) -> tuple[Prompts, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import jax
 
+from rare_retention.errors import below
 from rare_retention.experiment import Run
 from rare_retention.representation.kinds import KINDS
 from rare_retention.settings.language import Language
@@ -27,11 +28,12 @@ def describe(study: Study) -> Iterator[str]:
         " x ".join(f"{len(axis.values)} values of {axis.name}" for axis in study.grid)
         or "one setting"
     )
-    yield from describe_run(first)
     total = 0
-    for cell in runs:
-        plan = make_plan(cell.run, cell.run.schedule())
-        total += check_budget(cell.run, sizes(cell.run).parameter_bytes, plan)
+    with below("run"):
+        yield from describe_run(first)
+        for cell in runs:
+            plan = make_plan(cell.run, cell.run.schedule())
+            total += check_budget(cell.run, sizes(cell.run).parameter_bytes, plan)
     if len(runs) > 1:
         yield f"snapshots  {total / BYTES_PER_MB:.3g} MB in all runs"
 
@@ -52,8 +54,9 @@ def describe_run(run: Run) -> Iterator[str]:
     yield f"compute    {flops * run.steps:.3g} FLOPs, {flops:.3g} a step"
     yield f"memory     {size.state_bytes / BYTES_PER_MB:.3g} MB of training state"
     yield (
-        f"records    {len(plan.stops):,} measured states, {len(plan.checkpoints)} checkpoints, "
-        f"{len(plan.snapshots)} snapshots of {kept / BYTES_PER_MB:.3g} MB"
+        f"records    {plural(len(plan.stops), 'measured state')}, "
+        f"{plural(len(plan.checkpoints), 'checkpoint')}, "
+        f"{plural(len(plan.snapshots), 'snapshot')} of {kept / BYTES_PER_MB:.3g} MB"
     )
     how = f"{run.exposure.placement}"
     if schedule.withheld:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rare_retention.config import ConfigError, config, override
+from rare_retention.errors import below
 from rare_retention.evidence import states
 from rare_retention.experiment import Run
 
@@ -118,8 +119,9 @@ def check_shapes(study: Study) -> None:
 
 
 def _shape(run: Run) -> tuple[Any, ...]:
-    sizes = [(name, np.shape(values)) for name, (_, values) in run.setting.constants().items()]
-    return sizes, run.setting.students, run.setting.watch_ids
+    with below("run"):
+        sizes = [(name, np.shape(values)) for name, (_, values) in run.setting.constants().items()]
+        return sizes, run.setting.students, run.setting.watch_ids
 
 
 def _text(value: Value) -> str:

@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec
 
 from rare_retention.config import ConfigError
 from rare_retention.data.exposure import Schedule
+from rare_retention.errors import below
 from rare_retention.experiment import Run
 from rare_retention.settings.protocol import rarest_watched
 from rare_retention.train.state import create
@@ -110,7 +111,8 @@ def check_mesh(run: Run) -> None:
     Raises:
         ConfigError: they cannot.
     """
-    sizes = run.mesh.sizes(jax.device_count())
+    with below("mesh"):
+        sizes = run.mesh.sizes(jax.device_count())
     devices = sizes["data"] * sizes["fsdp"]
     pieces = devices * run.accumulate
     if run.batch % pieces:

@@ -271,8 +271,8 @@ BAD_TEXT = {
     "burst": (
         tiny_text.write_tokens,
         {"run__exposure__placement": "burst", "run__exposure__gap": 8, "run__steps": 16},
-        "exposure.gap: 8 steps make a burst of up to 11 rows, too many in a batch of 8; expected "
-        "at most 6, or more than 1 as setting.per_sequence",
+        "run.exposure.gap: 8 steps make a burst of up to 11 rows, too many in a batch of 8; "
+        "expected at most 6, or more than 1 as setting.per_sequence",
     ),
     "too rare": (
         tiny_text.write_tokens,
