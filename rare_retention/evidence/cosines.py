@@ -78,12 +78,18 @@ def between_exposures(found: xr.Dataset) -> xr.Dataset:
         found: result of `cosines`.
 
     Returns:
-        `cosine`, `magnitude` and `beyond_chance`, the square less that of unrelated directions, of
-        g = g_nt there, without the dimension `step`; NaN as in `at_exposures`.
+        `cosine`, `magnitude`, `unrelated`, the size that unrelated directions have in many
+        dimensions, and `beyond_chance`, the square less that of these, of g = g_nt there, without
+        the dimension `step`; NaN as in `at_exposures`.
     """
-    rest = found["g_nt"]
+    rest, chance = found["g_nt"], found["by_chance"]
     means = xr.Dataset(
-        {"cosine": rest, "magnitude": abs(rest), "beyond_chance": rest**2 - found["by_chance"]}
+        {
+            "cosine": rest,
+            "magnitude": abs(rest),
+            "unrelated": np.sqrt(2 / np.pi * chance).broadcast_like(rest),
+            "beyond_chance": rest**2 - chance,
+        }
     )
     return _mean(means, found["shown"] == 0, found)
 
