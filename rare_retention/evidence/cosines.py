@@ -87,7 +87,7 @@ def between_exposures(found: xr.Dataset) -> xr.Dataset:
         {
             "cosine": rest,
             "magnitude": abs(rest),
-            "unrelated": np.sqrt(2 / np.pi * chance).broadcast_like(rest),
+            "unrelated": ((2 / np.pi * chance) ** 0.5).broadcast_like(rest),
             "beyond_chance": rest**2 - chance,
         }
     )

@@ -24,7 +24,7 @@ LEARNED = 0.5
 """From the first cycle on that starts at this level, cycles do not tell what is kept."""
 
 EQUAL_GAINS = 1.25
-"""Gains that differ by less than this factor count as equal."""
+"""Mean gains that differ by less than this factor count as equal."""
 
 _DENSE = 0.8  # of the measurements of the most densely measured cycle
 
@@ -190,48 +190,35 @@ def not_yet(of: xr.Dataset) -> xr.DataArray:
 
 
 def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArray:
-    """Share of a gain that is left at the next exposure, the median over cycles.
+    """Share of the gains that is kept: the rise per cycle over the gain per cycle.
 
-    A median, because the first gains of a task in text can outweigh all others, and because the
-    share of a small gain is as uncertain as one over it. Cycles without a meaningful gain do not
-    count.
+    The rise is that from before the first counted cycle to the end of the last, through cycles that
+    were not measured too. Means over shares of single cycles would not do: a start that happens to
+    be low makes a gain that happens to be large and seems to be kept.
 
     Args:
-        of: result of `cycles`.
+        of: result of `cycles`, of a value that rises as the task is learned.
         where: bool, the cycles that count; all by default.
 
     Returns:
-        Shares without the dimension `cycle`, NaN where no cycle counts.
+        Shares without the dimension `cycle`, NaN where no counted cycle has a meaningful gain or
+        one is missing.
     """
-    counted = of["share_kept"] if where is None else of["share_kept"].where(where)
-    return counted.median("cycle")
+    counted = xr.ones_like(of["gain"], bool) if where is None else where
+    numbers = of["cycle"].where(counted)
+    first, last = numbers.min("cycle"), numbers.max("cycle")
+    start = of["before"].where(numbers == first).sum("cycle", min_count=1)
+    end = of["next_before"].where(numbers == last).sum("cycle", min_count=1)
+    meant = of["share_kept"].where(counted).notnull().any("cycle")
+    share: xr.DataArray = (end - start) / (last - first + 1) / mean_gain(of, counted)
+    return share.where(meant).rename("share_kept")
 
 
-def kept_at_equal_gain(of: xr.Dataset, where: xr.DataArray) -> xr.DataArray:
-    """Share kept by the widest minus that by the narrowest student, in cycles of equal gain.
-
-    Each cycle of the widest is paired with that cycle of the narrowest whose gain is nearest; pairs
-    count whose gains differ by less than `EQUAL_GAINS`. Pairs need no law that relates share and
-    gain, and gains of which the other student has no like say nothing, where a regression would
-    extrapolate.
-
-    Args:
-        of: result of `cycles`, with a dimension `width`.
-        where: bool, the cycles that count.
-
-    Returns:
-        Median over pairs, without the dimensions `width` and `cycle`; NaN where there is no pair.
-    """
-    widths = of["width"]
-    counted = of[["gain", "share_kept"]].where(where & of["share_kept"].notnull())
-    narrow, wide = (counted.sel(width=int(end), drop=True) for end in (widths.min(), widths.max()))
-    result: xr.DataArray = xr.apply_ufunc(
-        _pairs_differ,
-        *(narrow["gain"], narrow["share_kept"], wide["gain"], wide["share_kept"]),
-        input_core_dims=[["cycle"]] * 4,
-        vectorize=True,
-    )
-    return result.rename("share_kept")
+def mean_gain(of: xr.Dataset, where: xr.DataArray) -> xr.DataArray:
+    """Gain per cycle over the cycles that count, without `cycle`; NaN where one is missing."""
+    total = of["gain"].where(where, 0.0).sum("cycle", skipna=False)
+    gain: xr.DataArray = total / where.sum("cycle").where(where.any("cycle"))
+    return gain.rename("gain")
 
 
 def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
@@ -268,15 +255,6 @@ def half_life_interval(of: xr.Dataset) -> Interval:
     """
     found = intervals.student_t(of["half_life"])
     return dataclasses.replace(found, high=math.inf) if of["censored"].any() else found
-
-
-def _pairs_differ(gain: Array, kept: Array, wide_gain: Array, wide_kept: Array) -> float:
-    """Median difference of kept shares in pairs of cycles of equal gain, NaN gains left out."""
-    apart = np.abs(np.log(wide_gain)[:, None] - np.log(gain)[None, :])
-    apart = np.where(np.isnan(apart), np.inf, apart)
-    near = apart.argmin(1)
-    equal = apart.min(1) < math.log(EQUAL_GAINS)
-    return float(np.median((wide_kept - kept[near])[equal])) if equal.any() else math.nan
 
 
 def _cycle(

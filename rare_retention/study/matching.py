@@ -103,7 +103,7 @@ def _gain(point: xr.Dataset) -> xr.DataArray:
             "calibration study needs exposure.placement=burst and measure.cycles"
         )
     found = retention.cycles(value, gap)
-    early = found["gain"].where(retention.not_yet(found)).mean("cycle")
+    early = retention.mean_gain(found, retention.not_yet(found))
     early = early.where(found["gain"].notnull().all("cycle"))
     units = [name for name in states.UNITS if name in early.dims]
     mean: xr.DataArray = early.mean(units, skipna=False)

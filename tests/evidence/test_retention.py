@@ -114,13 +114,36 @@ def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
     assert not found["censored"].isel(stream=1).any()
 
 
-def test_no_single_cycle_decides_the_share_kept():
-    """Gains of 9 (two thirds kept), 1 (half kept), 3 (a third kept): half, whatever their size."""
-    value = xr.DataArray([-9, 0, -3, -2, -2.5, 0.5, -1.5], {"step": range(1, 8)}, ("step",))
+def test_share_kept_is_the_rise_over_the_gains():
+    """Gains of 1 (half kept) and of 3 (a third kept): 1.5 of 4."""
+    value = xr.DataArray([0, 1, 0.5, 3.5, 1.5], {"step": [1, 2, 3, 4, 5]}, ("step",))
     found = retention.cycles(value, 2)
-    assert found["share_kept"].values.tolist() == pytest.approx([2 / 3, 1 / 2, 1 / 3])
-    assert float(retention.share_kept(found)) == pytest.approx(1 / 2)
-    assert float(retention.share_kept(found, found["before"] > -4)) == pytest.approx(5 / 12)
+    assert found["share_kept"].values.tolist() == pytest.approx([1 / 2, 1 / 3])
+    assert float(retention.share_kept(found)) == pytest.approx(1.5 / 4)
+    assert float(retention.share_kept(found, found["before"] < 0.2)) == pytest.approx(1 / 2)
+    assert float(retention.mean_gain(found, found["before"] < 9)) == 2
+
+
+def test_cycles_between_the_measured_ones_rise_as_they_do():
+    """Every third cycle measured: what the others keep stands in the levels."""
+    value, kept = saw_tooth(np.arange(GAP * (CYCLES + 1)))
+    numbers = (value["step"] + 1) // GAP - 1
+    inside = (numbers % 3 == 0) | ((value["step"] + 1) % (3 * GAP) == 2 * GAP)
+    found = retention.cycles(value.where(inside), GAP)
+    assert 1 < found.sizes["cycle"] < CYCLES
+    np.testing.assert_allclose(retention.share_kept(found), kept / GAIN)
+
+
+def test_noise_in_the_start_of_cycles_is_not_taken_for_keeping():
+    """Levels that only fluctuate: a low start goes with a large gain and a better end."""
+    rng = np.random.default_rng(0)
+    starts = 0.1 * rng.standard_normal((200, 301))
+    value = np.stack([starts, 0.2 + 0 * starts], -1).reshape(200, -1)[:, :-1]
+    value = xr.DataArray(value, {"step": np.arange(1, 602)}, ("stream", "step"))
+    found = retention.cycles(value, 2)
+    each = found["share_kept"].mean()
+    large = found["share_kept"].where(found["gain"] > 0.3).mean()
+    assert abs(retention.share_kept(found).mean()) < 0.002 < 0.3 < large - each
 
 
 def test_coordinates_and_units_are_kept():
@@ -230,37 +253,11 @@ def test_sparse_cycles_do_not_thin_the_others_out():
     assert retention.through_cycles(value, 1) is None
 
 
-def of_cycles(**values):
-    """Cycles of widths 4 and 16; values are [width, cycle]."""
-    data = {name: (("width", "cycle"), np.array(v)) for name, v in values.items()}
-    return xr.Dataset(data, {"width": [4, 16]})
-
-
 def test_cycles_count_until_the_task_is_learned_for_the_first_time():
     """One that starts low again afterwards does not, nor does one of an unknown start before."""
     before = [[0.1, 0.4, 0.3], [0.1, 0.6, 0.3], [0.5, 0.2, np.nan]]
     found = retention.not_yet(xr.Dataset({"before": (("width", "cycle"), before)}))
     assert found.values.tolist() == [[True] * 3, [True, False, False], [False] * 3]
-
-
-def test_shares_are_compared_in_cycles_of_equal_gain():
-    """Gains of 0.1 and 0.4 have their likes, the widest one's 0.2 has none."""
-    found = of_cycles(
-        gain=[[0.1, 0.12, 0.4, 0.05], [0.1, 0.2, 0.41, 0.42]],
-        share_kept=[[0.2, 0.9, 0.4, 0.0], [0.7, 1.0, 0.5, 0.3]],
-    )
-    every = xr.ones_like(found["gain"], bool)
-    pairs = [0.7 - 0.2, 0.5 - 0.4, 0.3 - 0.4]
-    assert float(retention.kept_at_equal_gain(found, every)) == pytest.approx(np.median(pairs))
-    some = every & (found["gain"] != 0.42)
-    assert float(retention.kept_at_equal_gain(found, some)) == pytest.approx(np.mean(pairs[:2]))
-    turned = found.isel(width=[1, 0])
-    assert float(retention.kept_at_equal_gain(turned, every)) == pytest.approx(np.median(pairs))
-
-
-def test_gains_that_are_never_alike_say_nothing():
-    found = of_cycles(gain=[[0.1, 0.1], [0.2, 0.5]], share_kept=[[0.5, 0.5], [1, 1]])
-    assert np.isnan(retention.kept_at_equal_gain(found, xr.ones_like(found["gain"], bool)))
 
 
 def lives(*rows, censored):

@@ -97,7 +97,7 @@ def _summaries(
         found = retention.cycles(value, gap, least_gain=LEAST_GAIN)
         counted = retention.not_yet(found)
         own = (shade, f"{index}", index, len(points))
-        sizes.marks(gain, found["gain"].where(counted).mean("cycle"), *own)
+        sizes.marks(gain, retention.mean_gain(found, counted), *own)
         sizes.marks(kept, retention.share_kept(found, counted), *own)
         _half_lives(life, retention.half_life(found, counted), *own)
     gain.set_title("gain")
