@@ -42,8 +42,8 @@ class Marks(NamedTuple):
     high: Array
 
     def bars(self) -> Array:
-        """The range as error bars about the mean [2, points]."""
-        return np.stack([self.mean - self.low, self.high - self.mean])
+        """The range as error bars about the mean [2, points]; rounding gives no negative ones."""
+        return np.stack([self.mean - self.low, self.high - self.mean]).clip(min=0)
 
 
 def spread(values: xr.DataArray) -> Spread:

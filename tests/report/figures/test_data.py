@@ -101,3 +101,9 @@ def test_normalised_signal_is_zero_by_chance_and_one_when_captured(study):
     chance = results["width"] / 128
     np.testing.assert_allclose(data.normalised_signal(results, chance), 0, atol=1e-12)
     np.testing.assert_allclose(data.normalised_signal(results, chance * 0 + 1), 1)
+
+
+def test_bars_of_equal_values_are_not_negative():
+    """0.1 three times has a mean above 0.1."""
+    marks = data.at(data.spread(xr.DataArray([[0.1]] * 3, dims=("stream", "task"))))
+    assert marks.mean[0] != 0.1 and (marks.bars() >= 0).all()
