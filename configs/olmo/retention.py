@@ -11,13 +11,17 @@ and the batch's gradient is compared with the task's own, on the task neurons an
     python -m launch.study --config=configs/olmo/retention.py:small --workdir=runs/retention_lm
 
 The paper's setting shows 100 instances every 100 steps. The mini setting is for one GPU, the small
-one for 2 CPU cores: both read the sources of Python's standard library.
+one for 2 CPU cores (12 to 18 minutes for 3 streams): both read the sources of Python's standard
+library. The paper's and the mini setting have not been run yet.
 
 The calibration has the small setting at several learning rates. From it `launch.match` reads those
 at which all sizes gain alike at a burst; its flags make of the small setting a study at equal gain.
 
     python -m launch.study --config=configs/olmo/retention.py:calibration --workdir=runs/calibration
     python -m launch.match --workdir=runs/calibration
+
+Seen in the small setting, also at equal gain: of what a burst gains the smallest model has 0.08 to
+0.10 left at the next, the largest 0.22, those between in their order.
 """
 
 import dataclasses

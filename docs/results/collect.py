@@ -1,6 +1,6 @@
 """Writes the page of a study that has run: python docs/results/collect.py WORKDIR NAME [MACHINE].
 
-`NAME.md` has what was run, figures and verdicts, and keeps what stood under "What was seen".
+`NAME.md` has what was run, figures and verdicts, and keeps its title and "What was seen".
 """
 
 import json
@@ -28,25 +28,26 @@ def verdict_row(v: dict) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("_", "\\_") for cell in cells) + " |"
 
 
-def page(workdir: Path, name: str, machine: str) -> str:
+def page(workdir: Path, name: str, machine: str, title: str) -> str:
     """The page up to the commentary; copies the figures to `images/`."""
     study = json.loads((workdir / "study.json").read_text())
     runs = [json.loads(path.read_text()) for path in sorted(workdir.glob("runs/*/manifest.json"))]
     run, first = study["run"], runs[0]
-    options = [o for o in first["command"].split()[1:] if not o.startswith("--workdir")]
+    options = [option for option in first["command"].split() if option.startswith("--config")]
     command = " ".join(["python -m launch.study", *options, f"--workdir=runs/{name}"])
     grid = "; ".join(f"{axis['field']} in {axis['values']}" for axis in study["grid"]) or "no grid"
     widths = ", ".join(str(w) for w in sorted({s["width"] for s in first["students"]}))
     sizes = ", ".join(study["run"]["setting"].get("sizes", [])) or f"widths {widths}"
     versions = f"Python {first['versions']['python']}, JAX {first['versions']['jax']}"
-    lines = [f"# {study['name'].capitalize()}", "", study["question"].split("\n")[0], ""]
+    lines = [title or f"# {study['name'].capitalize()}", "", study["question"].split("\n")[0], ""]
     lines += ["```sh", command, "```", "", "| | |", "| --- | --- |"]
     lines += [f"| runs | {len(runs)}: {study['streams']} streams; {grid} |"]
     lines += [f"| students | {sizes}; {len(first['students'])} on each stream |"]
     lines += [f"| training | {run['steps']:,} steps, a batch of {run['batch']} |"]
     lines += [f"| time | {sum(r['seconds'] for r in runs):.0f} s on {machine}; {versions} |", ""]
     (HERE / "images").mkdir(exist_ok=True)
-    for figure in study["figures"]:
+    found = sorted(path.stem for path in (workdir / "figures").glob("*.png"))
+    for figure in dict.fromkeys([*study["figures"], *found]):  # evidence is drawn unasked
         image = f"images/{name}_{figure}.png"
         drawn = Image.open(workdir / f"figures/{figure}.png").convert("RGB")
         drawn.quantize(256).save(HERE / image, optimize=True)
@@ -58,7 +59,9 @@ def page(workdir: Path, name: str, machine: str) -> str:
 
 
 if __name__ == "__main__":
-    source, title = Path(sys.argv[1]), sys.argv[2]
-    target = HERE / f"{title}.md"
-    kept = target.read_text().partition(SEEN)[2].lstrip("\n") if target.exists() else ""
-    target.write_text(f"{page(source, title, (sys.argv[3:] or [MACHINE])[0])}\n{kept}")
+    source, name = Path(sys.argv[1]), sys.argv[2]
+    target = HERE / f"{name}.md"
+    before = target.read_text() if target.exists() else ""
+    kept = before.partition(SEEN)[2].lstrip("\n")
+    written = page(source, name, (sys.argv[3:] or [MACHINE])[0], before.partition("\n")[0])
+    target.write_text(f"{written}\n{kept}")
