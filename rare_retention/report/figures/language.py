@@ -91,7 +91,7 @@ def loss_axes(panels: Sequence[Axes], guessing: float) -> None:
     low = min(float(panel.dataLim.minposy) for panel in panels)
     high = max(float(panel.dataLim.y1) for panel in panels)
     for panel in panels:
-        panel.set(yscale="log", ylim=(max(low, guessing / _DEEPEST) / 1.3, high * 1.3))
+        style.plain_log_y(panel, max(low, guessing / _DEEPEST) / 1.3, high * 1.3)
 
 
 def over(axes: Axes, values: xr.DataArray, along: str, colours: dict[int, Colour]) -> None:

@@ -223,11 +223,20 @@ def plain_log_x(panel: Axes) -> None:
     """A logarithmic x axis in short numbers that has a few of them however short it is."""
     if not np.isfinite(panel.dataLim.minposx):  # every student is missing
         return
-    span = panel.dataLim.x1 / panel.dataLim.minposx
     panel.set_xscale("log")
-    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 300 else (1.0,)))
-    panel.xaxis.set_major_formatter(_SHORT)
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    _plain_log(panel.xaxis, panel.dataLim.x1 / panel.dataLim.minposx)
+
+
+def plain_log_y(panel: Axes, low: float, high: float) -> None:
+    """A logarithmic y axis between two values, as `plain_log_x`."""
+    panel.set(yscale="log", ylim=(low, high))
+    _plain_log(panel.yaxis, high / low)
+
+
+def _plain_log(axis: Axis, span: float) -> None:
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 300 else (1.0,)))
+    axis.set_major_formatter(_SHORT)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def task_ticks(axis: Axis, tasks: int) -> None:
