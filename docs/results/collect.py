@@ -34,7 +34,8 @@ def page(workdir: Path, name: str, machine: str, title: str) -> str:
     runs = [json.loads(path.read_text()) for path in sorted(workdir.glob("runs/*/manifest.json"))]
     run, first = study["run"], runs[0]
     options = [option for option in first["command"].split() if option.startswith("--config")]
-    command = " ".join(["python -m launch.study", *options, f"--workdir=runs/{name}"])
+    words = ["python -m launch.study", *options, f"--workdir=runs/{name}"]
+    command = (" " if len(" ".join(words)) < 100 else " \\\n    ").join(words)
     grid = "; ".join(f"{axis['field']} in {axis['values']}" for axis in study["grid"]) or "no grid"
     widths = ", ".join(str(w) for w in sorted({s["width"] for s in first["students"]}))
     sizes = ", ".join(study["run"]["setting"].get("sizes", [])) or f"widths {widths}"
