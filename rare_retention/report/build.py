@@ -9,7 +9,7 @@ from etils import epath
 from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.report import page
-from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, select
+from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, OF_SNAPSHOTS, select
 from rare_retention.study.claims import Verdict, judge, representation
 from rare_retention.study.folder import CLAIMS, RUNS
 from rare_retention.study.grid import Study, cells
@@ -30,14 +30,16 @@ def build(study: Study, workdir: epath.Path) -> Iterator[str]:
     """
     results = collect(study, workdir)
     collected = {
-        name for name in FROM_SNAPSHOTS if name in results and results[name].notnull().any()
+        name
+        for name in FROM_SNAPSHOTS.intersection(map(str, results.data_vars))
+        if "snapshot" in results[name].dims and results[name].notnull().any()
     }
     claims = [claim.name for claim in representation.CLAIMS] if collected else []
     verdicts = judge(results, dict.fromkeys([*study.claims, *claims]))
     write_json(workdir / CLAIMS, [verdict.to_dict() for verdict in verdicts])
     for verdict in verdicts:
         yield _line(verdict)
-    found = [name for name, spec in FIGURES.items() if collected.intersection(spec.needs)]
+    found = [name for name in OF_SNAPSHOTS if collected.intersection(FIGURES[name].needs)]
     chosen = select(list(dict.fromkeys([*study.figures, *found])))
     absent = FROM_SNAPSHOTS.difference(map(str, results.data_vars))
     waiting = [name for name, spec in chosen.items() if absent.intersection(spec.needs)]

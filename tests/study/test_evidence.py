@@ -11,7 +11,8 @@ from rare_retention.evidence import states
 from rare_retention.record.dataset import save
 from rare_retention.record.files import write_json
 from rare_retention.report import build as module
-from rare_retention.report.figures import FROM_SNAPSHOTS
+from rare_retention.report.figures import FROM_SNAPSHOTS, OF_SNAPSHOTS
+from rare_retention.study.claims.representation import CLAIMS
 from rare_retention.study.describe import variables
 from rare_retention.study.results import EVIDENCE, with_evidence
 
@@ -64,11 +65,10 @@ def test_evidence_of_unfinished_runs_is_no_evidence(whole):
 
 @pytest.fixture
 def report(parts, monkeypatch):
-    """Function that builds the report of a study with some figures, with evidence or without."""
-    results, path = parts
+    """Function that builds the report of a study with some figures from some results."""
+    _, path = parts
 
-    def build(*figures, evidence):
-        found = with_evidence(results, path) if evidence else results
+    def build(*figures, found):
         study = tiny.study(figures="()", claims="()")
         object.__setattr__(study, "figures", figures)
         write_json(path.parent / "study.json", {})
@@ -81,17 +81,27 @@ def report(parts, monkeypatch):
     return build
 
 
-def test_a_report_waits_for_evidence_in_one_line(report):
-    lines, folder = report("alignment", "task_text", evidence=False)
+def test_a_report_waits_for_evidence_in_one_line(report, parts):
+    lines, folder = report("alignment", "task_text", found=parts[0])
     assert lines[0].startswith("no figure alignment yet: python -m launch.evidence --workdir=")
     assert len(lines) == 2 and lines[1].startswith("report: ")
     assert {path.stem for path in folder.iterdir()} == {"task_text"}
 
 
-def test_a_report_draws_evidence_that_is_there(report):
-    lines, folder = report("alignment", "task_text", evidence=True)
+def test_a_report_draws_and_judges_evidence_that_is_there(report, parts):
+    """Whether the study lists it or not."""
+    lines, folder = report("alignment", "task_text", found=with_evidence(*parts))
+    assert {path.stem for path in folder.iterdir()} == {"task_text", *OF_SNAPSHOTS}
+    assert len(lines) == len(CLAIMS) + 1 and lines[-1].startswith("report: ")
+    assert all(claim.statement in line for claim, line in zip(CLAIMS, lines, strict=False))
+
+
+def test_a_variable_of_the_same_name_is_no_evidence(report, parts):
+    """The competition of neurons has an alignment too, at every step."""
+    results, _ = parts
+    lines, folder = report("task_text", found=results.assign(alignment=results["loss"]))
     assert len(lines) == 1
-    assert {path.stem for path in folder.iterdir()} == {"task_text", "alignment"}
+    assert {path.stem for path in folder.iterdir()} == {"task_text"}
 
 
 def test_a_study_of_other_models_will_never_have_it():

@@ -208,11 +208,13 @@ FIGURES: dict[str, FigureSpec] = {
     ),
 }
 
+OF_SNAPSHOTS = ("probe_r2", "fourier_modes", "alignment", "null_intervention")
+"""Figures of what `launch.evidence` adds to the results of a study after it has run."""
+
 FROM_SNAPSHOTS = frozenset(
-    {"r2", "r2_in_sample", "modes", "modes_by_chance"}
-    | {"alignment", "alignment_random", "alignment_whole", "null_effect"}
+    need for name in OF_SNAPSHOTS for need in FIGURES[name].needs if need not in _INJECTED
 )
-"""Variables that `launch.evidence` adds to the results of a study after it has run."""
+"""Variables that these need."""
 
 
 def select(names: Sequence[str], results: Container[object] | None = None) -> dict[str, FigureSpec]:
