@@ -76,9 +76,12 @@ def test_control_c_keeps_what_is_finished(books):
         sys.executable, "-m", "launch.prepare_corpus", f"--source=text:{books}/*.txt",
         "--vocabulary=300", "--train_documents=9", f"--output={books}/out", "--shard_documents=5",
     ]  # fmt: skip
+    # A shell's background jobs ignore Ctrl-C, and so would the launcher if the tests are one.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )
+    signal.signal(signal.SIGINT, before)
     for _ in range(600):
         if list(books.glob("out/part-*")):
             break
