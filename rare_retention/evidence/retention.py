@@ -126,6 +126,19 @@ def cycles(
     )
 
 
+def learned_cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset | None:
+    """Cycles of what is learned at one grid point; None where no whole one was measured.
+
+    Args:
+        point: of a study's grid, as for `learned`.
+        least: what is learned counts from here on; None: all of it.
+    """
+    value, gap = learned(point), states.gap(point)
+    if gap < 2 or not measured_cycles(value["step"], gap).size:
+        return None
+    return cycles(value if least is None else value.clip(min=least), gap, least_gain=LEAST_GAIN)
+
+
 def dense_cycles(steps: IntArray, gap: int) -> list[IntArray]:
     """Measured steps of the densely measured cycles, oldest first.
 

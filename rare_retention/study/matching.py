@@ -96,13 +96,12 @@ def match(gain: xr.DataArray, target: float | None = None) -> Match:
 
 def _gain(point: xr.Dataset) -> xr.DataArray:
     """Gain of each width at one peak."""
-    value, gap = retention.learned(point), states.gap(point)
-    if gap < 2 or not retention.measured_cycles(value["step"], gap).size:
+    found = retention.learned_cycles(point)
+    if found is None:
         raise UserError(
             f"at peak {point[PEAK].item():g} no whole cycle between exposures was measured: a "
             "calibration study needs exposure.placement=burst and measure.cycles"
         )
-    found = retention.cycles(value, gap)
     early = retention.mean_gain(found, retention.not_yet(found))
     early = early.where(found["gain"].notnull().all("cycle"))
     units = [name for name in states.UNITS if name in early.dims]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rare_retention.evidence import retention, states
-from rare_retention.evidence.retention import LEARNED, LEAST_GAIN
+from rare_retention.evidence.retention import LEARNED
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colour
 
@@ -91,10 +91,9 @@ def _summaries(
     """Gain, share kept and half-life by size, a line for each point of the grid."""
     gain, kept, life = panels
     for index, (point, shade) in enumerate(zip(points, shades, strict=True)):
-        value, gap = retention.learned(point), states.gap(point)
-        if gap < 2 or not retention.measured_cycles(value["step"], gap).size:
+        found = retention.learned_cycles(point)
+        if found is None:
             continue
-        found = retention.cycles(value, gap, least_gain=LEAST_GAIN)
         counted = retention.not_yet(found)
         own = (shade, f"{index}", index, len(points))
         sizes.marks(gain, retention.mean_gain(found, counted), *own)

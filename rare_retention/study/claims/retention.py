@@ -148,11 +148,10 @@ def _cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset:
     gap = states.gap(point)
     if gap < 2:
         raise NotTested("no task is withheld")
-    value = retention.learned(point)
-    value = value if least is None else value.clip(min=least)
-    if not retention.measured_cycles(value["step"], gap).size:
+    found = retention.learned_cycles(point, least)
+    if found is None:
         raise NotTested(f"no whole cycle of gap {gap} was measured")
-    return retention.cycles(value, gap, least_gain=LEAST_GAIN)
+    return found
 
 
 def _whole(point: xr.Dataset) -> xr.DataArray:
