@@ -40,7 +40,9 @@ def test_what_is_written_shows_only_when_it_is_whole(tmp_path):
         file.flush()
         assert path.read_text() == "old"
 
-    files.write(path, fill)
+    with path.open() as before:  # the old file is replaced, not written over
+        files.write(path, fill)
+        assert before.read() == "old"
     assert path.read_text() == "new"
 
 
