@@ -23,6 +23,13 @@ def test_states_around_exposures():
     assert set(plan.checkpoints) | set(plan.snapshots) <= set(plan.stops)
 
 
+def test_regular_snapshots_begin_at_the_start_and_end_with_the_run():
+    run = tiny.run(snapshots__cycles=0, snapshots__every=20)
+    plan = make_plan(run, run.schedule())
+    assert plan.snapshots == (0, 20, 40, 48)
+    assert {20, 40, 48} <= set(plan.stops) and 0 not in plan.stops
+
+
 def test_cycles_of_a_task_that_is_not_withheld_are_refused():
     run = tiny.run(setting__watch=(0,), measure__cycles=2)
     with pytest.raises(
