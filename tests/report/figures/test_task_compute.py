@@ -1,0 +1,26 @@
+"""Task loss against compute, and its frontier."""
+
+import numpy as np
+import pytest
+from drawn import UNITS, line
+from made_language import BATCH, ROW_TOKENS, SIZES
+
+from rare_retention.report.figures import FIGURES
+
+
+def test_task_compute_draws_the_task_against_compute_and_its_frontier(study):
+    results = study("task_compute")
+    panel = FIGURES["task_compute"].draw(results).axes[1]  # comparison, rare
+    mean = results["loss"].sel(per_token=2.4e-7, task=1).mean(UNITS)[:, 1:]
+    tokens = mean["step"].values * BATCH * ROW_TOKENS
+    for name, parameters in SIZES.items():
+        path = line(panel, name)
+        np.testing.assert_allclose(path.get_xdata(), 6.0 * parameters * tokens)
+        np.testing.assert_allclose(path.get_ydata(), mean.sel(size=name), rtol=1e-5)
+    best = line(panel, "frontier")
+    for compute, loss in zip(best.get_xdata(), best.get_ydata(), strict=True):
+        reached = [
+            mean.sel(size=name).values[6.0 * n * tokens <= compute] for name, n in SIZES.items()
+        ]
+        assert loss == pytest.approx(np.concatenate(reached).min(), rel=1e-5)
+    assert best.get_ydata()[-1] == pytest.approx(float(mean.min()), rel=1e-5)
