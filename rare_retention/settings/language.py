@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,8 @@ class Language:
         neurons: K, neurons of the first layer's SwiGLU on which gradients are compared: those with
             the largest gradient of the rarest watched task's loss (paper Fig. 9).
     """
+
+    size_field: ClassVar[str] = "sizes"
 
     kind: Literal["language"] = "language"
     corpus: Corpus = Corpus()
@@ -124,6 +126,11 @@ class Language:
 
     def _rates(self) -> str:
         return " + ".join(f"{task.per_token:g}" for task in self.tasks)
+
+    @property
+    def size_names(self) -> tuple[str, ...]:
+        """As they are declared; the corpus need not be there."""
+        return self.sizes
 
     @functools.cached_property
     def windows(self) -> Windows:

@@ -15,7 +15,8 @@ RECIPE = "recipe.json"
 def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
     """Makes the workdir this study's own, or checks that it is.
 
-    A study may grow: more streams, more values, more steps, other figures and claims.
+    A study may grow: more streams, more values, more steps, other figures and claims. Sizes that
+    were trained together cannot be taken apart, nor the other way round: their units differ.
 
     Args:
         study: that is to run here.
@@ -25,10 +26,12 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
     Raises:
         UserError: it holds a study of another name or recipe.
     """
-    path, recipe = workdir / RECIPE, {"name": study.name, "run": study.run.recipe()}
+    path = workdir / RECIPE
+    recipe = {"name": study.name, "apart": study.apart, "run": study.run.recipe()}
     if path.exists():
         changes = difference(read_json(path), recipe)
-        varied = tuple(f"run.{axis.field}{end}" for axis in study.grid for end in ":[")
+        fields = [field for axis in study.grid for field in axis.fields]
+        varied = tuple(f"run.{field}{end}" for field in fields for end in ":[.")
         changes = [change for change in changes if not change.startswith(varied)]
         if changes:
             raise UserError(

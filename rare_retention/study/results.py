@@ -1,8 +1,10 @@
 """Results of a study: all its runs as one xarray Dataset with named dimensions and units."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from etils import epath
 
@@ -12,48 +14,42 @@ from rare_retention.record import metrics
 from rare_retention.record.dataset import load, save
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RESULTS, RUNS
-from rare_retention.study.grid import Study, cells
+from rare_retention.study.grid import Study, units
 
 EVIDENCE = "evidence.nc"
 """Evidence from the snapshots of a study, in its folder (`study.evidence`)."""
 
 
 def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
-    """Joins the runs of a study; what was not measured or not run is NaN.
+    """Joins the units of a study; what was not measured or not run is NaN.
 
-    Dimensions are (stream, *grid, width, initialisation, step, ...); the runs of a grid may be
-    measured at different steps, the results have the union of them. Evidence from snapshots, if
-    there is any, has a dimension `snapshot` in place of `step`.
+    Dimensions are (stream, *grid, size, initialisation, step, ...); runs may be measured at
+    different steps, the results have the union of them. Sizes that were trained apart join along
+    `size`, from small to large; those of which no unit was measured yet are left out. Evidence from
+    snapshots, if there is any, has a dimension `snapshot` in place of `step`.
 
     Raises:
-        UserError: no run has been measured yet, or a file is damaged.
+        UserError: no unit has been measured yet, or a file is damaged.
     """
-    parts = {}
-    for cell in cells(study):
-        part = load_run(workdir / RUNS / cell.name)
+    parts = []
+    for unit in units(study):
+        part = load_run(workdir / RUNS / unit.name)
         if part is not None:
-            parts[cell.name] = part
+            parts.append((unit.coordinates, part))
     if not parts:
-        raise UserError(f"{workdir}: no run of this study has been measured yet")
-    places = coordinates(study)
-    template = next(iter(parts.values()))
-    steps = np.unique(np.concatenate([part.step.values for part in parts.values()]))
-    joined = _empty(template, places, steps)
-    for cell in cells(study):
-        place = {name: label(value) for name, value in cell.coordinates.items()}
-        joined["finished"].loc[place] = cell.name in parts and parts[cell.name].attrs["finished"]
-        if cell.name in parts:
-            _fill(joined, parts[cell.name], place)
+        raise UserError(f"{workdir}: no unit of this study has been measured yet")
+    joined = _join(study.dimensions, parts)
     joined = joined.assign_attrs(
         name=study.name,
         question=study.question,
         study=to_json(study),
-        **{name: template.attrs[name] for name in ("inputs", "row_tokens", "tasks")},
-        batch=study.run.batch,
+        held=study.run.held,
+        inputs=parts[0][1].attrs["inputs"],
         steps=study.run.steps,
     )
     if "gap" not in joined.dims:
-        joined = joined.assign_coords(gap=study.run.exposure.gap)
+        gap = ((), study.run.exposure.gap, {"units": "steps"})
+        joined = joined.assign_coords(gap=gap)
     return with_evidence(joined, workdir / EVIDENCE)
 
 
@@ -123,41 +119,77 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     )
 
 
-def coordinates(study: Study) -> dict[str, list[Any]]:
-    """Places of the runs of a study: dimension -> its coordinate."""
-    grid = {axis.name: [label(value) for value in axis.values] for axis in study.grid}
-    return {"stream": list(range(study.streams)), **grid}
+def _join(
+    places: dict[str, list[Any]], parts: Sequence[tuple[dict[str, Any], xr.Dataset]]
+) -> xr.Dataset:
+    """Runs as one Dataset.
+
+    Args:
+        places: dimension -> coordinates, of all runs of the study but their sizes.
+        parts: place of each run in them, and its values.
+    """
+    runs = [part for _, part in parts]
+    outer = {name: (name, values, {"units": "1"}) for name, values in places.items()}
+    joined = xr.Dataset(coords={**outer, **_coordinates(runs)})
+    sizes = {dim: max(run.sizes.get(dim, 0) for run in runs) for run in runs for dim in run.dims}
+    sizes |= dict(joined.sizes)
+    for run in runs:
+        for name, variable in run.data_vars.items():
+            if name not in joined:
+                dims = (*_leading(places, variable), *variable.dims)
+                empty = np.full([sizes[dim] for dim in dims], np.nan, _kind(variable))
+                joined[name] = (dims, empty, variable.attrs)
+    done = np.zeros([*map(len, places.values()), joined.sizes["size"]], bool)
+    joined["finished"] = ((*places, "size"), done, {"units": "1", "long_name": "run has finished"})
+    for place, run in parts:
+        finished = np.full(run.sizes["size"], run.attrs["finished"])
+        for name, variable in run.assign(finished=("size", finished)).data_vars.items():
+            _fill(joined, str(name), variable, place)
+    return joined
 
 
-def label(value: Any) -> Any:
-    """Coordinates are numbers and text; a tuple becomes its text."""
-    return str(value) if isinstance(value, tuple) else value
+def _leading(places: dict[str, list[Any]], variable: xr.DataArray) -> tuple[str, ...]:
+    """Dimensions of the study that a run's values get: what is known beforehand has no stream."""
+    own = {"step", "exposure"} & set(variable.dims)
+    return tuple(places) if own else tuple(name for name in places if name != "stream")
 
 
-def _empty(template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray) -> xr.Dataset:
-    """A Dataset of NaN with the variables of one run over all runs."""
-    outer = {name: (name, values) for name, values in places.items()}
-    sizes: dict[Any, int] = {**template.sizes, "step": len(steps)}
-    variables: dict[Any, Any] = {}
-    for name, variable in template.data_vars.items():
-        leading = tuple(places) if "step" in variable.dims else tuple(places)[1:]
-        dims: tuple[Any, ...] = (*leading, *variable.dims)
-        shape = [len(places[d]) if d in places else sizes[d] for d in dims]
-        variables[name] = (dims, np.full(shape, np.nan, variable.dtype), variable.attrs)
-    shape = [len(values) for values in places.values()]
-    variables["finished"] = (tuple(places), np.zeros(shape, bool))
-    inner = {name: (c.dims, c.values) for name, c in template.coords.items() if name != "step"}
-    return xr.Dataset(variables, {**outer, **inner, "step": ("step", steps)})
+def _kind(variable: xr.DataArray) -> np.dtype[Any]:
+    """Of values some of which may be missing."""
+    return variable.dtype if variable.dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _fill(joined: xr.Dataset, part: xr.Dataset, place: dict[str, Any]) -> None:
-    at = np.searchsorted(joined.step.values, part.step.values)
-    for name, variable in part.data_vars.items():
-        own: dict[Any, Any] = {
-            dim: joined.get_index(dim).get_loc(value)
-            for dim, value in place.items()
-            if dim in joined[name].dims
-        }
-        if "step" in variable.dims:
-            own["step"] = at
-        joined[name][own] = variable.values
+def _coordinates(runs: Sequence[xr.Dataset]) -> dict[Any, xr.DataArray]:
+    """Coordinates of all runs: sizes from small to large, steps ascending, others as they come."""
+    found: dict[Any, xr.DataArray] = {}
+    for dim in dict.fromkeys(dim for run in runs for dim in run.dims):
+        having = sorted((run for run in runs if dim in run.indexes), key=lambda r: -r.sizes[dim])
+        if not having:
+            continue
+        values = pd.Index(having[0].get_index(dim))
+        for run in having[1:]:
+            values = values.append(run.get_index(dim).difference(values, sort=False))
+        if dim == "step":
+            values = values.sort_values()
+        found[dim] = xr.DataArray(values, dims=dim, attrs=having[0][dim].attrs)
+    along_size = xr.concat(
+        [run[["width", "parameters"]].reset_coords() for run in runs], "size"
+    ).drop_duplicates("size")
+    along_size = along_size.sortby("parameters")
+    found["size"] = along_size["size"].assign_attrs(runs[0]["size"].attrs)
+    for name in ("width", "parameters"):
+        found[name] = along_size[name].assign_attrs(runs[0][name].attrs)
+    return found
+
+
+def _fill(joined: xr.Dataset, name: str, values: xr.DataArray, place: dict[str, Any]) -> None:
+    """Writes the values of one run into their place."""
+    into, at = joined[name], []
+    for dim in into.dims:
+        if dim in place:
+            at.append(np.atleast_1d(into.get_index(dim).get_loc(place[str(dim)])))
+        elif dim in values.indexes:
+            at.append(into.get_index(dim).get_indexer(values.get_index(dim)))
+        else:
+            at.append(np.arange(values.sizes[dim]))
+    into.values[np.ix_(*at)] = values.to_numpy().reshape([len(part) for part in at])
