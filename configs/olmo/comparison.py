@@ -13,8 +13,8 @@ tokens, in AI2's fixed order, with 100, 10, 1 or 0.1 instances a batch.
 
 The paper's setting takes 4 frequencies x 3 streams of 50K steps with 4.2M tokens each, for five
 sizes on the same batches: about 8e21 FLOPs for one stream and frequency, three quarters in the 4B
-model. Every size is a unit of its own: `--units` lists them, `--unit=NAME` trains one, on a slice of
-its own if need be. mesh.fsdp spreads the weights; it has to divide the hidden dimension of every
+model. Every size is a unit of its own: `--units` lists them, `--unit=NAME` trains one, on a slice
+of its own if need be. mesh.fsdp spreads the weights; it has to divide the hidden dimension of every
 size, 64 of the 4M. `--config.run.setting.sizes=4M,20M,300M` leaves out the large ones; the others
 then see the same batches.
 
@@ -36,7 +36,6 @@ from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Also, Axis, Study
 from rare_retention.tasks import Comparison
-
 
 MINI = ("mini-64", "mini-128", "mini-256", "mini-512")
 

@@ -9,9 +9,9 @@ alone may overwrite what a burst has written.
         --multihost
     python -m launch.study --config=configs/olmo/gap.py:mini --workdir=runs/gap
 
-The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each, every size a unit of
-its own (`--units` lists them). The mini setting is for one GPU and needs no download. Neither has
-been run yet.
+The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each, every size a unit
+of its own (`--units` lists them). The mini setting is for one GPU and needs no download. Neither
+has been run yet.
 """
 
 from typing import Literal

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from etils import epath
 
@@ -166,12 +165,12 @@ def _coordinates(runs: Sequence[xr.Dataset]) -> dict[Any, xr.DataArray]:
         having = sorted((run for run in runs if dim in run.indexes), key=lambda r: -r.sizes[dim])
         if not having:
             continue
-        values = pd.Index(having[0].get_index(dim))
+        values = having[0].get_index(dim)
         for run in having[1:]:
             values = values.append(run.get_index(dim).difference(values, sort=False))
         if dim == "step":
             values = values.sort_values()
-        found[dim] = xr.DataArray(values, dims=dim, attrs=having[0][dim].attrs)
+        found[dim] = xr.DataArray(values, dims=str(dim), attrs=having[0][dim].attrs)
     along_size = xr.concat(
         [run[["width", "parameters"]].reset_coords() for run in runs], "size"
     ).drop_duplicates("size")

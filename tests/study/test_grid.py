@@ -52,13 +52,22 @@ def test_identity_is_of_the_recipe_alone():
     [
         ((Axis(field="exposure.gap", values=()),), r"grid\[0\].values: expected at least one"),
         ((Axis(field="batch", values=(8, 8)),), r"grid\[0\].values: .* repeats a value"),
-        ((Axis(field="stream", values=(1,)),), r"grid\[0\].field: streams are numbered by the study"),
+        (
+            (Axis(field="stream", values=(1,)),),
+            r"grid\[0\].field: streams are numbered by the study",
+        ),
         (
             (Axis(field="setting.tasks.count", values=(2,), dimension="step"),),
             r"grid\[0\].field: dimension 'step' is taken; name another as grid\[0\].dimension",
         ),
         (
-            (Axis(field="steps", values=(1, 2), also=(Also(field="optimizer.horizon", values=(1,)),)),),
+            (
+                Axis(
+                    field="steps",
+                    values=(1, 2),
+                    also=(Also(field="optimizer.horizon", values=(1,)),),
+                ),
+            ),
             r"grid\[0\].also\[0\].values: expected 2 values, one for each of steps, got 1",
         ),
         (
