@@ -16,6 +16,26 @@ from rare_retention.settings.regression import Regression
 
 AnySetting = Annotated[Regression | Competition | Language, Field(discriminator="kind")]
 
+LEFT_OUT = frozenset(
+    {
+        # How long the run is. Batch t and update t do not depend on it: the optimizer has a horizon
+        # of its own, so a finished run may be made longer.
+        "steps",
+        # A mean over pieces is the mean over the batch, up to rounding.
+        "accumulate",
+        # Where the numbers are computed: another mesh sums in another order, up to rounding.
+        "mesh",
+        # What is looked at and kept: none of it changes an update.
+        "measure",
+        "snapshots",
+        "checkpoints",
+    }
+)
+"""Fields of a run that are known not to change what is learned, and so are no part of its identity.
+
+Any other field is part of it, also one that is added later, until it is listed here.
+"""
+
 
 @config
 class Exposure:
@@ -178,14 +198,9 @@ class Run:
         return jax.random.key(np.uint32(self.stream), impl="threefry2x32")
 
     def recipe(self) -> dict[str, Any]:
-        """All that decides what is learned at a step; the length of the run is no part of it."""
-        kept = ("exposure", "optimizer", "batch", "stream", "precision")
-        tree = to_dict(self)
-        return (
-            {"setting": self.setting.recipe()}
-            | {name: tree[name] for name in kept}
-            | {"order_version": ORDER_VERSION}
-        )
+        """All that decides what is learned at a step, as JSON values: all fields but `LEFT_OUT`."""
+        tree = {name: value for name, value in to_dict(self).items() if name not in LEFT_OUT}
+        return tree | {"setting": self.setting.recipe(), "order_version": ORDER_VERSION}
 
     def identity(self) -> str:
         """Fingerprint of the recipe, 16 hexadecimal digits."""
