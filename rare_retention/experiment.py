@@ -1,12 +1,14 @@
 """A run: one stream of batches, the students that train on it side by side, and what is kept."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import ConfigError, config, fingerprint, to_dict
+from rare_retention.config import ConfigError, config, difference, fingerprint, to_dict
+from rare_retention.data import digests
 from rare_retention.data.exposure import ORDER_VERSION, Schedule
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import MeshShape
@@ -205,3 +207,28 @@ class Run:
     def identity(self) -> str:
         """Fingerprint of the recipe, 16 hexadecimal digits."""
         return fingerprint(self.recipe())
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Where two recipes of runs differ, one line a field; however many files of the text do, one.
+
+    Args:
+        before: a recipe, as it was stored.
+        after: another one.
+    """
+    (before, old), (after, new) = _without_files(before), _without_files(after)
+    lines = difference(before, after)
+    if old != new and (what := digests.change(old, new)):
+        field = "setting.corpus.identity: "
+        why = f" (the text has changed: {what})"
+        lines = [line + why * line.startswith(field) for line in lines]
+    return lines
+
+
+def _without_files(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A recipe without the list of the files of its text, and that list."""
+    setting = recipe["setting"]
+    if "corpus" not in setting:
+        return dict(recipe), []
+    corpus = {name: value for name, value in setting["corpus"].items() if name != "files"}
+    return {**recipe, "setting": {**setting, "corpus": corpus}}, setting["corpus"]["files"]

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import tiny
 import tiny_text
@@ -12,6 +13,7 @@ from rare_retention.experiment import (
     Measurement,
     Run,
     Snapshots,
+    changes,
 )
 
 CHANGES = {
@@ -109,3 +111,62 @@ def test_streams_have_other_schedules_and_other_inputs():
     one, other = tiny.run(), tiny.run(stream=1)
     assert one.schedule().rows(9).tolist() != other.schedule().rows(9).tolist()
     assert one.data_key() != other.data_key()
+
+
+def write(folder, named):
+    """Token files by their names below a folder."""
+    for i, name in enumerate(named):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.random.default_rng(i).integers(0, 200, 400).astype("<u2").tofile(path)
+
+
+def recipe(folder, **fields):
+    corpus = tiny_text.corpus(f"{folder}/*/*.npy", **fields)
+    return tiny_text.run(tiny_text.language(corpus=corpus)).recipe()
+
+
+def windows_permuted(folder):
+    path = folder / "a/0.npy"
+    windows = np.fromfile(path, "<u2").reshape(-1, tiny_text.WINDOW)
+    np.roll(windows, 1, axis=0).tofile(path)
+
+
+def another_text(folder):
+    for path in folder.glob("*/*.npy"):
+        np.random.default_rng(9).integers(0, 200, 400).astype("<u2").tofile(path)
+
+
+WHY = {
+    "permuted": (windows_permuted, "other bytes in a/0.npy"),
+    "another": (another_text, "other bytes in a/0.npy, and 3 more"),
+    "renamed": (lambda folder: (folder / "a").rename(folder / "aa"), "a/0.npy is now aa/0.npy, and"
+                " 1 more"),
+    "reordered": (lambda folder: (folder / "a").rename(folder / "z"), "the same files in another or"
+                  "der: b/0.npy now stands where a/0.npy stood, and 3 more"),
+    "removed": (lambda folder: (folder / "a/0.npy").unlink(), "3 files where there were 4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WHY)
+def test_a_change_of_the_text_is_one_line_with_its_reason(case, tmp_path):
+    write(tmp_path, ["a/0.npy", "a/1.npy", "b/0.npy", "b/1.npy"])
+    before, (act, reason) = recipe(tmp_path), WHY[case]
+    act(tmp_path)
+    [line] = changes(before, recipe(tmp_path))
+    assert line.startswith("setting.corpus.identity: '")
+    assert line.endswith(f"(the text has changed: {reason})")
+
+
+def test_a_corpus_that_moves_as_a_whole_is_the_same(tmp_path):
+    for place in ("x", "y"):
+        write(tmp_path / place, ["a/0.npy", "b/0.npy"])
+    assert not changes(recipe(tmp_path / "x"), recipe(tmp_path / "y"))
+
+
+def test_other_fields_have_lines_of_their_own(tmp_path):
+    write(tmp_path, ["a/0.npy"])
+    before, after = recipe(tmp_path), recipe(tmp_path, order="sequential")
+    assert changes(before, after) == ["setting.corpus.order: 'shuffled' -> 'sequential'"]
+    assert changes(tiny.run().recipe(), tiny.run(batch=64).recipe()) == ["batch: 32 -> 64"]
+    assert changes(before, tiny.run().recipe())  # no text at all
