@@ -81,3 +81,9 @@ def read_json(path: epath.Path) -> Any:
         raise UserError(
             f"{path}: damaged, not valid JSON ({error}); restore it, or choose another workdir"
         ) from None
+
+
+def user_cache() -> epath.Path:
+    """Folder for what can be made again: `rare_retention` in ~/.cache, or in XDG_CACHE_HOME."""
+    cache = epath.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / "rare_retention"

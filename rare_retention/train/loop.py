@@ -11,11 +11,11 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from rare_retention.config import difference, to_dict
+from rare_retention.config import to_dict
 from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import Chunk, chunks
 from rare_retention.errors import UserError
-from rare_retention.experiment import AnySetting, Run
+from rare_retention.experiment import AnySetting, Run, changes
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.files import write_json
@@ -163,12 +163,11 @@ def _claim(run: Run, folder: epath.Path) -> None:
         UserError: it holds a run of another recipe.
     """
     about = read_manifest(folder)
-    if about is not None:
-        changes = difference(about["recipe"], run.recipe())
-        if changes:
-            raise UserError(
-                f"{folder}: holds another run: {'; '.join(changes)}; choose another --workdir"
-            )
+    if about is not None and (found := changes(about["recipe"], run.recipe())):
+        raise UserError(
+            f"{folder}: holds another run: {'; '.join(found)}; choose another --workdir, or undo "
+            "the change"
+        )
     if is_primary():
         write_json(folder / CONFIG, to_dict(run))
 
