@@ -257,7 +257,7 @@ def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
 
 
 def half_life_interval(of: xr.Dataset) -> Interval:
-    """Student's t interval of the half-lives of one width, in steps.
+    """Student's t interval of the half-lives of one size, in steps.
 
     Args:
         of: result of `half_life`, over units alone.

@@ -104,7 +104,7 @@ class Study:
     claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        taken = {*states.OWN, "size", "finished"}
+        taken = {*states.OWN, "width", "parameters", "finished"}
         names = Counter(axis.name for axis in self.grid if not self.is_of_sizes(axis))
         fields = Counter(field for axis in self.grid for field in axis.fields)
         for i, axis in enumerate(self.grid):
@@ -197,7 +197,7 @@ def _units(study: Study) -> Iterator[Unit]:
 def _apart(run: Run) -> Iterator[tuple[Any, Run]]:
     """Each size of a run, and the run of this size alone."""
     field, factors = run.setting.size_field, run.optimizer.relative
-    sizes = run.setting.size_names
+    sizes: tuple[int | str, ...] = run.setting.size_names
     if factors:  # which are given from small to large
         sizes = tuple(dict.fromkeys(student.size for student in run.setting.students))
     for i, size in enumerate(sizes):

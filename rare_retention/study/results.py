@@ -37,12 +37,11 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
             parts.append((unit.coordinates, part))
     if not parts:
         raise UserError(f"{workdir}: no unit of this study has been measured yet")
-    joined = _join(study.dimensions, parts)
+    joined = join(study.dimensions, parts)
     joined = joined.assign_attrs(
         name=study.name,
         question=study.question,
         study=to_json(study),
-        held=study.run.held,
         inputs=parts[0][1].attrs["inputs"],
         steps=study.run.steps,
     )
@@ -64,12 +63,13 @@ def with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
     if not path.exists():
         return results
     found = load(path, remedy="run launch.evidence again")
+    found = found.drop_vars(["width", "parameters"])  # the results have them
     shared = {name: results[name] for name in found.dims if name in results.dims}
     return results.merge(found.reindex(shared), combine_attrs="override")
 
 
 def load_run(folder: epath.Path) -> xr.Dataset | None:
-    """Metrics of one run with dimensions (width, initialisation, step, ...); None without any."""
+    """Metrics of one run with dimensions (size, initialisation, step, ...); None without any."""
     about = read_manifest(folder)
     if about is None:
         return None
@@ -77,16 +77,16 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     if not values:
         return None
     steps = values.pop("step")
-    widths = list(dict.fromkeys(s["width"] for s in about["students"]))
+    sizes = {s["size"]: s for s in about["students"]}
     draws = list(dict.fromkeys(s["initialisation"] for s in about["students"]))
     variables: dict[str, Any] = {}
     for name, array in values.items():
         measure = about["measures"][name]
         students = np.moveaxis(array, 1, 0).reshape(
-            len(widths), len(draws), *array.shape[:1], *array.shape[2:]
+            len(sizes), len(draws), *array.shape[:1], *array.shape[2:]
         )
         variables[name] = (
-            ("width", "initialisation", "step", *measure["dims"]),
+            ("size", "initialisation", "step", *measure["dims"]),
             students,
             {"units": measure["unit"], "long_name": measure["meaning"]},
         )
@@ -94,17 +94,19 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
     watch = about["watch"]
     coordinates = {
-        "width": widths,
+        "size": list(sizes),
         "initialisation": draws,
         "step": steps,
         "task": np.arange(len(about["tasks"])),
         "watch": watch,
     }
+    done = np.full(len(sizes), about["status"] == "finished")
+    variables["finished"] = ("size", done, {"units": "1", "long_name": "whether the run has ended"})
     used = {dim for dims, *_ in variables.values() for dim in dims}
-    labels = {
-        "size" if dim == "width" else dim: (dim, names)
-        for dim, names in about["labels"].items()
-        if dim in used
+    labels = {dim: (dim, names) for dim, names in about["labels"].items() if dim in used}
+    labels |= {
+        name: ("size", [student[name] for student in sizes.values()])
+        for name in ("width", "parameters")
     }
     return xr.Dataset(
         variables,
@@ -113,49 +115,47 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
             "inputs": about["inputs"],
             "row_tokens": about["row_tokens"],
             "tasks": about["tasks"],
-            "finished": about["status"] == "finished",
         },
     )
 
 
-def _join(
+def join(
     places: dict[str, list[Any]], parts: Sequence[tuple[dict[str, Any], xr.Dataset]]
 ) -> xr.Dataset:
-    """Runs as one Dataset.
+    """What was measured of the units of a study as one Dataset; NaN, or False, where there is none.
 
     Args:
-        places: dimension -> coordinates, of all runs of the study but their sizes.
-        parts: place of each run in them, and its values.
+        places: dimension -> coordinates, of all units of the study but their sizes.
+        parts: place of each unit in them, and its values with a dimension `size`.
+
+    Returns:
+        The dimensions of `places`, then those of the parts. What is known before a run begins, such
+        as frequencies, has no stream.
     """
     runs = [part for _, part in parts]
     outer = {name: (name, values, {"units": "1"}) for name, values in places.items()}
     joined = xr.Dataset(coords={**outer, **_coordinates(runs)})
     sizes = {dim: max(run.sizes.get(dim, 0) for run in runs) for run in runs for dim in run.dims}
     sizes |= dict(joined.sizes)
-    for run in runs:
+    for place, run in parts:
         for name, variable in run.data_vars.items():
             if name not in joined:
                 dims = (*_leading(places, variable), *variable.dims)
-                empty = np.full([sizes[dim] for dim in dims], np.nan, _kind(variable))
-                joined[name] = (dims, empty, variable.attrs)
-    done = np.zeros([*map(len, places.values()), joined.sizes["size"]], bool)
-    joined["finished"] = ((*places, "size"), done, {"units": "1", "long_name": "run has finished"})
-    for place, run in parts:
-        finished = np.full(run.sizes["size"], run.attrs["finished"])
-        for name, variable in run.assign(finished=("size", finished)).data_vars.items():
-            _fill(joined, str(name), variable, place)
+                joined[name] = (dims, _empty(variable, [sizes[d] for d in dims]), variable.attrs)
+            _fill(joined[name], variable, place)
     return joined
 
 
 def _leading(places: dict[str, list[Any]], variable: xr.DataArray) -> tuple[str, ...]:
-    """Dimensions of the study that a run's values get: what is known beforehand has no stream."""
-    own = {"step", "exposure"} & set(variable.dims)
+    own = variable.dtype == bool or {"step", "exposure", "snapshot"} & set(variable.dims)
     return tuple(places) if own else tuple(name for name in places if name != "stream")
 
 
-def _kind(variable: xr.DataArray) -> np.dtype[Any]:
-    """Of values some of which may be missing."""
-    return variable.dtype if variable.dtype.kind == "f" else np.dtype(np.float64)
+def _empty(variable: xr.DataArray, shape: Sequence[int]) -> np.ndarray:
+    if variable.dtype == bool:
+        return np.zeros(shape, bool)
+    kind = variable.dtype if variable.dtype.kind == "f" else np.float64
+    return np.full(shape, np.nan, kind)
 
 
 def _coordinates(runs: Sequence[xr.Dataset]) -> dict[Any, xr.DataArray]:
@@ -181,9 +181,9 @@ def _coordinates(runs: Sequence[xr.Dataset]) -> dict[Any, xr.DataArray]:
     return found
 
 
-def _fill(joined: xr.Dataset, name: str, values: xr.DataArray, place: dict[str, Any]) -> None:
-    """Writes the values of one run into their place."""
-    into, at = joined[name], []
+def _fill(into: xr.DataArray, values: xr.DataArray, place: dict[str, Any]) -> None:
+    """Writes the values of one unit into their place."""
+    at = []
     for dim in into.dims:
         if dim in place:
             at.append(np.atleast_1d(into.get_index(dim).get_loc(place[str(dim)])))

@@ -32,7 +32,7 @@ def saw_tooth(steps):
             rise = GAIN[w] * (offset + 1) / (LAG[w] + 1)
             fall = GAIN[w] * 2.0 ** (-(offset - LAG[w]) / HALF_LIFE[w])
             value[w, i] = (cycle - 1) * kept[w] + (rise if offset < LAG[w] else fall)
-    return xr.DataArray(value, {"step": steps, "width": [8, 64]}, ("width", "step")), kept
+    return xr.DataArray(value, {"step": steps, "size": [8, 64]}, ("size", "step")), kept
 
 
 def test_saw_tooth_gives_back_what_it_was_made_of():
@@ -53,10 +53,10 @@ def test_saw_tooth_gives_back_what_it_was_made_of():
 def test_half_life_is_censored_where_the_next_exposure_comes_first():
     value, _ = saw_tooth(np.arange(GAP * (CYCLES + 1)))
     found = retention.cycles(value, GAP)
-    np.testing.assert_allclose(found["half_life"].sel(width=8), HALF_LIFE[0])
-    assert not found["censored"].sel(width=8).any()
-    assert found["censored"].sel(width=64).all()
-    np.testing.assert_allclose(found["half_life"].sel(width=64), GAP - 1 - LAG[1])
+    np.testing.assert_allclose(found["half_life"].sel(size=8), HALF_LIFE[0])
+    assert not found["censored"].sel(size=8).any()
+    assert found["censored"].sel(size=64).all()
+    np.testing.assert_allclose(found["half_life"].sel(size=64), GAP - 1 - LAG[1])
 
 
 def test_few_states_of_few_cycles_are_enough():
@@ -70,7 +70,7 @@ def test_few_states_of_few_cycles_are_enough():
     np.testing.assert_allclose(found["gain"], np.outer(GAIN, [1, 1]))
     np.testing.assert_allclose(found["lag"], np.outer(LAG, [1, 1]))
     np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, [1, 1]))
-    np.testing.assert_allclose(found["half_life"].sel(width=8), HALF_LIFE[0], rtol=0.06)
+    np.testing.assert_allclose(found["half_life"].sel(size=8), HALF_LIFE[0], rtol=0.06)
 
 
 def test_a_loss_is_followed_as_it_falls():
@@ -87,11 +87,11 @@ def test_small_gains_are_none():
     value, _ = saw_tooth(np.arange(GAP * 3))
     found = retention.cycles(value, GAP, least_gain=0.25)
     for name in ("lag", "share_kept", "half_life"):
-        assert found[name].sel(width=8).notnull().all()
-        assert found[name].sel(width=64).isnull().all()
-    assert not found["censored"].sel(width=64).any()
-    np.testing.assert_allclose(found["gain"].sel(width=64), GAIN[1])
-    assert np.isnan(retention.share_kept(found).sel(width=64))
+        assert found[name].sel(size=8).notnull().all()
+        assert found[name].sel(size=64).isnull().all()
+    assert not found["censored"].sel(size=64).any()
+    np.testing.assert_allclose(found["gain"].sel(size=64), GAIN[1])
+    assert np.isnan(retention.share_kept(found).sel(size=64))
 
 
 def test_a_task_that_only_falls_gains_nothing():
@@ -110,7 +110,7 @@ def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
     for name in ("gain", "decay", "share_kept", "lag", "half_life"):
         assert found[name].isel(stream=0).notnull().all()
         assert found[name].isel(stream=1).isnull().all()
-        assert found[name].isel(stream=2, width=0).isnull().values.tolist() == [True, False]
+        assert found[name].isel(stream=2, size=0).isnull().values.tolist() == [True, False]
     assert not found["censored"].isel(stream=1).any()
 
 
@@ -150,7 +150,7 @@ def test_coordinates_and_units_are_kept():
     value, _ = saw_tooth(np.arange(GAP * 3))
     value = value.assign_coords(gap=GAP).assign_attrs(units="share")
     found = retention.cycles(value, GAP)
-    assert found["width"].values.tolist() == [8, 64]
+    assert found["size"].values.tolist() == [8, 64]
     assert int(found["gap"]) == GAP
     assert found["gain"].attrs["units"] == "share"
     assert found["lag"].attrs["units"] == "steps"
@@ -256,7 +256,7 @@ def test_sparse_cycles_do_not_thin_the_others_out():
 def test_cycles_count_until_the_task_is_learned_for_the_first_time():
     """One that starts low again afterwards does not, nor does one of an unknown start before."""
     before = [[0.1, 0.4, 0.3], [0.1, 0.6, 0.3], [0.5, 0.2, np.nan]]
-    found = retention.not_yet(xr.Dataset({"before": (("width", "cycle"), before)}))
+    found = retention.not_yet(xr.Dataset({"before": (("size", "cycle"), before)}))
     assert found.values.tolist() == [[True] * 3, [True, False, False], [False] * 3]
 
 

@@ -111,7 +111,7 @@ def test_before_exposure_is_the_last_state_whose_update_is_an_exposure():
 
 
 def test_complete_needs_every_value():
-    values = xr.DataArray([[1.0, NAN], [1.0, 2.0]], dims=("stream", "width"))
+    values = xr.DataArray([[1.0, NAN], [1.0, 2.0]], dims=("stream", "size"))
     assert states.complete(values).values.tolist() == [False, True]
 
 
