@@ -108,6 +108,4 @@ def read_arrays(path: epath.Path, remedy: str) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise UserError(f"{path}: missing; {remedy}") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(
-            f"{path}: damaged ({' '.join(str(error).split())}); {remedy}"
-        ) from None
+        raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); {remedy}") from None

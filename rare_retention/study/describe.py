@@ -80,6 +80,7 @@ def variables(study: Study) -> set[str]:
     named = {"size" if name == "width" else name for name in setting.labels}
     varied = {axis.name for axis in study.grid}
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
+    found |= {"exposure_step", "exposure_count", "is_withheld"}
     if isinstance(setting, Language):
         found |= {name for kind in KINDS.values() for name in kind.measures}
     found |= set(GRADIENT_MEASURES) if study.run.measure.gradients else set()

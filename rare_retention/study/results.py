@@ -10,6 +10,7 @@ from rare_retention.config import to_json
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
 from rare_retention.record.dataset import load, save
+from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RESULTS, RUNS
 from rare_retention.study.grid import Study, cells
@@ -38,7 +39,8 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     places = coordinates(study)
     template = next(iter(parts.values()))
     steps = np.unique(np.concatenate([part.step.values for part in parts.values()]))
-    joined = _empty(template, places, steps)
+    most = max(part.sizes["exposure"] for part in parts.values())
+    joined = _empty(template, places, steps, most)
     for cell in cells(study):
         place = {name: label(value) for name, value in cell.coordinates.items()}
         joined["finished"].loc[place] = cell.name in parts and parts[cell.name].attrs["finished"]
@@ -97,6 +99,9 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         )
     for name, constant in about["constants"].items():
         variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
+    withheld = [float(task in about["withheld"]) for task in range(len(about["tasks"]))]
+    variables["is_withheld"] = ("task", withheld, {"units": "1"})
+    variables |= _exposures(folder, about, int(steps[-1]))
     watch = about["watch"]
     coordinates = {
         "width": widths,
@@ -123,6 +128,28 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     )
 
 
+def _exposures(folder: epath.Path, about: dict[str, Any], reached: int) -> dict[str, Any]:
+    """Exposures of the watched tasks as far as a run came [watch, exposure], NaN after the last.
+
+    That of the batch that the last state would be trained on next is among them, if it holds one.
+    """
+    found = list(read_exposures(folder).values())
+    known = [own.steps[own.steps <= reached] for own in found]
+    shape = (len(known), max(map(len, known)))
+    step, count = np.full(shape, np.nan), np.full(shape, np.nan)
+    for i, (own, seen) in enumerate(zip(found, known, strict=True)):
+        step[i, : len(seen)], count[i, : len(seen)] = seen, own.counts[: len(seen)]
+    dims = ("watch", "exposure")
+    return {
+        "exposure_step": (dims, step, {"units": "step", "long_name": "batch that holds the task"}),
+        "exposure_count": (
+            dims,
+            count,
+            {"units": about["exposure_unit"], "long_name": "of the task in the batch"},
+        ),
+    }
+
+
 def coordinates(study: Study) -> dict[str, list[Any]]:
     """Places of the runs of a study: dimension -> its coordinate."""
     grid = {axis.name: [label(value) for value in axis.values] for axis in study.grid}
@@ -134,13 +161,16 @@ def label(value: Any) -> Any:
     return str(value) if isinstance(value, tuple) else value
 
 
-def _empty(template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray) -> xr.Dataset:
+def _empty(
+    template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray, exposures: int
+) -> xr.Dataset:
     """A Dataset of NaN with the variables of one run over all runs."""
     outer = {name: (name, values) for name, values in places.items()}
-    sizes: dict[Any, int] = {**template.sizes, "step": len(steps)}
+    sizes: dict[Any, int] = {**template.sizes, "step": len(steps), "exposure": exposures}
     variables: dict[Any, Any] = {}
     for name, variable in template.data_vars.items():
-        leading = tuple(places) if "step" in variable.dims else tuple(places)[1:]
+        of_stream = {"step", "exposure"} & set(variable.dims)
+        leading = tuple(places) if of_stream else tuple(places)[1:]
         dims: tuple[Any, ...] = (*leading, *variable.dims)
         shape = [len(places[d]) if d in places else sizes[d] for d in dims]
         variables[name] = (dims, np.full(shape, np.nan, variable.dtype), variable.attrs)
@@ -160,4 +190,6 @@ def _fill(joined: xr.Dataset, part: xr.Dataset, place: dict[str, Any]) -> None:
         }
         if "step" in variable.dims:
             own["step"] = at
+        if "exposure" in variable.dims:
+            own["exposure"] = slice(variable.sizes["exposure"])
         joined[name][own] = variable.values

@@ -200,6 +200,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
             "students": [student._asdict() for student in setting.students],
             "tasks": list(setting.task_names),
             "watch": list(setting.watch_ids),
+            "exposure_unit": "instances" if setting.row_tokens > 1 else "rows",
             "inputs": setting.inputs,
             "row_tokens": setting.row_tokens,
             "labels": {name: list(names) for name, names in setting.labels.items()},

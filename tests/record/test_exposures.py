@@ -15,7 +15,11 @@ def exposures(*pairs):
 
 def test_what_is_written_is_read(tmp_path):
     """Of several tasks, one of which is never shown."""
-    made = {"recall": exposures((3, 2), (10**12, 1)), "sum": exposures(), "x y/z": exposures((0, 5))}
+    made = {
+        "recall": exposures((3, 2), (10**12, 1)),
+        "sum": exposures(),
+        "x y/z": exposures((0, 5)),
+    }
     write_exposures(epath.Path(tmp_path), made)
     found = read_exposures(epath.Path(tmp_path))
     assert list(found) == list(made)
@@ -49,7 +53,8 @@ def test_a_longer_run_writes_them_again_or_leaves_the_old_ones(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("damage", "word"), [(lambda c: c[:40], "damaged"), (lambda c: b"", "damaged"), (None, "missing")]
+    ("damage", "word"),
+    [(lambda c: c[:40], "damaged"), (lambda c: b"", "damaged"), (None, "missing")],
 )
 def test_a_damaged_file_is_one_line(tmp_path, damage, word):
     write_exposures(epath.Path(tmp_path), {"recall": exposures((3, 2))})
