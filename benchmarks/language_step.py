@@ -27,6 +27,7 @@ from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison
 from rare_retention.train.loop import Programs, programs
+from rare_retention.train.plan import sizes
 
 _LOADED = 256  # batches that the loader's arm reads
 _TOKENS = 10**7  # of the corpus
@@ -183,7 +184,7 @@ def _print(
     step = {name: np.median(own) / steps for name, own in seconds.items()}
     step |= {name: np.median(seconds[name]) for name in (*peers, "measure")}
     tokens, ours = run.batch * run.setting.window, step["ours"]
-    flops = run.setting.flops(run.batch) / ours
+    flops = sizes(run).flops_per_step / ours
     print(
         f"  {case.size}, window {case.window}, batch {case.batch}, {case.compute.dtype}, "
         f"calls of {steps} steps, medians of {len(seconds['ours'])}\n"

@@ -22,6 +22,7 @@ from rare_retention.experiment import Exposure, Run
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.regression import Regression
 from rare_retention.train.loop import Programs, programs
+from rare_retention.train.plan import sizes
 
 _TORCH_STEPS = 2
 _CHUNKS = 8  # that a call of the loader's arms reads
@@ -132,7 +133,7 @@ def _print(run: Run, steps: int, seconds: dict[str, np.ndarray]) -> None:
     torch = median[best] / _TORCH_STEPS
     ratio = seconds[best] / _TORCH_STEPS / ((seconds["plain"] - measure) / steps)
     matmul = _PRODUCTS * 2 * 1024 * 1024 * 2048 / median["matmul"]
-    flops = run.setting.flops(run.batch) / plain
+    flops = sizes(run).flops_per_step / plain
     rows = _CHUNKS * steps * run.batch
     waits = median["loader"] / (_CHUNKS * steps * plain)
     print(

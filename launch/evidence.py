@@ -105,8 +105,11 @@ def _published(workdir: epath.Path, kinds: Sequence[str], options: Options) -> x
     setting = evidence.language(study.run.setting, source)
     if (workdir / STUDY).exists():
         raise UserError(f"{workdir}: holds a study; choose another --workdir for this model")
-    shape, params = exchange.load(epath.Path(_MODEL.value))
-    return evidence.collect_published(setting, shape, params, workdir, kinds, options)
+    folder = epath.Path(_MODEL.value)
+    shape, params = exchange.load(folder)
+    return evidence.collect_published(
+        setting, folder.name or "the model", shape, params, workdir, kinds, options
+    )
 
 
 def _lines(found: xr.Dataset) -> Iterator[str]:

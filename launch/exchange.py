@@ -88,10 +88,7 @@ def _student(setting: Language) -> tuple[str, str, int]:
     Raises:
         UserError: there is no such one.
     """
-    sizes = dict(zip(setting.architectures, setting.labels["width"], strict=True))
-    known = {
-        f"{sizes[student.group]}:{student.initialisation}": student for student in setting.students
-    }
+    known = {f"{student.size}:{student.initialisation}": student for student in setting.students}
     asked = _STUDENT.value or (next(iter(known)) if len(known) == 1 else "")
     label = asked if ":" in asked else f"{asked}:0"
     if label not in known:

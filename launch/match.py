@@ -44,13 +44,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _lines(gains: xr.DataArray, found: matching.Match, names: Mapping[int, str]) -> Iterator[str]:
+def _lines(
+    gains: xr.DataArray, found: matching.Match, names: Mapping[int | str, str]
+) -> Iterator[str]:
     peaks = gains[matching.PEAK].to_numpy().tolist()
     yield "gain per exposure at each peak of the learning rate, and the peak of equal gain"
     yield f"  {'size':<10}" + "".join(f"{peak:<10.3g}" for peak in peaks) + f"{found.gain:.3g} at"
-    for width in gains["width"].to_numpy().tolist():
-        row = "".join(f"{value:<10.3g}" for value in gains.sel(width=width).to_numpy())
-        yield f"  {names[width]:<10}{row}{float(found.peaks.sel(width=width)):.3g}"
+    for size, name in names.items():
+        row = "".join(f"{value:<10.3g}" for value in gains.sel(size=size).to_numpy())
+        yield f"  {name:<10}{row}{float(found.peaks.sel(size=size)):.3g}"
     yield f"--config.run.optimizer.peak={float(found.peaks[0]):.4g}"
     yield "--config.run.optimizer.relative=" + ",".join(f"{c:.4g}" for c in found.relative)
 

@@ -95,7 +95,7 @@ def _read() -> tuple[list[Points], dict[int, str], epath.Path]:
     workdir = common.workdir()
     results = load(workdir / RESULTS)
     since = scaling_points.SETTLED if _ALL_STEPS.value else 1.0
-    return scaling_points.read_results(results, since), data.names(results), workdir
+    return scaling_points.read_results(results, since), data.names_by_parameters(results), workdir
 
 
 def _chosen(points: Sequence[Points]) -> list[Points]:

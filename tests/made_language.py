@@ -51,26 +51,26 @@ def language(
     grid = {"per_token": list(rates), "gap": list(gaps)}
     grid = {name: values for name, values in grid.items() if values}
     places = list(itertools.product(rates or RATES[:1], gaps or (1,)))
-    widths = np.array(list(sizes.values()), np.float64)
+    parameters = np.array(list(sizes.values()), np.float64)
     tokens = np.asarray(steps, np.float64) * BATCH * ROW_TOKENS
-    shape = (len(places), streams, len(widths), initialisations, len(steps), len(TASKS))
+    shape = (len(places), streams, len(parameters), initialisations, len(steps), len(TASKS))
     wobble = np.exp(noise * rng.standard_normal(shape))
     loss, accuracy, test_loss, test_accuracy = (np.empty(shape) for _ in range(4))
     for i, (rate, gap) in enumerate(places):
-        text = text_loss(widths[:, None], tokens)
+        text = text_loss(parameters[:, None], tokens)
         loss[i, ..., 0] = text[None, :, None]
         test_loss[i, ..., 0] = text[None, :, None]
         accuracy[i, ..., 0] = test_accuracy[i, ..., 0] = (1 / text)[None, :, None]
         unaware = 6 * np.exp(-tokens * rate / 50)  # until the labels are known
         for task in (1, 2):
-            left = share(widths[:, None], tokens, rate, gap, task - 1)[None, :, None]
+            left = share(parameters[:, None], tokens, rate, gap, task - 1)[None, :, None]
             chance = 1 / LABELS[task]
             kept = np.sqrt(left) if task == 2 else left
             loss[i, ..., task] = left * np.log(LABELS[task]) + unaware * left
             test_loss[i, ..., task] = kept * np.log(LABELS[task]) + unaware * kept
             accuracy[i, ..., task] = 1 - (1 - chance) * left
             test_accuracy[i, ..., task] = 1 - (1 - chance) * kept
-    lead = ("stream", *grid, "width", "initialisation", "step")
+    lead = ("stream", *grid, "size", "initialisation", "step")
     outer = [len(values) for values in grid.values()]
 
     def variable(values, *dims):
@@ -100,8 +100,9 @@ def language(
         {
             "stream": np.arange(streams),
             **grid,
-            "width": widths.astype(np.int64),
-            "size": ("width", list(sizes)),
+            "size": list(sizes),
+            "width": ("size", [64 * 2**i for i in range(len(sizes))]),
+            "parameters": ("size", list(sizes.values())),
             "initialisation": np.arange(initialisations),
             "step": np.asarray(steps),
             "task": np.arange(len(TASKS)),

@@ -22,18 +22,18 @@ def losses(parameters, tokens, noise, rng):
 def ladder(sizes=SIZES, lengths=LENGTHS, streams=2, initialisations=1, noise=0.004, seed=0):
     """Results over the grid `steps`; runs stand above the law until they are at their end."""
     rng = np.random.default_rng(seed)
-    widths = np.array(list(sizes.values()))
+    parameters = np.array(list(sizes.values()))
     steps = np.unique([0, *(length // part for length in lengths for part in (4, 2, 1))])
-    loss = np.full((streams, len(lengths), len(widths), initialisations, len(steps), 2), np.nan)
+    loss = np.full((streams, len(lengths), len(parameters), initialisations, len(steps), 2), np.nan)
     for i, length in enumerate(lengths):
         there = np.isin(steps, [length // 4, length // 2, length])
-        shape = (streams, len(widths), initialisations, there.sum())
+        shape = (streams, len(parameters), initialisations, there.sum())
         tokens = np.broadcast_to(steps[there] * float(BATCH * ROW_TOKENS), shape)
-        text = losses(widths[:, None, None], tokens, noise, rng) + 0.2 * (steps[there] < length)
+        text = losses(parameters[:, None, None], tokens, noise, rng) + 0.2 * (steps[there] < length)
         loss[:, i, ..., there, 0] = np.moveaxis(text, -1, 0)
         loss[:, i, ..., there, 1] = 0.7
         loss[:, i, ..., steps == 0, :] = 10.8
-    dims = ("stream", "steps", "width", "initialisation", "step", "task")
+    dims = ("stream", "steps", "size", "initialisation", "step", "task")
     return xr.Dataset(
         {
             "loss": (dims, loss.astype(np.float32)),
@@ -43,8 +43,9 @@ def ladder(sizes=SIZES, lengths=LENGTHS, streams=2, initialisations=1, noise=0.0
         {
             "stream": np.arange(streams),
             "steps": list(lengths),
-            "width": widths,
-            "size": ("width", list(sizes)),
+            "size": list(sizes),
+            "width": ("size", [64 * 2**i for i in range(len(sizes))]),
+            "parameters": ("size", parameters),
             "initialisation": np.arange(initialisations),
             "step": steps,
             "task": [0, 1],

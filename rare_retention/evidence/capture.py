@@ -82,15 +82,15 @@ def shares(point: xr.Dataset) -> xr.Dataset:
     """Observed and predicted final captured shares of each student (Fig. 2b).
 
     Returns:
-        `observed` and `predicted`, the nearest optimum [stream, initialisation, width, task];
-        `count` n_k(N) [width, task], ties to the more frequent task; `ambiguous` [width, task],
+        `observed` and `predicted`, the nearest optimum [stream, initialisation, size, task];
+        `count` n_k(N) [size, task], ties to the more frequent task; `ambiguous` [size, task],
         whether a tie at the cut leaves that count open.
     """
     prior, spectra = states.mixture(point)
-    widths = [int(n) for n in point["width"].to_numpy()]
-    observed = states.final(point["signal"]).transpose(..., "width", "task")
+    widths = point["width"].to_numpy().tolist()
+    observed = states.final(point["signal"]).transpose(..., "size", "task")
     each = [
-        nearest_optimum(observed.isel(width=i).to_numpy(), prior, spectra, n)
+        nearest_optimum(observed.isel(size=i).to_numpy(), prior, spectra, n)
         for i, n in enumerate(widths)
     ]
     count = np.stack([utility.retained(prior, spectra, n) for n in widths])
@@ -99,8 +99,8 @@ def shares(point: xr.Dataset) -> xr.Dataset:
         {
             "observed": observed,
             "predicted": observed.copy(data=np.stack(each, axis=-2)),
-            "count": (("width", "task"), count),
-            "ambiguous": (("width", "task"), ambiguous),
+            "count": (("size", "task"), count),
+            "ambiguous": (("size", "task"), ambiguous),
         }
     )
 
@@ -126,8 +126,8 @@ def levels_learned(point: xr.Dataset, levels: Sequence[int] = LEVELS) -> xr.Data
     """Which cells (task, width) are learned to level m, and which should be (Fig. 2a).
 
     Returns:
-        `observed` [level, stream, initialisation, width, task] is 1 or 0, NaN for missing students;
-        `predicted` [level, width, task] is N >= N*_k(m); `judged` [level, width, task] leaves out
+        `observed` [level, stream, initialisation, size, task] is 1 or 0, NaN for missing students;
+        `predicted` [level, size, task] is N >= N*_k(m); `judged` [level, size, task] leaves out
         levels that a task does not have and cells whose count a tie at the cut leaves open.
     """
     prior, spectra = states.mixture(point)
@@ -138,10 +138,10 @@ def levels_learned(point: xr.Dataset, levels: Sequence[int] = LEVELS) -> xr.Data
     needed = thresholds.copy(data=np.stack([utility.staircase(prior, spectra, m) for m in levels]))
     learned = (found["observed"] > thresholds).astype(np.float64)
     learned = learned.where(found["observed"].notnull())
-    cells = ("level", "width", "task")
+    cells = ("level", "size", "task")
     return xr.Dataset(
         {
-            "observed": learned.transpose("level", ..., "width", "task"),
+            "observed": learned.transpose("level", ..., "size", "task"),
             "predicted": ((needed > 0) & (needed <= point["width"])).transpose(*cells),
             "judged": (thresholds.notnull() & ~found["ambiguous"]).transpose(*cells),
         }
@@ -151,12 +151,12 @@ def levels_learned(point: xr.Dataset, levels: Sequence[int] = LEVELS) -> xr.Data
 def staircase_agreement(point: xr.Dataset, levels: Sequence[int] = LEVELS) -> xr.DataArray:
     """Share of cells (task, width) on the right side of N*_k(m) [level, stream, initialisation].
 
-    NaN for students that miss a width, and for levels that no task has.
+    NaN for units that miss a size, and for levels that no task has.
     """
     cells = levels_learned(point, levels)
     right = (cells["observed"] == cells["predicted"]).astype(np.float64)
-    share: xr.DataArray = right.where(cells["judged"]).mean(("width", "task"))
-    return share.where(cells["observed"].notnull().all(("level", "width", "task")))
+    share: xr.DataArray = right.where(cells["judged"]).mean(("size", "task"))
+    return share.where(cells["observed"].notnull().all(("level", "size", "task")))
 
 
 def against_residual(point: xr.Dataset, frequent: int = 3) -> xr.Dataset:
@@ -190,10 +190,10 @@ def empirical_widths(signal: xr.DataArray, threshold: float = 0.5) -> xr.DataArr
 
     0 where it does at no width, NaN where a width is missing.
     """
-    ordered = signal.sortby("width")
-    above = ordered > threshold
-    first = ordered["width"].isel(width=above.argmax("width")).drop_vars("width")
-    return first.where(above.any("width"), 0).where(ordered.notnull().all("width"))
+    above = signal > threshold
+    widths = signal["width"].reset_coords(drop=True).drop_vars("size")
+    first = widths.isel(size=above.argmax("size"))
+    return first.where(above.any("size"), 0).where(signal.notnull().all("size"))
 
 
 def rank_one_widths(point: xr.Dataset) -> xr.Dataset:

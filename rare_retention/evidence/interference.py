@@ -60,9 +60,13 @@ def late_cosine(cosine: xr.DataArray, share: float = 0.25) -> xr.DataArray:
     return mean
 
 
-def rank_correlation(values: xr.DataArray, along: str = "width") -> xr.DataArray:
-    """Spearman's correlation of values with their coordinate; 0 for values all alike."""
-    place = stats.rankdata(values[along].to_numpy())
+def rank_correlation(values: xr.DataArray) -> xr.DataArray:
+    """Spearman's correlation of values with their size; 0 for values all alike.
+
+    Args:
+        values: with the dimension `size`, from small to large.
+    """
+    place = np.arange(values.sizes["size"], dtype=np.float64)
 
     def correlate(rows: np.ndarray) -> np.ndarray:
         ranks = stats.rankdata(rows, axis=-1, nan_policy="propagate")
@@ -70,7 +74,7 @@ def rank_correlation(values: xr.DataArray, along: str = "width") -> xr.DataArray
         norm = np.sqrt((x**2).sum() * (y**2).sum(-1))
         return np.asarray((x * y).sum(-1) / np.where(norm == 0, 1, norm))
 
-    result: xr.DataArray = xr.apply_ufunc(correlate, values, input_core_dims=[[along]])
+    result: xr.DataArray = xr.apply_ufunc(correlate, values, input_core_dims=[["size"]])
     return result
 
 

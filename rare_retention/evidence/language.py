@@ -1,8 +1,8 @@
 """How language models learn tasks that are injected into natural text (Figs. 5, 6, 22, 23).
 
 Task 0 is natural text; every other task is injected, and its loss is that of guessing among its
-labels until something is learned. A width is a number of parameters, a value of the grid's
-dimension `per_token` the instances of an injected task per training token. Functions of a point
+labels until something is learned. A value of the grid's dimension `per_token` is
+the instances of an injected task per training token. Functions of a point
 take one point of a study's grid, as from `states.points`.
 """
 
@@ -70,13 +70,13 @@ def step_tokens(results: xr.Dataset) -> int:
 
 
 def compute(values: xr.DataArray, tokens: int) -> xr.DataArray:
-    """Training compute 6 N tokens in FLOPs at each state of some values [width, step] (Fig. 23).
+    """Training compute 6 N tokens in FLOPs at each state of some values [size, step] (Fig. 23).
 
     Args:
-        values: with the dimensions `width`, in parameters, and `step`.
+        values: with the dimensions `size`, that has the coordinate `parameters`, and `step`.
         tokens: of one step.
     """
-    parameters = values["width"].astype(np.float64)
+    parameters = values["parameters"].astype(np.float64)
     return FLOPS_PER_TOKEN * tokens * parameters * values["step"].astype(np.float64)
 
 
@@ -135,7 +135,7 @@ def shared_text_losses(point: xr.Dataset, count: int) -> xr.DataArray:
     From the lowest that all reach up to the unigram entropy of the corpus, evenly; the lowest alone
     for a count of 1. NaN where a size learns no more of the text than the unigrams.
     """
-    lowest = text_loss(point).min("step", skipna=False).max("width", skipna=False)
+    lowest = text_loss(point).min("step", skipna=False).max("size", skipna=False)
     room = point["unigram_entropy"].astype(np.float64) - lowest
     part = xr.DataArray(np.linspace(0, 1, count), dims="level")
     return (lowest + part * room).where(room > 0)
@@ -150,19 +150,19 @@ def at_equal_compute(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     """Values of neighbouring sizes at the compute of the smaller one's last state (Fig. 23).
 
     Args:
-        values: with the dimensions `width`, at least two, and `step`.
+        values: with the dimensions `size`, at least two from small to large that have the
+            coordinate `parameters`, and `step`.
 
     Returns:
         Of the smaller and of the larger size of each pair, along a dimension `pair`.
     """
-    ordered = values.sortby("width")
-    parameters = ordered["width"].to_numpy()
-    last = float(ordered["step"][-1])
+    parameters = values["parameters"].to_numpy().astype(np.float64)
+    last = float(values["step"][-1])
     smaller, larger = [], []
     for i in range(len(parameters) - 1):
         step = last * parameters[i] / parameters[i + 1]
-        smaller.append(ordered.isel(width=i, step=-1, drop=True))
-        larger.append(at_step(ordered.isel(width=i + 1, drop=True), step))
+        smaller.append(values.isel(size=i, step=-1, drop=True))
+        larger.append(at_step(values.isel(size=i + 1, drop=True), step))
     return xr.concat(smaller, "pair"), xr.concat(larger, "pair")
 
 
@@ -170,15 +170,15 @@ def frontier(loss: xr.DataArray, tokens: int) -> xr.Dataset:
     """The states that no state of less compute betters: the compute-optimal frontier (Fig. 23).
 
     Args:
-        loss: [width, step], such as the mean over units; missing states do not count.
+        loss: [size, step], such as the mean over units; missing states do not count.
         tokens: of one step.
 
     Returns:
-        `compute` in FLOPs, ascending, `loss`, falling, and `width` [state].
+        `compute` in FLOPs, ascending, `loss`, falling, and `size` [state].
     """
-    states_of = {"state": ("width", "step")}
+    states_of = {"state": ("size", "step")}
     flat = xr.Dataset({"loss": loss, "compute": compute(loss, tokens)}).stack(states_of)
-    flat = flat.reset_index("state").reset_coords("width").drop_vars("step")
+    flat = flat.reset_index("state").reset_coords("size").drop_vars("step")
     flat = flat.isel(state=(flat["loss"].notnull() & (flat["compute"] > 0)).to_numpy())
     flat = flat.isel(state=np.lexsort((flat["loss"], flat["compute"])))
     values = flat["loss"].to_numpy()
@@ -192,10 +192,10 @@ def learned_in_order(times: xr.DataArray) -> xr.DataArray:
     Pairs of which it learns neither do not count. NaN where a student is missing or none counts.
 
     Args:
-        times: steps until the task is learned [per_token, width, ...], infinite where it never is.
+        times: steps until the task is learned [per_token, size, ...], infinite where it never is.
     """
     rarer = times.rename(per_token="rarer")
     learned = np.isfinite(times) | np.isfinite(rarer)
     counted = (rarer["rarer"] < times["per_token"]) & learned
-    share: xr.DataArray = (times < rarer).where(counted).mean(("per_token", "rarer", "width"))
+    share: xr.DataArray = (times < rarer).where(counted).mean(("per_token", "rarer", "size"))
     return share.where(states.complete(times))

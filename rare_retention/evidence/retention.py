@@ -318,7 +318,7 @@ def not_yet(of: xr.Dataset) -> xr.DataArray:
 
 
 def whole(of: xr.Dataset) -> xr.DataArray:
-    """Whether no cycle of any width is missing, for each stream and initialisation.
+    """Whether no cycle of any size is missing, for each stream and initialisation.
 
     Args:
         of: result of `cycles`.
@@ -383,7 +383,7 @@ def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
 
 
 def half_life_interval(of: xr.Dataset) -> Interval:
-    """Student's t interval of the half-lives of one width, in steps.
+    """Student's t interval of the half-lives of one size, in steps.
 
     Args:
         of: result of `half_life`, over units alone.

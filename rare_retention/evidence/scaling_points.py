@@ -131,8 +131,8 @@ def read_point(point: xr.Dataset, since: float = 1.0, place: str = "") -> list[P
     """Points of each task of finished runs at one grid point, but for runs of several lengths.
 
     Args:
-        point: with the variable `loss`, N as the coordinate `width`, and the attributes `batch`
-            and `row_tokens`, so that D = step x batch x row_tokens.
+        point: with the variable `loss`, N as the coordinate `parameters`, and the attributes
+            `batch` and `row_tokens`, so that D = step x batch x row_tokens.
         since: share of a run from which on measured steps count; at 1 the last alone does. Earlier
             ones are too high where the learning rate was still to decay.
         place: names of the grid point.
@@ -144,26 +144,26 @@ def read_point(point: xr.Dataset, since: float = 1.0, place: str = "") -> list[P
         raise UserError("a scaling law counts tokens: the results lack `row_tokens` of a row")
     loss = states.finished(point)["loss"]
     runs = [name for name in ("stream", LENGTHS) if name in loss.dims]
-    loss = loss.transpose(*runs, "step", "width", "initialisation", "task")
+    loss = loss.transpose(*runs, "step", "size", "initialisation", "task")
     values = loss.to_numpy().astype(np.float64)
     values = values.reshape(-1, *values.shape[len(runs) :])
     lengths = len(values) // loss.sizes["stream"]
     kept = np.stack([_counted(run, point["step"].to_numpy(), since) for run in values])
-    run, step, width, draw = np.nonzero(kept.any(-1))
+    run, step, size, draw = np.nonzero(kept.any(-1))
     per_step = int(point.attrs["batch"]) * int(point.attrs["row_tokens"])
-    students = np.ravel_multi_index((run, width, draw), np.array(kept.shape)[[0, 2, 3]])
+    students = np.ravel_multi_index((run, size, draw), np.array(kept.shape)[[0, 2, 3]])
     names = np.atleast_1d(point.attrs.get("tasks", [f"task {k}" for k in point["task"].values]))
     found = []
     for index, task in enumerate(point["task"].to_numpy()):
-        there = kept[run, step, width, draw, index]
+        there = kept[run, step, size, draw, index]
         found.append(
             Points(
                 task=str(names[task]),
                 index=int(task),
                 place=place,
-                parameters=point["width"].to_numpy()[width[there]].astype(np.float64),
+                parameters=point["parameters"].to_numpy()[size[there]].astype(np.float64),
                 tokens=point["step"].to_numpy()[step[there]].astype(np.float64) * per_step,
-                loss=values[run, step, width, draw, index][there],
+                loss=values[run, step, size, draw, index][there],
                 stream=run[there] // lengths,
                 run=students[there],
             )

@@ -14,12 +14,12 @@ import xarray as xr
 from rare_retention.theory.checks import Array
 
 UNITS = ("stream", "initialisation")
-"""The dimensions over which students of one width are repeated."""
+"""The dimensions over which students of one size are repeated."""
 
 OWN = frozenset(
     {
         *UNITS,
-        *("width", "step", "task", "watch", "prompt", "direction", "neuron"),
+        *("size", "step", "task", "watch", "prompt", "direction", "neuron"),
         *("block", "vector", "other", "exposure"),
         *("snapshot", "layer"),
     }

@@ -200,12 +200,14 @@ def summary(results: xr.Dataset) -> dict[str, str]:
         data.symbol(name): ", ".join(number(value) for value in results[name].values.tolist())
         for name in states.grid(results)
     }
-    if "size" in results.coords:
-        found["sizes"] = ", ".join(results["size"].to_numpy().tolist())
+    sizes = data.sizes(results)
+    if isinstance(sizes[0], str):
+        found["sizes"] = ", ".join(map(str, sizes))
     found |= {
         "widths N": ", ".join(f"{width}" for width in results["width"].to_numpy()),
+        "parameters": ", ".join(f"{count:,}" for count in results["parameters"].to_numpy()),
         "streams": f"{results.sizes['stream']}",
-        "initialisations": f"{results.sizes['initialisation']} of each width",
+        "initialisations": f"{results.sizes['initialisation']} of each size",
         "tasks K": f"{results.sizes['task']}",
     }
     found |= {
@@ -230,15 +232,15 @@ def lost(results: xr.Dataset) -> list[str]:
     """Lines such as `stream 2, gap G = 64: N = 32 (initialisation 1)` for all that has no end."""
     final, names, sizes = data.ended(results), states.grid(results), data.names(results)
     order = ("stream", *names)
-    runs = final.stack(run=order).transpose("run", "width", "initialisation")
+    runs = final.stack(run=order).transpose("run", "size", "initialisation")
     finished = results["finished"].stack(run=order)
     lines = []
     for run, whole in zip(runs, finished, strict=True):
         place = [f"stream {int(run['stream'])}"]
         place += [f"{data.symbol(name)} = {number(run[name].item())}" for name in names]
         students = [
-            f"{sizes[int(student['width'])]} (initialisation {int(student['initialisation'])})"
-            for student in run.stack(student=("width", "initialisation"))
+            f"{sizes[student['size'].item()]} (initialisation {int(student['initialisation'])})"
+            for student in run.stack(student=("size", "initialisation"))
             if not bool(student)
         ]
         if len(students) == run.size:

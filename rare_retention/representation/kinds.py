@@ -17,7 +17,7 @@ from rare_retention.settings.protocol import Measure
 from rare_retention.tasks.injected import Injected, Instances
 from rare_retention.tasks.modular_addition import ModularAddition
 
-VERSION = 2
+VERSION = 3
 """Of how evidence is measured; another one measures it all again."""
 
 _CONTEXTS = 5  # instances of each symbol that a probe reads where it sees both tokens
@@ -130,7 +130,7 @@ def check(
 
 def measure(
     kind: str,
-    models: Mapping[int, Sequence[Olmo]],
+    models: Mapping[str, Sequence[Olmo]],
     subjects: Mapping[int, Subject],
     options: Options,
 ) -> xr.Dataset:
@@ -138,17 +138,17 @@ def measure(
 
     Args:
         kind: key of `KINDS`.
-        models: width -> its models, one for each initialisation.
+        models: size -> its models, from small to large, one for each initialisation.
         subjects: id of each task -> the task.
         options: where and how it is looked for.
 
     Returns:
-        The kind's measures, float64 (width, initialisation, task, ...); NaN where a task cannot be
+        The kind's measures, float64 (size, initialisation, task, ...); NaN where a task cannot be
         asked, or a model has no such layer. Their attribute `options` says as JSON what was asked.
     """
     asked = KINDS[kind]
     draws = max(len(group) for group in models.values())
-    sizes = {"width": len(models), "initialisation": draws, "task": len(subjects)}
+    sizes = {"size": len(models), "initialisation": draws, "task": len(subjects)}
     sizes |= {"layer": max(group[0].shape.layers for group in models.values())}
     sizes |= {"neuron": _NEURONS}
     arrays = {
@@ -163,23 +163,28 @@ def measure(
                     place: tuple[int | slice, ...] = (i, j, k, *map(slice, found.shape))
                     arrays[name][place] = found
     coordinates = {
-        "width": list(models),
+        "size": list(models),
         "initialisation": np.arange(draws),
         "task": list(subjects),
         "layer": np.arange(1, sizes["layer"] + 1),
     }
     read = json.dumps(asked.read(options))
     used = {dim for each in asked.measures.values() for dim in (*_STUDENT, *each.dims)}
+    shapes = [group[0].shape for group in models.values()]
     return xr.Dataset(
         {
             name: ((*_STUDENT, *each.dims), arrays[name], _described(each) | {"options": read})
             for name, each in asked.measures.items()
         },
-        {name: values for name, values in coordinates.items() if name in used},
+        {name: values for name, values in coordinates.items() if name in used}
+        | {
+            "width": ("size", [shape.hidden for shape in shapes]),
+            "parameters": ("size", [shape.parameters for shape in shapes]),
+        },
     )
 
 
-_STUDENT = ("width", "initialisation", "task")
+_STUDENT = ("size", "initialisation", "task")
 
 
 def _described(each: Measure) -> dict[str, str]:

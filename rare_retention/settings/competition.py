@@ -101,9 +101,9 @@ class Competition(TaskRows):
 
     @property
     def students(self) -> tuple[Student, ...]:
-        """All models, by number of neurons (their width) and then by initialisation."""
+        """All models, by number of neurons and then by initialisation; a neuron has one angle."""
         return tuple(
-            Student(_group(neurons), neurons, i)
+            Student(_group(neurons), neurons, neurons, neurons, i)
             for neurons in sorted(self.neurons)
             for i in range(self.initialisations)
         )
@@ -129,9 +129,9 @@ class Competition(TaskRows):
 
         return Stacks({_group(n): partial(draw, n) for n in self.neurons}, self.initialisations)
 
-    def flops(self, batch: int) -> float:
+    def flops(self, batch: int) -> dict[int | str, float]:
         """None: gated neurons have no matrix products."""
-        return 0.0
+        return dict.fromkeys(sorted(self.neurons), 0.0)
 
     def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Mean loss of the rows, split by task; there is nothing to draw from the key."""

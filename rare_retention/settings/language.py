@@ -158,9 +158,9 @@ class Language:
             for name in self.sizes
         ]
         found.sort(key=lambda pair: pair[1].parameters)
-        widths = [shape.parameters for _, shape in found]  # by which results tell them apart
-        if len(set(widths)) < len(widths):
-            raise ConfigError("sizes", f"expected different numbers of parameters, got {widths}")
+        counts = [shape.parameters for _, shape in found]  # by which groups are told apart
+        if len(set(counts)) < len(counts):
+            raise ConfigError("sizes", f"expected different numbers of parameters, got {counts}")
         return tuple(found)
 
     @property
@@ -245,8 +245,8 @@ class Language:
     def students(self) -> tuple[Student, ...]:
         """All models, from small to large and then by initialisation."""
         return tuple(
-            Student(group, shape.parameters, i)
-            for group, shape in self.architectures.items()
+            Student(_group(shape), name, shape.hidden, shape.parameters, i)
+            for name, shape in self._shapes
             for i in range(self.initialisations)
         )
 
@@ -265,19 +265,18 @@ class Language:
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """Names of the sizes and of the reference prompts."""
-        found = {"width": tuple(name for name, _ in self._shapes)}
+        """Names of compared gradients, of the weights they are compared on, and of prompts."""
         layers = max(shape.layers for _, shape in self._shapes)
         kinds = [f"layer {i} {name}" for i in range(layers) for name in LAYER_WEIGHTS]
         watched_names = (self.task_names[k] for k in self.watch_ids)
         blocks = ("embedding", *kinds, "unembedding", "neurons")
-        found |= gradient_labels(blocks, watched_names)
+        found = gradient_labels(blocks, watched_names)
         return found | ({"prompt": tuple(p.name for p in self.prompts)} if self.prompts else {})
 
-    def flops(self, batch: int) -> float:
-        """Matrix products of all models, forward and backward, causal attention at half."""
-        each = sum(shape.flops_per_token(self.window) for shape in self.architectures.values())
-        return each * self.initialisations * batch * self.window
+    def flops(self, batch: int) -> dict[int | str, float]:
+        """Matrix products, forward and backward, causal attention at half."""
+        tokens = batch * self.window
+        return {name: tokens * shape.flops_per_token(self.window) for name, shape in self._shapes}
 
     @functools.cached_property
     def _stacks(self) -> Stacks:

@@ -22,12 +22,16 @@ class Student(NamedTuple):
 
     Attributes:
         group: the stack it is trained in; students of a group have equal shapes.
-        width: N, the size of the model: hidden units of a bottleneck, parameters of a transformer.
-        initialisation: number of its initial draw; equal numbers and widths start equal.
+        size: what the config calls its size: a width, or a name such as "4M".
+        width: hidden units of a bottleneck, neurons, or the hidden dimension of a transformer.
+        parameters: number of its weights.
+        initialisation: number of its initial draw; equal numbers and sizes start equal.
     """
 
     group: str
+    size: int | str
     width: int
+    parameters: int
     initialisation: int
 
 
@@ -108,7 +112,7 @@ class Setting(Protocol):
 
     @property
     def students(self) -> tuple[Student, ...]:
-        """All models of a run, in the order of the stacked groups."""
+        """All models of a run, in the order of the stacked groups: from small to large."""
         ...
 
     @property
@@ -118,14 +122,21 @@ class Setting(Protocol):
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """Names along dimensions of the results that have names, "width" for the sizes.
+        """Names along dimensions of the results that have names, but for sizes and tasks.
 
         Always "block", the last of them "all", and the names of compared gradients as "vector".
         """
         ...
 
-    def flops(self, batch: int) -> float:
-        """Floating-point operations of the matrix products of one training step."""
+    def flops(self, batch: int) -> dict[int | str, float]:
+        """Floating-point operations of the matrix products of a training step of one model.
+
+        Args:
+            batch: rows of the batch.
+
+        Returns:
+            Size, as students have it -> operations of one model of it.
+        """
         ...
 
     def batches(self, schedule: Schedule, steps: range, rows: slice) -> Batch:

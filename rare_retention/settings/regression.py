@@ -101,8 +101,9 @@ class Regression(TaskRows):
     @property
     def students(self) -> tuple[Student, ...]:
         """All students, by width and then by initialisation, as JAX orders their groups."""
+        weights = self.tasks.inputs + self.tasks.count * self.tasks.block  # of a hidden unit
         return tuple(
-            Student(_group(width), width, i)
+            Student(_group(width), width, width, width * weights, i)
             for width in sorted(self.widths)
             for i in range(self.initialisations)
         )
@@ -121,10 +122,10 @@ class Regression(TaskRows):
             "basis_bound": Measure((), "norm", "2 sqrt(lambda_1(M_F) delta_F(U)) (Theorem 4)"),
         }
 
-    def flops(self, batch: int) -> float:
+    def flops(self, batch: int) -> dict[int | str, float]:
         """Encoder forward and backward (4 B D N), decoders forward and backward (6 B d_T N)."""
-        hidden = sum(self.widths) * self.initialisations
-        return batch * hidden * (4.0 * self.tasks.inputs + 6.0 * self.tasks.block)
+        unit = batch * (4.0 * self.tasks.inputs + 6.0 * self.tasks.block)
+        return {width: width * unit for width in sorted(self.widths)}
 
     @cached_property
     def _stacks(self) -> Stacks:

@@ -77,7 +77,7 @@ def variables(study: Study) -> set[str]:
     """Names that the results of a study will hold, evidence from its snapshots included."""
     setting = study.run.setting
     measured = {**setting.measures, **step_measures(setting)}
-    named = {"size" if name == "width" else name for name in setting.labels}
+    named = {*setting.labels, "size", "width", "parameters"}
     varied = {axis.name for axis in study.grid}
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
     found |= {"exposure_step", "exposure_count", "is_withheld"}

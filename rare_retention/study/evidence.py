@@ -38,7 +38,7 @@ from rare_retention.study.results import EVIDENCE, coordinates, label
 
 FOLDER = "evidence"
 
-Models = Mapping[int, Sequence[Olmo]]
+Models = Mapping[str, Sequence[Olmo]]
 
 
 class Snapshot(NamedTuple):
@@ -67,14 +67,15 @@ def collect(
         options: where and how evidence is looked for.
 
     Returns:
-        What evidence.nc holds: (stream, *grid, width, initialisation, snapshot, task, ...).
+        What evidence.nc holds: (stream, *grid, size, initialisation, snapshot, task, ...).
 
     Raises:
         UserError: the study has no language models or no snapshots, a snapshot is damaged or of
             another recipe, or the models have not what the options ask for.
     """
     setting = language(study.run.setting, str(workdir))
-    sizes = dict(zip(setting.labels["width"], setting.architectures.values(), strict=True))
+    shapes = setting.architectures
+    sizes = {str(s.size): shapes[s.group] for s in setting.students}
     found = snapshots(study, workdir)
     check(options, kinds, sizes, list(subjects(setting).values()))
     with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
@@ -90,16 +91,18 @@ def collect(
 
 def collect_published(
     setting: Language,
+    name: str,
     shape: Architecture,
     params: Any,
     workdir: epath.Path,
     kinds: Sequence[str],
     options: Options,
 ) -> xr.Dataset:
-    """Evidence of one published model, written to evidence.nc: (width, initialisation, task, ...).
+    """Evidence of one published model, written to evidence.nc: (size, initialisation, task, ...).
 
     Args:
         setting: whose tasks it is asked.
+        name: of the model, its place in the index `size`.
         shape: of the model.
         params: the pure dict of its weights.
         workdir: where evidence.nc is to stand.
@@ -115,12 +118,12 @@ def collect_published(
             f"the model has {shape.vocabulary:,} words, but the tokens of the config's corpus are "
             f"below {setting.windows.vocabulary:,}; expected a corpus in the model's own tokens"
         )
-    check(options, kinds, {"the model": shape}, list(subjects(setting).values()))
+    check(options, kinds, {name: shape}, list(subjects(setting).values()))
     identity = {str(k): each.tokens.tolist() for k, each in subjects(setting).items()}
     about = {"recipe": identity, "digests": digests(jax.tree.map(np.asarray, params))}
 
     def models() -> Models:
-        return {shape.parameters: [assemble(shape, params)]}
+        return {name: [assemble(shape, params)]}
 
     with tqdm(total=len(kinds), desc="evidence", unit="measurement") as bar:
         parts = _measured(workdir / FOLDER / "published", about, models, setting, kinds, options)
@@ -185,8 +188,9 @@ def _of_snapshot(
 
     def models() -> Models:
         params = verify(root, snapshot.step)
+        names = {student.group: str(student.size) for student in setting.students}
         return {
-            shape.parameters: [
+            names[group]: [
                 assemble(shape, jax.tree.map(lambda leaf, row=row: leaf[row], params[group]))
                 for row in range(setting.initialisations)
             ]

@@ -58,7 +58,7 @@ class Study:
         if self.streams < 1:
             raise ConfigError("streams", f"expected at least 1, got {self.streams}")
         names = [axis.name for axis in self.grid]
-        taken = {*states.OWN, "size"}
+        taken = {*states.OWN, "width", "parameters"}
         for i, axis in enumerate(self.grid):
             if not axis.values:
                 raise ConfigError(f"grid[{i}].values", "expected at least one value, got none")

@@ -23,7 +23,7 @@ class Match(NamedTuple):
 
     Attributes:
         gain: that all sizes have.
-        peaks: learning rate of each width, ascending widths [width].
+        peaks: learning rate of each size, from small to large [size].
     """
 
     gain: float
@@ -37,7 +37,7 @@ class Match(NamedTuple):
 
 
 def gains(results: xr.Dataset) -> xr.DataArray:
-    """Gain per exposure of each size at each peak [peak, width], means over cycles and units.
+    """Gain per exposure of each size at each peak [peak, size], means over cycles and units.
 
     The gain is that in what is learned of the rarest watched task, in cycles before it is learned
     for the first time; NaN where there is none or a student is missing.
@@ -56,7 +56,7 @@ def gains(results: xr.Dataset) -> xr.DataArray:
     if not results["finished"].any():
         raise UserError("no run of the calibration study has finished")
     found = states.along(states.finished(results), PEAK, _gain)
-    return found.sortby([PEAK, "width"]).transpose(PEAK, "width")
+    return found.sortby(PEAK).transpose(PEAK, "size")
 
 
 def match(gain: xr.DataArray, target: float | None = None) -> Match:
@@ -67,7 +67,7 @@ def match(gain: xr.DataArray, target: float | None = None) -> Match:
     a lower one is passed over.
 
     Args:
-        gain: [peak, width], both ascending, as from `gains`.
+        gain: [peak, size], peaks ascending and sizes from small to large, as from `gains`.
         target: gain to be matched. By default that of the smallest size at the middle peak or,
             where another size does not have it, the nearest one that all have.
 
@@ -75,27 +75,27 @@ def match(gain: xr.DataArray, target: float | None = None) -> Match:
         ConfigError: the target lies outside the gains of a size.
         UserError: a size gains nothing, or there is no gain that all have.
     """
-    curves = {int(width): _curve(gain.sel(width=width)) for width in gain["width"]}
-    low = max(float(values[0]) for _, values in curves.values())
-    high = min(float(values[-1]) for _, values in curves.values())
+    curves = [_curve(gain.isel(size=i)) for i in range(gain.sizes["size"])]
+    low = max(float(values[0]) for _, values in curves)
+    high = min(float(values[-1]) for _, values in curves)
     if low > high:
         raise UserError(
             f"no gain that all sizes have: one gains {low:.3g} and more at these peaks, another "
             f"{high:.3g} at most; add lower or higher peaks to the calibration study"
         )
     if target is None:
-        middle = float(gain.isel(width=0)[(gain.sizes[PEAK] - 1) // 2])
+        middle = float(gain.isel(size=0)[(gain.sizes[PEAK] - 1) // 2])
         target = float(np.clip(middle, low, high)) if np.isfinite(middle) else high
     elif not low <= target <= high:
         raise ConfigError(
             "gain", f"expected a gain that all sizes have, {low:.3g} to {high:.3g}, got {target:g}"
         )
-    peaks = [_read(target, *curve) for curve in curves.values()]
-    return Match(target, gain["width"].astype(np.float64).copy(data=peaks))
+    peaks = [_read(target, *curve) for curve in curves]
+    return Match(target, xr.DataArray(peaks, {"size": gain["size"]}, ("size",)))
 
 
 def _gain(point: xr.Dataset) -> xr.DataArray:
-    """Gain of each width at one peak."""
+    """Gain of each size at one peak."""
     found = retention.learned_cycles(point)
     if found is None:
         raise UserError(
@@ -118,7 +118,7 @@ def _curve(gain: xr.DataArray) -> tuple[Array, Array]:
     peaks, values = gain[PEAK].to_numpy().astype(np.float64), gain.to_numpy()
     positive = np.isfinite(values) & (values > 0)
     if not positive.any():
-        raise UserError(f"the size of width {int(gain['width'])} gains nothing at any peak")
+        raise UserError(f"the size {gain['size'].item()} gains nothing at any peak")
     peaks, values = peaks[positive], values[positive]
     rising = np.flatnonzero(values > np.maximum.accumulate([0.0, *values[:-1]]))
     return peaks[rising], values[rising]

@@ -22,7 +22,7 @@ EVIDENCE = "evidence.nc"
 def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     """Joins the runs of a study; what was not measured or not run is NaN.
 
-    Dimensions are (stream, *grid, width, initialisation, step, ...); the runs of a grid may be
+    Dimensions are (stream, *grid, size, initialisation, step, ...); the runs of a grid may be
     measured at different steps, the results have the union of them. Evidence from snapshots, if
     there is any, has a dimension `snapshot` in place of `step`.
 
@@ -71,12 +71,13 @@ def with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
     if not path.exists():
         return results
     found = load(path, remedy="run launch.evidence again")
+    found = found.drop_vars(["width", "parameters"])  # the results have them
     shared = {name: results[name] for name in found.dims if name in results.dims}
     return results.merge(found.reindex(shared), combine_attrs="override")
 
 
 def load_run(folder: epath.Path) -> xr.Dataset | None:
-    """Metrics of one run with dimensions (width, initialisation, step, ...); None without any."""
+    """Metrics of one run with dimensions (size, initialisation, step, ...); None without any."""
     about = read_manifest(folder)
     if about is None:
         return None
@@ -84,16 +85,16 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     if not values:
         return None
     steps = values.pop("step")
-    widths = list(dict.fromkeys(s["width"] for s in about["students"]))
+    sizes = {s["size"]: s for s in about["students"]}
     draws = list(dict.fromkeys(s["initialisation"] for s in about["students"]))
     variables: dict[str, Any] = {}
     for name, array in values.items():
         measure = about["measures"][name]
         students = np.moveaxis(array, 1, 0).reshape(
-            len(widths), len(draws), *array.shape[:1], *array.shape[2:]
+            len(sizes), len(draws), *array.shape[:1], *array.shape[2:]
         )
         variables[name] = (
-            ("width", "initialisation", "step", *measure["dims"]),
+            ("size", "initialisation", "step", *measure["dims"]),
             students,
             {"units": measure["unit"], "long_name": measure["meaning"]},
         )
@@ -104,17 +105,17 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     variables |= _exposures(folder, about, int(steps[-1]))
     watch = about["watch"]
     coordinates = {
-        "width": widths,
+        "size": list(sizes),
         "initialisation": draws,
         "step": steps,
         "task": np.arange(len(about["tasks"])),
         "watch": watch,
     }
     used = {dim for dims, *_ in variables.values() for dim in dims}
-    labels = {
-        "size" if dim == "width" else dim: (dim, names)
-        for dim, names in about["labels"].items()
-        if dim in used
+    labels = {dim: (dim, names) for dim, names in about["labels"].items() if dim in used}
+    labels |= {
+        name: ("size", [student[name] for student in sizes.values()])
+        for name in ("width", "parameters")
     }
     return xr.Dataset(
         variables,

@@ -204,7 +204,8 @@ class Sizes(NamedTuple):
         parameters: of all students.
         parameter_bytes: of one snapshot.
         state_bytes: of the whole training state.
-        flops_per_step: of matrix products in one plain step, a multiply and an add counted as two.
+        flops_per_step: of matrix products in one plain step of all students, a multiply and an
+            add counted as two.
     """
 
     parameters: int
@@ -217,11 +218,12 @@ def sizes(run: Run) -> Sizes:
     """Sizes of a run, without allocating anything."""
     transforms = run.optimizer.transforms(student.group for student in run.setting.students)
     state = jax.eval_shape(lambda: create(run.setting, transforms))
+    flops = run.setting.flops(run.batch)
     return Sizes(
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         _bytes(state.params),
         _bytes(state),
-        run.setting.flops(run.batch),
+        sum(flops[student.size] for student in run.setting.students),
     )
 
 

@@ -33,9 +33,9 @@ def tied_mixtures(draw):
 
 
 def point(signal, prior, spectra, widths, residual=None):
-    """One grid point [stream, width, initialisation, step, task] with two states."""
+    """One grid point [stream, size, initialisation, step, task] with two states."""
     signal = np.asarray(signal, np.float32)
-    dims = ("stream", "width", "initialisation", "step")
+    dims = ("stream", "size", "initialisation", "step")
     data = {
         "signal": ((*dims, "task"), np.stack([0 * signal, signal], axis=3)),
         "frequency": ("task", np.asarray(prior)),
@@ -45,7 +45,14 @@ def point(signal, prior, spectra, widths, residual=None):
         data["residual"] = (dims, np.stack([0 * residual + 1, residual], axis=3))
     tasks = np.arange(len(prior))
     return xr.Dataset(
-        data, {"width": list(widths), "step": [0, 9], "task": tasks, "watch": tasks[-1:]}
+        data,
+        {
+            "size": [f"s{i}" for i in range(len(widths))],
+            "width": ("size", list(widths)),
+            "step": [0, 9],
+            "task": tasks,
+            "watch": tasks[-1:],
+        },
     )
 
 
@@ -122,7 +129,7 @@ def test_shares_of_students_as_predicted():
     widths = (1, 3, 6)
     found = capture.shares(point(planted(prior, spectra, widths, 2, 3), prior, spectra, widths))
     np.testing.assert_allclose(found["observed"], found["predicted"], atol=1e-6)
-    assert found["observed"].sizes == {"stream": 2, "initialisation": 3, "width": 3, "task": 3}
+    assert found["observed"].sizes == {"stream": 2, "initialisation": 3, "size": 3, "task": 3}
     assert found["count"].values.tolist() == [[1, 0, 0], [2, 1, 0], [2, 2, 2]]
     assert not found["ambiguous"].any()
 
@@ -208,9 +215,9 @@ def test_a_common_task_has_no_line():
 
 def test_empirical_widths_are_the_first_above_a_half():
     signal = xr.DataArray(
-        [[0.9, 0.6, 0.2, 0.1], [0.4, 0.6, 0.4, NAN], [0.0, 0.1, 0.5, 0.9]],
-        {"width": [8, 4, 2]},
-        ("width", "task"),
+        [[0.0, 0.1, 0.5, 0.9], [0.4, 0.6, 0.4, NAN], [0.9, 0.6, 0.2, 0.1]],
+        {"size": ["c", "b", "a"], "width": ("size", [2, 4, 8])},
+        ("size", "task"),
     )
     found = capture.empirical_widths(signal)
     np.testing.assert_array_equal(found, [8, 4, 0, NAN])

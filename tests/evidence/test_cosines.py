@@ -40,7 +40,7 @@ def test_means_are_what_was_planted(point):
 
 def test_the_parts_sum_to_the_batch(point):
     """|g| cos(g) = |g_t| cos(g_t) + |g_nt| cos(g_nt), by hand from one Gram matrix."""
-    at = {"step": 20, "stream": 1, "width": 20_000_000, "initialisation": 0, "block": "all"}
+    at = {"step": 20, "stream": 1, "size": "20M", "initialisation": 0, "block": "all"}
     own, rest, reference, _ = (point["gram"].sel(at).to_numpy().astype(float)[i] for i in range(4))
     found = cosines.cosines(point).sel(at)
     for part, inner, square in (
@@ -73,10 +73,10 @@ def test_a_second_watched_task_belongs_to_the_others(point):
 
 def test_a_missing_state_takes_its_student_along(point):
     lost = point.copy(deep=True)
-    lost["gram"][{"stream": 1, "width": 0, "step": -1}] = np.nan
+    lost["gram"][{"stream": 1, "size": 0, "step": -1}] = np.nan
     found = cosines.cosines(lost)
     for values in (cosines.at_exposures(found)["g"], cosines.between_exposures(found)["cosine"]):
-        missing = values.sel(block="all").isnull().transpose("width", "stream", "initialisation")
+        missing = values.sel(block="all").isnull().transpose("size", "stream", "initialisation")
         assert missing.values.ravel().tolist() == [False, True, False, False, False, False]
 
 

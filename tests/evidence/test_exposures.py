@@ -50,7 +50,7 @@ def test_each_stream_has_its_own_steps_and_exposures():
         for own, shown in exposures.by_stream(values, streams([4], [8], []))
     ]
     assert found[:2] == [([0, 2, 3], [0, 8, 12], [4]), ([0, 1, 3], [0, 4, 12], [8])]
-    (own, shown) = list(exposures.by_stream(values.isel(stream=0), burst(8, 12)))[0]
+    (own, shown) = next(iter(exposures.by_stream(values.isel(stream=0), burst(8, 12))))
     assert own["step"].values.tolist() == [0, 8, 12] and shown.tolist() == [7]
 
 

@@ -74,8 +74,8 @@ def test_missing_values_are_left_out_and_counted():
 
 
 def test_other_dimensions_are_refused():
-    with pytest.raises(ValueError, match="width"):
-        student_t(xr.DataArray(np.zeros((2, 2)), dims=("stream", "width")))
+    with pytest.raises(ValueError, match="size"):
+        student_t(xr.DataArray(np.zeros((2, 2)), dims=("stream", "size")))
 
 
 def test_the_interval_covers_streams_with_their_confidence():

@@ -13,20 +13,28 @@ E = np.e
 
 
 def series(rows, steps, **places):
-    """Values [..., step]; each place is a dimension and its coordinate, outermost first."""
-    return xr.DataArray(np.asarray(rows, np.float64), {**places, "step": steps}, (*places, "step"))
+    """Values [..., step]; each place is a dimension and its coordinate, outermost first.
+
+    Sizes are called s0, s1, ...; their coordinate is their number of parameters.
+    """
+    dims = (*places, "step")
+    if "size" in places:
+        parameters = places.pop("size")
+        places |= {"size": [f"s{i}" for i in range(len(parameters))]}
+        places |= {"parameters": ("size", parameters)}
+    return xr.DataArray(np.asarray(rows, np.float64), {**places, "step": steps}, dims)
 
 
-def point(text, task, steps, widths=(10, 40)):
-    """One unit's text loss and task loss [width, step]; guessing costs one nat."""
+def point(text, task, steps):
+    """One unit's text loss and task loss [size, step]; guessing costs one nat."""
     loss = np.stack([np.asarray(text, np.float32), np.asarray(task, np.float32)], -1)
     return xr.Dataset(
         {
-            "loss": (("stream", "width", "initialisation", "step", "task"), loss[None, :, None]),
+            "loss": (("stream", "size", "initialisation", "step", "task"), loss[None, :, None]),
             "chance": ("task", [NAN, 1 / E]),
             "unigram_entropy": 6.0,
         },
-        {"width": list(widths), "step": steps, "task": [0, 1]},
+        {"size": ["small", "large"][: len(loss)], "step": steps, "task": [0, 1]},
     )
 
 
@@ -42,19 +50,19 @@ def test_guessing_costs_the_logarithm_of_the_labels():
 
 
 def test_no_more_than_all_is_left():
-    found = language.left(point([[9, 5]], [[7, 0.25]], [0, 4], widths=[10]), 1)
-    assert found.dims == ("stream", "width", "initialisation", "step")
+    found = language.left(point([[9, 5]], [[7, 0.25]], [0, 4]), 1)
+    assert found.dims == ("stream", "size", "initialisation", "step")
     np.testing.assert_allclose(found.to_numpy().ravel(), [1, 0.25])
 
 
 def test_a_missing_state_leaves_nothing_to_say():
     found = language.left(point([[9, 5], [9, NAN]], [[1, 0.25], [1, NAN]], [0, 4]), 1)
-    assert np.isnan(found.sel(width=40, step=4)).all()
-    assert found.sel(width=10, step=4) == pytest.approx(0.25)
+    assert np.isnan(found.sel(size="large", step=4)).all()
+    assert found.sel(size="small", step=4) == pytest.approx(0.25)
 
 
 def test_compute_is_six_flops_for_each_parameter_and_token():
-    values = series(np.zeros((2, 2)), [0, 3], width=[10, 40])
+    values = series(np.zeros((2, 2)), [0, 3], size=[10, 40])
     assert language.compute(values, 5).values.tolist() == [[0, 900], [0, 3600]]
     attributes = {"batch": 4, "row_tokens": 8}
     assert language.step_tokens(xr.Dataset(attrs=attributes)) == 32
@@ -119,46 +127,46 @@ def test_tasks_are_compared_at_the_same_text_loss():
     text = [[8, 6, 4], [8, 4, 2]]
     here = point(text, [[1, 0.9, 0.8], [1, 0.6, 0]], [0, 10, 20])
     found = language.at_text_loss(here, 1, xr.DataArray([4.0, 6.0], dims="level"))
-    found = found.isel(stream=0, initialisation=0).transpose("width", "level")
-    # Width 40 passes 6 at step 5, half way between 1 and 0.6.
+    found = found.isel(stream=0, initialisation=0).transpose("size", "level")
+    # The large one passes 6 at step 5, half way between 1 and 0.6.
     np.testing.assert_allclose(found, [[0.8, 0.9], [0.6, 0.8]], rtol=1e-6)
 
 
 def test_neighbours_are_compared_at_the_compute_of_the_smaller():
-    rows = [[9, 5, 4], [9, 3, 1], [9, 6, 2]]
-    values = series(rows, [0, 10, 20], width=[40, 10, 80])
+    rows = [[9, 3, 1], [9, 5, 4], [9, 6, 2]]
+    values = series(rows, [0, 10, 20], size=[10, 40, 80])
     smaller, larger = language.at_equal_compute(values)
-    # Width 40 has the compute of 20 steps of width 10 at step 5, width 80 of width 40 at step 10.
+    # 40 parameters have the compute of 20 steps of 10 at step 5, 80 parameters of 40 at step 10.
     assert smaller.values.tolist() == [1, 4]
     assert larger.values.tolist() == [7, 6]
 
 
 def test_the_frontier_holds_what_no_less_compute_betters():
-    loss = series([[9, 4, 3.5], [9, 5, 1]], [0, 1, 2], width=[10, 30])
+    loss = series([[9, 4, 3.5], [9, 5, 1]], [0, 1, 2], size=[10, 30])
     found = language.frontier(loss, 1)
     assert found["compute"].values.tolist() == [60, 120, 360]
     assert found["loss"].values.tolist() == [4, 3.5, 1]
-    assert found["width"].values.tolist() == [10, 10, 30]
+    assert found["size"].values.tolist() == ["s0", "s0", "s1"]
 
 
 def test_of_equal_compute_the_better_size_is_on_the_frontier():
-    loss = series([[4, 3], [2, 5]], [1, 2], width=[10, 20])
+    loss = series([[4, 3], [2, 5]], [1, 2], size=[10, 20])
     found = language.frontier(loss, 1)
     assert found["compute"].values.tolist() == [60, 120]
-    assert found["width"].values.tolist() == [10, 20]
+    assert found["size"].values.tolist() == ["s0", "s1"]
     assert found["loss"].values.tolist() == [4, 2]
 
 
 def test_missing_states_are_on_no_frontier():
-    loss = series([[9, NAN, NAN], [9, 5, NAN]], [0, 1, 2], width=[10, 30])
-    assert language.frontier(loss, 1)["width"].values.tolist() == [30]
+    loss = series([[9, NAN, NAN], [9, 5, NAN]], [0, 1, 2], size=[10, 30])
+    assert language.frontier(loss, 1)["size"].values.tolist() == ["s1"]
     assert language.frontier(loss * NAN, 1).sizes["state"] == 0
 
 
 def times(*rows, rates=(1e-7, 1e-6, 1e-5)):
-    """Steps [per_token, width] for one stream and initialisation; a row for each width."""
+    """Steps [per_token, size] for one stream and initialisation; a row for each size."""
     values = np.asarray(rows, np.float64)[None, :, None]
-    dims = ("stream", "width", "initialisation", "per_token")
+    dims = ("stream", "size", "initialisation", "per_token")
     return xr.DataArray(values, {"per_token": list(rates)}, dims)
 
 

@@ -33,7 +33,7 @@ def saw_tooth(steps):
             rise = GAIN[w] * (offset + 1) / (LAG[w] + 1)
             fall = GAIN[w] * 2.0 ** (-(offset - LAG[w]) / HALF_LIFE[w])
             value[w, i] = (cycle - 1) * kept[w] + (rise if offset < LAG[w] else fall)
-    return xr.DataArray(value, {"step": steps, "width": [8, 64]}, ("width", "step")), kept
+    return xr.DataArray(value, {"step": steps, "size": [8, 64]}, ("size", "step")), kept
 
 
 def cycles(value, gap, **options):
@@ -61,10 +61,10 @@ def test_saw_tooth_gives_back_what_it_was_made_of():
 def test_half_life_is_censored_where_the_next_exposure_comes_first():
     value, _ = saw_tooth(np.arange(GAP * (CYCLES + 1)))
     found = cycles(value, GAP)
-    np.testing.assert_allclose(found["half_life"].sel(width=8), HALF_LIFE[0])
-    assert not found["censored"].sel(width=8).any()
-    assert found["censored"].sel(width=64).all()
-    np.testing.assert_allclose(found["half_life"].sel(width=64), GAP - 1 - LAG[1])
+    np.testing.assert_allclose(found["half_life"].sel(size=8), HALF_LIFE[0])
+    assert not found["censored"].sel(size=8).any()
+    assert found["censored"].sel(size=64).all()
+    np.testing.assert_allclose(found["half_life"].sel(size=64), GAP - 1 - LAG[1])
 
 
 def test_few_states_of_few_cycles_are_enough():
@@ -78,7 +78,7 @@ def test_few_states_of_few_cycles_are_enough():
     np.testing.assert_allclose(found["gain"], np.outer(GAIN, [1, 1]))
     np.testing.assert_allclose(found["lag"], np.outer(LAG, [1, 1]))
     np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, [1, 1]))
-    np.testing.assert_allclose(found["half_life"].sel(width=8), HALF_LIFE[0], rtol=0.06)
+    np.testing.assert_allclose(found["half_life"].sel(size=8), HALF_LIFE[0], rtol=0.06)
 
 
 def test_a_loss_is_followed_as_it_falls():
@@ -95,11 +95,11 @@ def test_small_gains_are_none():
     value, _ = saw_tooth(np.arange(GAP * 3))
     found = cycles(value, GAP, least_gain=0.25)
     for name in ("lag", "share_kept", "half_life"):
-        assert found[name].sel(width=8).notnull().all()
-        assert found[name].sel(width=64).isnull().all()
-    assert not found["censored"].sel(width=64).any()
-    np.testing.assert_allclose(found["gain"].sel(width=64), GAIN[1])
-    assert np.isnan(retention.share_kept(found).sel(width=64))
+        assert found[name].sel(size=8).notnull().all()
+        assert found[name].sel(size=64).isnull().all()
+    assert not found["censored"].sel(size=64).any()
+    np.testing.assert_allclose(found["gain"].sel(size=64), GAIN[1])
+    assert np.isnan(retention.share_kept(found).sel(size=64))
 
 
 def test_a_task_that_only_falls_gains_nothing():
@@ -118,7 +118,7 @@ def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
     for name in ("gain", "decay", "share_kept", "lag", "half_life"):
         assert found[name].isel(stream=0).notnull().all()
         assert found[name].isel(stream=1).isnull().all()
-        assert found[name].isel(stream=2, width=0).isnull().values.tolist() == [True, False]
+        assert found[name].isel(stream=2, size=0).isnull().values.tolist() == [True, False]
     assert not found["censored"].isel(stream=1).any()
 
 
@@ -158,7 +158,7 @@ def test_coordinates_and_units_are_kept():
     value, _ = saw_tooth(np.arange(GAP * 3))
     value = value.assign_coords(gap=GAP).assign_attrs(units="share")
     found = cycles(value, GAP)
-    assert found["width"].values.tolist() == [8, 64]
+    assert found["size"].values.tolist() == [8, 64]
     assert int(found["gap"]) == GAP
     assert found["gain"].attrs["units"] == "share"
     assert found["lag"].attrs["units"] == "steps"
@@ -238,7 +238,7 @@ def test_an_exposure_right_before_another_has_no_cycle():
 
 def test_four_fifths_of_the_densest_cycle_are_dense_enough():
     """Ten states make the densest; eight are as many as it takes, seven are too few."""
-    first, second, third = (c * 16 + 15 + np.arange(17) for c in range(3))
+    first, second = (c * 16 + 15 + np.arange(17) for c in range(2))
     shown = np.array([15.0, 31, 47, 63])
     ten = [*first[:9], first[-1]]
     for count, dense in ((8, [0, 1]), (7, [0])):
@@ -328,7 +328,7 @@ def test_streams_of_drawn_exposures_have_cycles_of_their_own():
     np.testing.assert_allclose(retention.mean_gain(found, retention.not_yet(found)), 0.3)
     np.testing.assert_allclose(found["accumulation"], [4 * 0.15, 2 * 0.075])
 
-    broken = value.expand_dims(width=2).copy()
+    broken = value.expand_dims(size=2).copy()
     broken[0, 1, 60] = nan  # inside the second cycle of the second stream
     lost = retention.cycles(broken, made_exposures.streams(*shown))
     assert retention.whole(lost).values.tolist() == [True, False]
@@ -348,7 +348,7 @@ def test_means_through_cycles_are_over_those_that_last_so_long():
     assert each["length"].values.tolist() == [3, 6]
     mean = retention.mean_cycle(each)
     assert mean.values.tolist() == [4.5, 8.5, 14.5, 22.5, 49, 64, 81]
-    two = value.expand_dims(width=2).copy()
+    two = value.expand_dims(size=2).copy()
     two[0, 5] = np.nan
     mean = retention.mean_cycle(
         retention.through_cycles(two, xr.DataArray([0.0, 3, 9], dims="exposure"))
@@ -415,7 +415,7 @@ def test_cycles_count_until_the_task_is_learned_for_the_first_time():
     """One that starts low again afterwards does not, nor does one of an unknown start before."""
     before = [[0.1, 0.4, 0.3], [0.1, 0.6, 0.3], [0.5, 0.2, np.nan]]
     found = retention.not_yet(
-        xr.Dataset({"before": (("width", "cycle"), before), "exposure": ("cycle", [0, 1, 2])})
+        xr.Dataset({"before": (("size", "cycle"), before), "exposure": ("cycle", [0, 1, 2])})
     )
     assert found.values.tolist() == [[True] * 3, [True, False, False], [False] * 3]
 

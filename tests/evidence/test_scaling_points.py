@@ -45,7 +45,7 @@ def test_runs_that_go_on_and_students_that_diverged_are_left_out():
     results = made.ladder(streams=2)
     whole = read_results(results)[0]
     results["finished"].loc[{"stream": 0, "steps": 4000}] = False
-    results["loss"].loc[{"stream": 1, "steps": 16_000, "step": 16_000, "width": 4_000_000}] = np.nan
+    results["loss"].loc[{"stream": 1, "steps": 16_000, "step": 16_000, "size": "4M"}] = np.nan
     for since in (1.0, 0.5):
         kept = read_results(results, since)[0]
         ends = kept.tokens / TOKENS_PER_STEP

@@ -123,12 +123,12 @@ def test_a_stream_that_is_missing_takes_no_step_away():
 
 def test_a_student_is_unbroken_where_its_stream_was_measured():
     values = np.array([[[0, 1, NAN], [0, 1, NAN]], [[0, NAN, 2], [0, NAN, NAN]], [[NAN] * 3] * 2])
-    found = states.unbroken(series(values, dims=("stream", "width", "step")))
+    found = states.unbroken(series(values, dims=("stream", "size", "step")))
     assert found.values.tolist() == [[True, True], [True, False], [False, False]]
 
 
 def test_complete_needs_every_value():
-    values = xr.DataArray([[1.0, NAN], [1.0, 2.0]], dims=("stream", "width"))
+    values = xr.DataArray([[1.0, NAN], [1.0, 2.0]], dims=("stream", "size"))
     assert states.complete(values).values.tolist() == [False, True]
 
 

@@ -100,13 +100,13 @@ def measured(kept, tmp_path_factory):
 def test_every_snapshot_is_measured(measured):
     found = load(measured / "evidence.nc")
     assert found["r2"].dims == (
-        *("stream", "per_token", "width", "initialisation"),
+        *("stream", "per_token", "size", "initialisation"),
         *("snapshot", "task"),
     )
     assert found["null_effect"].dims == (*found["r2"].dims, "layer")
     assert found["snapshot"].values.tolist() == [0, 4] and found["task"].values.tolist() == [1, 2]
     assert set(FROM_SNAPSHOTS) < set(found.data_vars)
-    there = found["r2"].notnull().any(("stream", "width", "initialisation", "task"))
+    there = found["r2"].notnull().any(("stream", "size", "initialisation", "task"))
     assert there.values.tolist() == [[True, False], [True, True]]
     assert np.isfinite(found["null_effect"].sel(snapshot=0)).all()
     assert np.isfinite(found["modes"].sel(snapshot=0, task=1)).all()
@@ -199,8 +199,9 @@ def test_a_published_model_is_asked_about_the_tasks_of_a_config(study, tmp_path,
     arguments = (f"--model={tmp_path}/model", "--config=x.py", f"--workdir={tmp_path}/out")
     assert call(*arguments, "--kinds=probe,neurons") == 0
     found = load(epath.Path(tmp_path / "out") / "evidence.nc")
-    assert found["r2"].dims == ("width", "initialisation", "task")
-    assert found["width"].values.tolist() == [shape.parameters]
+    assert found["r2"].dims == ("size", "initialisation", "task")
+    assert found["size"].values.tolist() == ["model"]
+    assert found["parameters"].values.tolist() == [shape.parameters]
     assert found.attrs["tasks"] == ["text", "modular addition", "comparison"]
     monkeypatch.setattr(module, "measure", None)
     assert call(*arguments, "--kinds=probe,neurons") == 0

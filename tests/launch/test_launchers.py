@@ -174,14 +174,15 @@ def test_a_study_of_language_models_leaves_its_report(text_workdir):
 
 def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
     results = load(text_workdir / "results.nc")
-    assert results["size"].dims == ("width",)
     assert results["size"].values.tolist() == ["1x8x16x1", "1x16x32x2"]
-    assert results["width"].values.tolist() == sorted(results["width"].values.tolist())
+    assert results["width"].values.tolist() == [8, 16]
+    small, large = results["parameters"].values.tolist()
+    assert 2 * 8 * 256 < small < large
     assert results.attrs["row_tokens"] == 16 and results.attrs["batch"] == 8
     assert list(results.attrs["tasks"]) == ["text", "comparison", "recall"]
     assert results["per_token"].values.tolist() == [0.04, 0.01]
     assert results["loss"].dims == (
-        *("stream", "per_token", "width", "initialisation", "step", "task"),
+        *("stream", "per_token", "size", "initialisation", "step", "task"),
     )
     assert results["step"].values.tolist() == [0, 3, 6]
     assert np.isfinite(results["loss"]).all() and results["finished"].all()

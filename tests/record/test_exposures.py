@@ -43,9 +43,10 @@ def test_a_longer_run_writes_them_again_or_leaves_the_old_ones(tmp_path, monkeyp
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(UserError, match="no space left"):
-        patch.setattr(np, "savez_compressed", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(UserError, match="no space left"):
         write_exposures(folder, {"recall": exposures((3, 2), (9, 1))})
+    monkeypatch.undo()
     assert read_exposures(folder)["recall"].steps.tolist() == [3]
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
     write_exposures(folder, {"recall": exposures((3, 2), (9, 1))})

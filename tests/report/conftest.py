@@ -21,7 +21,7 @@ from rare_retention.theory import interference, utility
 Mixture = tuple[np.ndarray, np.ndarray]
 Values = dict[str, np.ndarray]
 
-STUDENT = ("stream", "width", "initialisation", "step")
+STUDENT = ("stream", "size", "initialisation", "step")
 DIMS = {
     "loss": "task",
     "signal": "task",
@@ -41,6 +41,15 @@ class Shape:
     widths: tuple[int, ...] = (2, 4, 8, 16, 32, 48)
     streams: int = 2
     initialisations: int = 2
+
+
+def sizes(widths: tuple[int, ...]) -> dict[str, Any]:
+    """Coordinates along `size` of students named by their widths."""
+    return {
+        "size": list(widths),
+        "width": ("size", list(widths)),
+        "parameters": ("size", [100 * width for width in widths]),
+    }
 
 
 def mixture(shape: Shape, beta: float, exponents: tuple[float, float] = (2.0, 2.0)) -> Mixture:
@@ -144,10 +153,10 @@ def assemble(
         part["finished"] = ("stream", np.ones(shape.streams, bool))
         parts.append(part.expand_dims({name: [value] for name, value in at.items()}))
     results = xr.combine_by_coords(parts) if dims else parts[0]
-    order = ("stream", *dims, "width", "initialisation", "step", "task", "watch", "direction")
+    order = ("stream", *dims, "size", "initialisation", "step", "task", "watch", "direction")
     results = results.assign_coords(
         stream=np.arange(shape.streams),
-        width=list(shape.widths),
+        **sizes(shape.widths),
         initialisation=np.arange(shape.initialisations),
         task=np.arange(shape.tasks),
         watch=[shape.tasks - 1],
@@ -242,7 +251,7 @@ def neurons(streams: int = 3, total: int = 200) -> xr.Dataset:
         },
         {
             "stream": np.arange(streams),
-            "width": [1, 2],
+            **sizes((1, 2)),
             "initialisation": [0],
             "step": np.arange(total + 1),
             "task": [0, 1],
@@ -277,7 +286,7 @@ def without(results: xr.Dataset, **place: Any) -> xr.Dataset:
         if variable.dtype.kind != "f" or not set(place) <= set(variable.dims):
             continue
         lost[name].loc[place] = np.nan
-    if "stream" in place and not set(place) & {"width", "initialisation"}:
+    if "stream" in place and not set(place) & {"size", "initialisation"}:
         lost["finished"].loc[place] = False
     return lost
 

@@ -122,6 +122,7 @@ def test_what_was_run_and_where_is_shown(built):
         "Does it draw?",
         "gap G 16, 64",
         "widths N 4, 16, 48",
+        "parameters 400, 1,600, 4,800",
         "run.optimizer",
         "inverse_sqrt",
         "grid[0]",
@@ -182,7 +183,7 @@ def test_lost_students_are_named(study, lose):
     results = study("injection")
     assert page.lost(results) == []
     results = lose(results, stream=1, gap=64)
-    results = lose(results, stream=0, gap=16, width=48, initialisation=1)
+    results = lose(results, stream=0, gap=16, size=48, initialisation=1)
     assert page.lost(results) == [
         "stream 0, gap G = 16: N = 48 (initialisation 1)",
         "stream 1, gap G = 64: every student",
@@ -196,7 +197,7 @@ def test_language_models_are_called_by_their_sizes(study, lose):
     assert found["sizes"] == "4M, 20M, 80M"
     assert found["tokens a row"] == "512"
     assert "inputs D" not in found
-    results = lose(results, stream=1, per_token=2.4e-7, width=4_000_000, initialisation=0)
+    results = lose(results, stream=1, per_token=2.4e-7, size="4M", initialisation=0)
     assert page.lost(results) == ["stream 1, frequency f = 2.4e-07: 4M (initialisation 0)"]
 
 
@@ -210,7 +211,7 @@ def test_a_run_that_goes_on_is_named(study):
 
 
 def test_a_study_without_a_grid_names_its_students(study, lose):
-    results = lose(study("rank_one"), stream=1, width=4, initialisation=0)
+    results = lose(study("rank_one"), stream=1, size=4, initialisation=0)
     assert page.lost(results) == ["stream 1: N = 4 (initialisation 0)"]
 
 

@@ -269,16 +269,16 @@ def test_constants_tell_frequency_and_chance():
 
 
 def test_students_are_sorted_by_size():
-    """Whatever order they are named in; their labels with them."""
-    widths = [student.width for student in SETTING.students]
+    """Whatever order they are named in; their names with them."""
+    parameters = [student.parameters for student in SETTING.students]
     one, other = (shape.parameters for shape in SETTING.architectures.values())
-    assert widths == [one, one, other, other] and one < other
+    assert parameters == [one, one, other, other] and one < other
     assert one == 2 * 256 * 8 + 4 * 8**2 + 3 * 8 * 8  # 200 ids fill up to 256 rows
-    assert SETTING.labels["width"] == ("1x8x16x2", "2x16x32x2")
-    flops = sum(
-        6 * (n - 256 * d + layers * WINDOW * d) for n, d, layers in ((one, 8, 1), (other, 16, 2))
-    )
-    assert SETTING.flops(BATCH) == 2 * BATCH * WINDOW * flops
+    assert {s.size: s.width for s in SETTING.students} == {"1x8x16x2": 8, "2x16x32x2": 16}
+    assert SETTING.flops(BATCH) == {
+        name: 6 * BATCH * WINDOW * (n - 256 * d + layers * WINDOW * d)
+        for name, n, d, layers in (("1x8x16x2", one, 8, 1), ("2x16x32x2", other, 16, 2))
+    }
 
 
 def test_initial_draws_differ(params):

@@ -48,8 +48,11 @@ def test_groups_hold_the_students_in_order(setting, params):
     assert list(params) == sorted(params)
     expected = [(group, i) for group in params for i in range(setting.initialisations)]
     assert [(s.group, s.initialisation) for s in setting.students] == expected
-    widths = [s.width for s in setting.students]
-    assert widths == sorted(widths)
+    parameters = [s.parameters for s in setting.students]
+    assert parameters == sorted(parameters)
+    weights = {g: sum(x[0].size for x in jax.tree.leaves(own)) for g, own in params.items()}
+    assert parameters == [weights[s.group] for s in setting.students]
+    assert list(setting.flops(8)) == list(dict.fromkeys(s.size for s in setting.students))
     for leaf in jax.tree.leaves(params):
         assert (leaf.shape[0], leaf.dtype) == (setting.initialisations, jnp.float32)
 

@@ -188,7 +188,7 @@ def test_students_are_in_the_order_of_the_stacks():
     """By width, in whatever order the widths are given."""
     setting = Regression(tasks=TASKS, widths=(6, 2), initialisations=2)
     params = jax.eval_shape(setting.init)
-    assert [(s.width, s.initialisation) for s in setting.students] == [
+    assert [(s.size, s.initialisation) for s in setting.students] == [
         (2, 0),
         (2, 1),
         (6, 0),

@@ -27,7 +27,7 @@ def whole():
 def parts(whole, tmp_path):
     """The results alone, and the file of their evidence."""
     path = epath.Path(tmp_path) / EVIDENCE
-    evidence = whole[sorted(FROM_SNAPSHOTS)].drop_vars(["size", "gap"]).assign_attrs(tasks=["x"])
+    evidence = whole[sorted(FROM_SNAPSHOTS)].drop_vars(["gap"]).assign_attrs(tasks=["x"])
     save(evidence.isel(task=[1, 2]), path)
     return whole.drop_vars([*FROM_SNAPSHOTS, "snapshot", "layer"]), path
 

@@ -30,14 +30,14 @@ def test_results_hold_every_run(done):
     assert dict(results.sizes) | {"step": 0} == {
         "stream": 1,
         "gap": 2,
-        "width": 2,
+        "size": 2,
         "initialisation": 2,
         "step": 0,
         "task": 4,
         "watch": 1,
         "direction": 4,
     }
-    assert results.loss.dims == ("stream", "gap", "width", "initialisation", "step", "task")
+    assert results.loss.dims == ("stream", "gap", "size", "initialisation", "step", "task")
     assert results.loss.attrs["units"] and results.finished.all()
     assert np.isfinite(results.loss.sel(step=24)).all()
     # State 3 stands before the first burst of gap 4; gap 8 is not measured there.
@@ -78,7 +78,7 @@ def test_results_name_students_by_width_in_any_order(tmp_path):
     signal = gather(study, epath.Path(tmp_path)).signal.isel(stream=0, step=0)
     start = signal.mean(["initialisation", "task"])
     # What a random student captures is its share N / D of the inputs.
-    assert float(start.sel(width=2)) < 0.3 < float(start.sel(width=8))
+    assert float(start.sel(size=2)) < 0.3 < float(start.sel(size=8))
 
 
 def test_another_study_is_refused(done):

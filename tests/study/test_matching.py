@@ -14,10 +14,10 @@ PEAKS = (1e-3, 3e-3, 1e-2)
 
 
 def curves(*rows, peaks=PEAKS):
-    """Gains [peak, width] of widths 4, 8, ..."""
+    """Gains [peak, size] of sizes 4, 8, ..."""
     widths = [4 * 2**i for i in range(len(rows))]
     return xr.DataArray(
-        np.array(rows, np.float64).T, {"peak": list(peaks), "width": widths}, ("peak", "width")
+        np.array(rows, np.float64).T, {"peak": list(peaks), "size": widths}, ("peak", "size")
     )
 
 
@@ -83,7 +83,7 @@ def test_a_gain_beyond_a_size_is_refused_with_what_all_have():
 
 
 def test_a_size_without_gains_is_named():
-    with pytest.raises(UserError, match="width 8 gains nothing at any peak"):
+    with pytest.raises(UserError, match="the size 8 gains nothing at any peak"):
         matching.match(curves([1, 2, 3], [-1, 0, np.nan]))
 
 
@@ -94,14 +94,14 @@ def planted(peak, size):
 def test_gains_of_a_study_are_what_was_planted():
     gains = matching.gains(made_injection.calibration((0.02, 0.005, 0.01), planted))
     assert gains["peak"].values.tolist() == [0.005, 0.01, 0.02]
-    assert gains.dims == ("peak", "width")
+    assert gains.dims == ("peak", "size")
     expected = [[planted(peak, size) for size in range(3)] for peak in (0.005, 0.01, 0.02)]
     np.testing.assert_allclose(gains, expected, rtol=0.12)  # of what is left, and +-10% by student
 
 
 def test_a_size_that_diverged_has_no_gain_at_that_peak():
     results = made_injection.calibration((0.005, 0.01), planted)
-    results["loss"][{"peak": 1, "width": 2, "stream": 0}] = np.nan
+    results["loss"][{"peak": 1, "size": 2, "stream": 0}] = np.nan
     gains = matching.gains(results)
     assert np.isnan(gains.sel(peak=0.01)).values.tolist() == [False, False, True]
 
@@ -109,7 +109,7 @@ def test_a_size_that_diverged_has_no_gain_at_that_peak():
 def test_nor_has_one_that_diverged_on_the_way():
     results = made_injection.calibration((0.005, 0.01), planted)
     late = results["step"][results["step"] > 700]
-    results["loss"].loc[{"peak": 0.01, "width": results["width"][0], "step": late}] = np.nan
+    results["loss"].loc[{"peak": 0.01, "size": results["size"][0], "step": late}] = np.nan
     gains = matching.gains(results)
     assert np.isnan(gains.sel(peak=0.01)).values.tolist() == [True, False, False]
 

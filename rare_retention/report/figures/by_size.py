@@ -13,7 +13,7 @@ from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour, Line
 
 Values = Callable[[xr.Dataset, int], tuple[xr.DataArray, ...]]
-"""Point of the grid and task -> values, and what they are to be compared with, all [width, ...]."""
+"""Point of the grid and task -> values, and what they are to be compared with, all [size, ...]."""
 
 
 def draw(
@@ -40,7 +40,7 @@ def draw(
                 for other, (kind, line) in zip(others, levels.items(), strict=True):
                     _level(panel, other, colour, line, f"{kind}, {label}")
         panel.set_title(str(results.attrs["tasks"][task]))
-        _name_sizes(panel, data.names(results))
+        _name_sizes(panel, data.names_by_parameters(results))
     style.label(panels, 3, "size", y)
     entries = [
         Line2D([], [], color=colour, marker="o", label=label or "models")
@@ -62,19 +62,19 @@ def _colours(points: Sequence[xr.Dataset]) -> list[Colour]:
 
 
 def _points(panel: Axes, values: xr.DataArray, colour: Colour, label: str) -> None:
-    drawn = data.spread(values.sortby("width"))
+    drawn = data.spread(values)
     mean, low, high = (part.to_numpy() for part in drawn)
-    sizes, bars = drawn.mean["width"].to_numpy(), np.stack([mean - low, high - mean])
+    sizes, bars = drawn.mean["parameters"].to_numpy(), np.stack([mean - low, high - mean])
     panel.errorbar(sizes, mean, yerr=bars, color=colour, marker="o", elinewidth=1, label=label)
 
 
 def _level(panel: Axes, values: xr.DataArray, colour: Colour, line: Line, label: str) -> None:
-    mean = data.spread(values.sortby("width")).mean
-    sizes = mean["width"].to_numpy()
+    mean = data.spread(values).mean
+    sizes = mean["parameters"].to_numpy()
     panel.plot(sizes, mean, color=colour, linestyle=line, linewidth=1, label=label)
 
 
-def _name_sizes(panel: Axes, names: dict[int, str]) -> None:
+def _name_sizes(panel: Axes, names: Mapping[int, str]) -> None:
     panel.set_xscale("log")
     panel.set_xticks(list(names), list(names.values()))
     panel.set_xticks([], minor=True)

@@ -38,14 +38,20 @@ def null_intervention(results: xr.Dataset) -> Figure:
         if task in point["task"]
     ]
     figure, panels = style.canvas("Null interventions", len(drawn))
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for panel, (name, point, task) in zip(panels, drawn, strict=True):
         found = data.spread(representation.at_end(point, "null_effect", task))
         layers = found.mean["layer"].to_numpy()
-        for width, colour in colours.items():
-            mine = data.at(found, width=width)
+        for size, colour in colours.items():
+            mine = data.at(found, size=size)
             panel.errorbar(
-                layers, mine.mean, mine.bars(), color=colour, marker="o", elinewidth=1, label=width
+                layers,
+                mine.mean,
+                mine.bars(),
+                color=colour,
+                marker="o",
+                elinewidth=1,
+                label=f"{size}",
             )
         panel.set_title(title(str(results.attrs["tasks"][task]), name))
         panel.set(ylim=(0, None), xlim=(layers[0] - 0.3, layers[-1] + 0.3))

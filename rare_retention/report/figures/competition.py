@@ -17,11 +17,11 @@ _TASKS: tuple[tuple[str, str, style.Line], ...] = (
 def competition(results: xr.Dataset) -> Figure:
     """Alignment of the best neuron with each task's direction over training."""
     points = [
-        (name, point.sel(width=width))
+        (name, point.sel(size=size))
         for name, point in data.points(results)
-        for width in point["width"]
+        for size in data.sizes(point)
     ]
-    columns = min(results.sizes["width"], 3)
+    columns = min(results.sizes["size"], 3)
     figure, panels = style.canvas(
         "Neurons between two tasks", len(points), columns, 2.9, sharey=True
     )
@@ -32,8 +32,8 @@ def competition(results: xr.Dataset) -> Figure:
             mean, low, high = data.at(drawn, task=task)
             panel.fill_between(alignment["step"], low, high, color=colour, alpha=0.18, linewidth=0)
             panel.plot(alignment["step"], mean, color=colour, linestyle=line, label=word)
-        width = int(point["width"])
-        neurons = {1: "one neuron", 2: "two neurons"}.get(width, f"{width} neurons")
+        count = int(point["width"])
+        neurons = {1: "one neuron", 2: "two neurons"}.get(count, f"{count} neurons")
         panel.set(title=f"{neurons}, {name}" if name else neurons, ylim=(-0.03, 1.03))
         style.step_ticks(panel)
     style.label(panels, columns, "step", r"alignment $(u \cdot v_k)^2$")

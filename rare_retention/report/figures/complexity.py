@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from rare_retention.evidence import capture, states
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 from rare_retention.theory import utility
 
 _MOST_WIDTHS = 5  # more lines would hide each other
@@ -22,7 +22,7 @@ def complexity(results: xr.Dataset) -> Figure:
     figure, panels = style.canvas(
         "Captured share by task", len(points), columns, 2.9, sharex=True, sharey=True
     )
-    colours = _chosen(style.width_colours(results["width"]))
+    colours = _chosen(style.size_colours(data.sizes(results)))
     for panel, (name, point) in zip(panels, points, strict=True):
         _panel(panel, name, point, colours)
     style.label(panels, columns, "task k (1: most frequent)", "captured share $s_k$")
@@ -31,25 +31,25 @@ def complexity(results: xr.Dataset) -> Figure:
         Line2D([], [], color=style.GREY, marker="o", ls="none", label="observed"),
     ]
     text = "mark: mean; bar: least to greatest"
-    if len(colours) < results.sizes["width"]:
-        text += f"; {len(colours)} of {results.sizes['width']} widths shown"
+    if len(colours) < results.sizes["size"]:
+        text += f"; {len(colours)} of {results.sizes['size']} widths shown"
     style.key(figure, panels, colours, data.note(results, text), kinds)
     return figure
 
 
-def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+def _panel(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     shares = capture.shares(point)
     seen = data.spread(shares["observed"])
     predicted = data.spread(shares["predicted"].where(shares["observed"].notnull()))
     tasks = point["task"].to_numpy() + 1
-    for width, colour in colours.items():
-        mine = data.at(seen, width=width)
+    for size, colour in colours.items():
+        mine = data.at(seen, size=size)
         axes.plot(
             tasks,
-            data.at(predicted, width=width).mean,
+            data.at(predicted, size=size).mean,
             color=colour,
             linewidth=1.1,
-            label=f"{width}",
+            label=f"{size}",
         )
         axes.errorbar(
             tasks,
@@ -59,7 +59,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
             color=colour,
             markersize=3.5,
             elinewidth=0.8,
-            label=f"{width} observed",
+            label=f"{size} observed",
         )
     _, spectra = states.mixture(point)
     needed = [utility.effective_directions(spectrum) for spectrum in spectra]
@@ -70,8 +70,8 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
     style.task_ticks(axes.xaxis, len(tasks))
 
 
-def _chosen(colours: dict[int, Colour]) -> dict[int, Colour]:
+def _chosen(colours: Colours) -> Colours:
     """At most `_MOST_WIDTHS` widths, evenly chosen."""
-    widths = list(colours)
-    places = np.linspace(0, len(widths) - 1, min(len(widths), _MOST_WIDTHS)).round().astype(int)
-    return {widths[i]: colours[widths[i]] for i in places}
+    sizes = list(colours)
+    places = np.linspace(0, len(sizes) - 1, min(len(sizes), _MOST_WIDTHS)).round().astype(int)
+    return {sizes[i]: colours[sizes[i]] for i in places}

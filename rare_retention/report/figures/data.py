@@ -27,7 +27,7 @@ RARE_VALUES = {"signal": r"rare signal $\tilde{s}_r$", "share": "1 - loss / loss
 
 
 class Spread(NamedTuple):
-    """Mean, least and greatest over the students of one width; NaN where there is none."""
+    """Mean, least and greatest over the students of one size; NaN where there is none."""
 
     mean: xr.DataArray
     low: xr.DataArray
@@ -52,8 +52,8 @@ def spread(values: xr.DataArray) -> Spread:
     return Spread(values.mean(over), values.min(over), values.max(over))
 
 
-def at(values: Spread, **place: int) -> Marks:
-    """The mean and range at one place, such as `width=64`."""
+def at(values: Spread, **place: int | str) -> Marks:
+    """The mean and range at one place, such as `size=64`."""
     return Marks(*(np.atleast_1d(part.sel(place).to_numpy()) for part in values))
 
 
@@ -72,12 +72,22 @@ def symbol(name: str) -> str:
     return _SYMBOLS.get(name, name.replace("_", " "))
 
 
-def names(results: xr.Dataset) -> dict[int, str]:
-    """What each width is called: its size, such as 4M, or N = 64 where sizes have no names."""
-    widths = [int(width) for width in results["width"]]
-    if "size" in results.coords:
-        return dict(zip(widths, results["size"].to_numpy().tolist(), strict=True))
-    return {width: f"N = {width}" for width in widths}
+def sizes(results: xr.Dataset) -> list[int | str]:
+    """The sizes of a study, from small to large: widths such as 64, or names such as 4M."""
+    found: list[int | str] = results["size"].to_numpy().tolist()
+    return found
+
+
+def names(results: xr.Dataset) -> dict[int | str, str]:
+    """What each size is called in a figure: its name, such as 4M, or N = 64 for a width."""
+    return {size: size if isinstance(size, str) else f"N = {size}" for size in sizes(results)}
+
+
+def names_by_parameters(results: xr.Dataset) -> dict[int, str]:
+    """Number of weights of each size -> what it is called."""
+    return dict(
+        zip(results["parameters"].to_numpy().tolist(), names(results).values(), strict=True)
+    )
 
 
 def baseline(point: xr.Dataset) -> xr.DataArray:
@@ -87,7 +97,7 @@ def baseline(point: xr.Dataset) -> xr.DataArray:
 
 
 def normalised_signal(point: xr.Dataset, signal: xr.DataArray) -> xr.DataArray:
-    """Signals s~ of students of several widths, 0 for a random encoder (paper Sec. 3)."""
+    """Signals s~ of students of several sizes, 0 for a random encoder (paper Sec. 3)."""
     chance = point["width"].astype(np.float64) / int(point.attrs["inputs"])
     return (signal - chance) / (1 - chance)
 
@@ -115,7 +125,7 @@ def rhythm(point: xr.Dataset) -> str:
 def ended(results: xr.Dataset) -> xr.DataArray:
     """Which students have a loss at the last step measured at their grid point.
 
-    Bool [stream, *grid, width, initialisation]. A student that diverged before is not among them:
+    Bool [stream, *grid, size, initialisation]. A student that diverged before is not among them:
     its last good value is not its final one.
     """
     there = results["loss"].notnull().any("task")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rare_retention.evidence import exposures, interference, states
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 _TITLES = {
     "rare": r"rare signal $\tilde{s}_r$",
@@ -21,7 +21,7 @@ def gap_width(results: xr.Dataset) -> Figure:
     """Rare and most frequent signal, and |cos(G_r, G_F)|, over the gap, a line for each width."""
     rows = list(data.points(results, keep=("gap",)))
     figure, axes = style.canvas("Retention by gap and width", 3 * len(rows), 3, 2.7, sharex=True)
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for row, (name, point) in enumerate(rows):
         panels = axes[3 * row : 3 * row + 3]
         values = by_gap(point)
@@ -40,7 +40,7 @@ def gap_width(results: xr.Dataset) -> Figure:
 
 
 def by_gap(results: xr.Dataset) -> xr.Dataset:
-    """Late values of each gap: `rare`, `frequent` and `cosine` [gap, stream, width, ...].
+    """Late values of each gap: `rare`, `frequent` and `cosine` [gap, stream, size, ...].
 
     Signals are taken just before the last measured injection, where students of different gaps
     stand at the same phase of their cycles, and at the end of runs without injections.
@@ -61,11 +61,11 @@ def by_gap(results: xr.Dataset) -> xr.Dataset:
     return xr.concat(found.values(), xr.DataArray(list(found), dims="gap", name="gap"))
 
 
-def _panel(axes: Axes, values: xr.DataArray, colours: dict[int, Colour]) -> None:
+def _panel(axes: Axes, values: xr.DataArray, colours: Colours) -> None:
     gaps = values["gap"].to_numpy()
     drawn = data.spread(values)
-    for width, colour in colours.items():
-        mine = data.at(drawn, width=width)
+    for size, colour in colours.items():
+        mine = data.at(drawn, size=size)
         axes.errorbar(
             gaps,
             mine.mean,
@@ -73,7 +73,7 @@ def _panel(axes: Axes, values: xr.DataArray, colours: dict[int, Colour]) -> None
             color=colour,
             marker="o",
             elinewidth=1,
-            label=f"{width}",
+            label=f"{size}",
         )
     axes.set(xscale="log", xlim=(np.min(gaps) / 1.25, np.max(gaps) * 1.25))
     style.grid_ticks(axes, gaps)

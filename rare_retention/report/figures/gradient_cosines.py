@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from rare_retention.evidence import cosines
 from rare_retention.report.figures import data, sizes, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 _AT = {
     "g": ("g: the batch", style.INK),
@@ -29,7 +29,7 @@ def gradient_cosines(results: xr.Dataset) -> Figure:
     points = list(data.points(results))
     blocks = cosines.blocks(results)
     figure, panels = style.canvas("Cosines with the task's gradient", 6 * len(points), 3, 2.5)
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     rows = [(name, point, block) for name, point in points for block in blocks]
     for i, (name, point, block) in enumerate(rows):
         own = panels[3 * i : 3 * i + 3]
@@ -53,7 +53,7 @@ def gradient_cosines(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _row(panels: Sequence[Axes], point: xr.Dataset, block: str, colours: dict[int, Colour]) -> None:
+def _row(panels: Sequence[Axes], point: xr.Dataset, block: str, colours: Colours) -> None:
     found = cosines.cosines(point).sel(block=block, drop=True)
     cycle = cosines.through_cycles(point, found)
     shown, rest = cosines.at_exposures(found), cosines.between_exposures(found)
@@ -65,14 +65,14 @@ def _row(panels: Sequence[Axes], point: xr.Dataset, block: str, colours: dict[in
     _cycle(panels[2], cycle, colours)
 
 
-def _cycle(axes: Axes, cosine: xr.DataArray | None, colours: dict[int, Colour]) -> None:
+def _cycle(axes: Axes, cosine: xr.DataArray | None, colours: Colours) -> None:
     if cosine is None:
         axes.text(0.5, 0.6, "no cycle measured", transform=axes.transAxes, ha="center")
         return
     drawn, since = data.spread(cosine), cosine["since"].to_numpy()
-    for width, colour in colours.items():
-        mean, low, high = data.at(drawn, width=width)
+    for size, colour in colours.items():
+        mean, low, high = data.at(drawn, size=size)
         axes.fill_between(since, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(since, mean, color=colour, linewidth=1.2, label=f"{width}")
+        axes.plot(since, mean, color=colour, linewidth=1.2, label=f"{size}")
     style.steps_since(axes, int(since[-1]), -0.1)
     axes.set(xlabel="steps since the exposure")

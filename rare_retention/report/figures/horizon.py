@@ -13,11 +13,11 @@ from rare_retention.theory import utility
 
 @style.styled()
 def long_horizon(results: xr.Dataset) -> Figure:
-    """Normalised loss of every task over steps, a panel for each width."""
+    """Normalised loss of every task over steps, a panel for each size."""
     points = [
-        (f"N = {int(width)}, {name}" if name else f"N = {int(width)}", point.sel(width=width))
+        (f"{title}, {name}" if name else title, point.sel(size=size))
         for name, point in data.points(results)
-        for width in point["width"]
+        for size, title in data.names(point).items()
     ]
     figure, panels = style.canvas("Long training", len(points), 3, 2.3, sharex=True, sharey=True)
     for panel, (name, point) in zip(panels, points, strict=True):

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from rare_retention.evidence import exposures, retention, states
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 from rare_retention.theory.checks import IntArray
 
 _TITLES = {"signal": "Rare signal under injections", "share": "Task loss under injections"}
@@ -23,7 +23,7 @@ def injection(results: xr.Dataset) -> Figure:
     blocks = -(-len(points) // _MOST_COLUMNS)
     columns = -(-len(points) // blocks)
     figure, axes = style.canvas(_TITLES[kind], 2 * blocks * columns, columns, 2.3)
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     whole = [axes[2 * columns * (i // columns) + i % columns] for i in range(len(points))]
     zoom = [axes[2 * columns * (i // columns) + columns + i % columns] for i in range(len(points))]
     for panel in axes:
@@ -46,7 +46,7 @@ def injection(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _run(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+def _run(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     value = states.common(data.rare_value(point))
     _lines(axes, value["step"].to_numpy(), value, colours)
     after = exposures.of(point) + 1
@@ -64,7 +64,7 @@ def _run(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -
     style.step_ticks(axes)
 
 
-def _cycle(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+def _cycle(axes: Axes, point: xr.Dataset, colours: Colours) -> None:
     """The change since just before an injection; offset 1 is the state just after it.
 
     The second densely measured one of each stream: the first starts from untrained decoders, and in
@@ -84,12 +84,12 @@ def _cycle(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     axes.set(xlabel=f"steps since {since} (log scale)")
 
 
-def _lines(axes: Axes, x: IntArray, values: xr.DataArray, colours: dict[int, Colour]) -> None:
+def _lines(axes: Axes, x: IntArray, values: xr.DataArray, colours: Colours) -> None:
     drawn = data.spread(values)
-    for width, colour in colours.items():
-        mean, low, high = data.at(drawn, width=width)
+    for size, colour in colours.items():
+        mean, low, high = data.at(drawn, size=size)
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(x, mean, color=colour, linewidth=1.2, label=f"{width}")
+        axes.plot(x, mean, color=colour, linewidth=1.2, label=f"{size}")
 
 
 def _ticks(axes: Axes, x: IntArray) -> None:

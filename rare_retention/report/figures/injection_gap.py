@@ -15,7 +15,7 @@ def injection_gap(results: xr.Dataset) -> Figure:
     """Late loss on both halves of a task over the gap n of n instances every n batches, by size."""
     found = blocks(results, "gap")
     figure, groups = canvas("Gap between injections", len(found), 2, "gap n (steps)", "loss (nats)")
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for (name, point, task), panels in zip(found, groups, strict=True):
         for panel, (half, words) in zip(panels, _HALVES.items(), strict=True):
             over(panel, by_gap(point, half, task), "gap", colours)

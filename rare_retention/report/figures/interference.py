@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from rare_retention.evidence import interference as evidence
 from rare_retention.evidence import states
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 
 @style.styled()
@@ -17,7 +17,7 @@ def interference(results: xr.Dataset) -> Figure:
     """Predicted and measured change of the rare loss, and |G_F(U)| against its bound."""
     points = list(data.points(results))
     figure, panels = style.canvas("Interference with the rare task", 2 + len(points), 3, 2.9)
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     _changes(panels[0], [point for _, point in points], colours)
     _bound(panels[1], [point for _, point in points], colours)
     for panel, (name, point) in zip(panels[2:], points, strict=True):
@@ -38,7 +38,7 @@ def changes(point: xr.Dataset) -> xr.Dataset:
     return evidence.changes(reference, predicted.astype(np.float64))
 
 
-def _changes(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -> None:
+def _changes(axes: Axes, points: list[xr.Dataset], colours: Colours) -> None:
     pairs = [changes(point) for point in points]
     sizes = np.concatenate([np.abs(pair.to_array().to_numpy()).ravel() for pair in pairs])
     largest = float(np.max(sizes, initial=0, where=np.isfinite(sizes))) or 1.0
@@ -55,7 +55,7 @@ def _changes(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -
     axes.set(title="change of the rare loss", xlabel="first-order prediction", ylabel="measured")
 
 
-def _bound(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -> None:
+def _bound(axes: Axes, points: list[xr.Dataset], colours: Colours) -> None:
     for point in points:
         bound, gradient = point["basis_bound"], point["basis_gradient"]
         _dots(axes, states.common(bound), states.common(gradient), colours)
@@ -69,12 +69,12 @@ def _bound(axes: Axes, points: list[xr.Dataset], colours: dict[int, Colour]) -> 
     style.diagonal(axes)
 
 
-def _dots(axes: Axes, x: xr.DataArray, y: xr.DataArray, colours: dict[int, Colour]) -> None:
-    for width, colour in colours.items():
+def _dots(axes: Axes, x: xr.DataArray, y: xr.DataArray, colours: Colours) -> None:
+    for size, colour in colours.items():
         order = ("stream", "initialisation", "step")
         axes.plot(
-            x.sel(width=width).transpose(*order).to_numpy().ravel(),
-            y.sel(width=width).transpose(*order).to_numpy().ravel(),
+            x.sel(size=size).transpose(*order).to_numpy().ravel(),
+            y.sel(size=size).transpose(*order).to_numpy().ravel(),
             linestyle="none",
             marker="o",
             markersize=2.5,
@@ -82,19 +82,19 @@ def _dots(axes: Axes, x: xr.DataArray, y: xr.DataArray, colours: dict[int, Colou
             color=colour,
             alpha=0.5,
             rasterized=True,  # thousands of them
-            label=f"{width}",
+            label=f"{size}",
         )
 
 
-def _cumulative(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+def _cumulative(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     found = changes(point)
     steps = states.common(point["reference"])["step"].to_numpy()
     for kind, line in (("predicted", "--"), ("measured", "-")):
         total = found[kind].cumsum("step", skipna=False)
         drawn = data.spread(total.pad(step=(1, 0), constant_values=0.0))
-        for width, colour in colours.items():
-            mean, low, high = data.at(drawn, width=width)
-            axes.plot(steps, mean, color=colour, linestyle=line, label=f"{width}")
+        for size, colour in colours.items():
+            mean, low, high = data.at(drawn, size=size)
+            axes.plot(steps, mean, color=colour, linestyle=line, label=f"{size}")
             if line == "-":
                 axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
     title = "since the start"

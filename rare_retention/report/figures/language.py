@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from rare_retention.evidence import language
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 GUESSING = Line2D([], [], color=style.GREY, linestyle="--", label="guessing among the labels")
 """The legend's entry for the level of guessing."""
@@ -94,18 +94,18 @@ def loss_axes(panels: Sequence[Axes], guessing: float) -> None:
         style.plain_log_y(panel, max(low, guessing / _DEEPEST) / 1.3, high * 1.3)
 
 
-def over(axes: Axes, values: xr.DataArray, along: str, colours: dict[int, Colour]) -> None:
+def over(axes: Axes, values: xr.DataArray, along: str, colours: Colours) -> None:
     """A line for each size over a dimension of the grid, on a logarithmic axis.
 
     Args:
         axes: where to draw.
-        values: [along, width, stream, initialisation].
+        values: [along, size, stream, initialisation].
         along: that dimension.
-        colours: of the widths.
+        colours: of the sizes.
     """
     drawn, places = data.spread(values.sortby(along)), np.sort(values[along].to_numpy())
-    for width, colour in colours.items():
-        mine = data.at(drawn, width=width)
+    for size, colour in colours.items():
+        mine = data.at(drawn, size=size)
         axes.errorbar(
             places,
             mine.mean,
@@ -113,24 +113,24 @@ def over(axes: Axes, values: xr.DataArray, along: str, colours: dict[int, Colour
             color=colour,
             marker="o",
             elinewidth=1,
-            label=f"{width}",
+            label=f"{size}",
         )
     axes.set(xscale="log", xlim=(places[0] / 1.4, places[-1] * 1.4))
 
 
-def paths(axes: Axes, x: xr.DataArray, values: xr.DataArray, colours: dict[int, Colour]) -> None:
+def paths(axes: Axes, x: xr.DataArray, values: xr.DataArray, colours: Colours) -> None:
     """How each size moves along two means while it trains; a mark where it ends.
 
     Args:
         axes: where to draw.
-        x: means [width, step].
-        values: [width, step, stream, initialisation].
-        colours: of the widths.
+        x: means [size, step].
+        values: [size, step, stream, initialisation].
+        colours: of the sizes.
     """
     drawn = data.spread(values)
-    for width, colour in colours.items():
-        at, mine = x.sel(width=width).to_numpy(), data.at(drawn, width=width)
-        axes.plot(at, mine.mean, color=colour, linewidth=1.4, label=f"{width}")
+    for size, colour in colours.items():
+        at, mine = x.sel(size=size).to_numpy(), data.at(drawn, size=size)
+        axes.plot(at, mine.mean, color=colour, linewidth=1.4, label=f"{size}")
         axes.errorbar(
             at[-1:],
             mine.mean[-1:],
@@ -138,5 +138,5 @@ def paths(axes: Axes, x: xr.DataArray, values: xr.DataArray, colours: dict[int, 
             fmt="o",
             color=colour,
             elinewidth=1,
-            label=f"{width} at the end",
+            label=f"{size} at the end",
         )

@@ -23,14 +23,14 @@ def learning_curves(results: xr.Dataset) -> Figure:
     )
     colours = style.frequency_colours(results["per_token"].to_numpy().ravel().tolist())
     for (name, point, task), panels in zip(found, groups, strict=True):
-        for panel, (width, size) in zip(panels, names.items(), strict=True):
-            here = point.sel(width=width)
+        for panel, (size, name_of_size) in zip(panels, names.items(), strict=True):
+            here = point.sel(size=size)
             for _, at in data.points(here):
                 _curve(panel, at, task, colours[float(at["per_token"])])
             if prompts:
                 _references(panel, here)
             style.plain_log_x(panel)
-            panel.set_title(title(name, size))
+            panel.set_title(title(name, name_of_size))
         loss_axes(panels, language.guessing(point, task))
     curves = [Line2D([], [], color=c, label=f"f = {rate:.3g}") for rate, c in colours.items()]
     text = "f: instances per training token; line: mean; band: least to greatest; training half"

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from rare_retention.evidence import exposures, retention, states
 from rare_retention.evidence.retention import LEARNED
 from rare_retention.report.figures import data, sizes, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colour, Colours
 
 _VALUES = {"signal": "the signal", "share": "1 - loss / loss of guessing"}
 _NOTE = (
@@ -29,7 +29,7 @@ def loss_change(results: xr.Dataset) -> Figure:
     figure, panels = style.canvas(
         "Loss between exposures", len(points) + 3, 2 if len(points) == 1 else 3
     )
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for panel, (name, point) in zip(panels, points, strict=False):
         _change(panel, point, colours)
         panel.set_title(name or data.rhythm(point))
@@ -51,7 +51,7 @@ def loss_change(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _change(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+def _change(axes: Axes, point: xr.Dataset, colours: Colours) -> None:
     loss = states.measured(point["loss"].sel(task=states.rarest(point), drop=True))
     each = retention.through_cycles(loss, exposures.of(point))
     if each is None:
@@ -66,12 +66,12 @@ def _change(axes: Axes, point: xr.Dataset, colours: dict[int, Colour]) -> None:
     axes.set(xlabel="steps since just before (log scale)", ylabel="change of the loss")
 
 
-def _lines(axes: Axes, change: xr.DataArray, colours: dict[int, Colour], line: str) -> None:
+def _lines(axes: Axes, change: xr.DataArray, colours: Colours, line: str) -> None:
     drawn = data.spread(change.mean("cycle"))
     x = change["offset"].to_numpy()
-    for width, colour in colours.items():
-        mean, low, high = data.at(drawn, width=width)
-        label = f"{width}" if line == "-" else f"{width}, all"
+    for size, colour in colours.items():
+        mean, low, high = data.at(drawn, size=size)
+        label = f"{size}" if line == "-" else f"{size}, all"
         axes.plot(x, mean, color=colour, linestyle=line, linewidth=1.2, label=label)
         if line == "-":
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
@@ -101,9 +101,9 @@ def _summaries(
 def _half_lives(
     axes: Axes, lives: xr.Dataset, shade: Colour, label: str, index: int, count: int
 ) -> None:
-    lives = lives.sortby("width")
     intervals = [
-        retention.half_life_interval(lives.sel(width=width, drop=True)) for width in lives["width"]
+        retention.half_life_interval(lives.isel(size=i, drop=True))
+        for i in range(lives.sizes["size"])
     ]
     middle, low, high = (
         np.array([getattr(one, name) for one in intervals]) for name in ("estimate", "low", "high")

@@ -47,7 +47,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> QuadMesh:
     tasks = point.sizes["task"]
     edges = np.arange(tasks + 1) + 0.5
     mesh = axes.pcolormesh(
-        _edges(widths), edges, loss.transpose("task", "width"), cmap="Blues_r", vmin=0, vmax=1
+        _edges(widths), edges, loss.transpose("task", "size"), cmap="Blues_r", vmin=0, vmax=1
     )
     for level, colour in _LEVELS.items():
         stairs = utility.staircase(*states.mixture(point), level).astype(np.float64)
@@ -72,7 +72,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> QuadMesh:
 
 
 def _loss(point: xr.Dataset) -> xr.DataArray:
-    """Mean final loss over the baseline [width, task]."""
+    """Mean final loss over the baseline [size, task]."""
     return data.spread(states.final(point["loss"]) / data.baseline(point)).mean
 
 

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from rare_retention.evidence import capture, states
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 
 @style.styled()
@@ -19,7 +19,7 @@ def observed_vs_predicted(results: xr.Dataset) -> Figure:
     figure, panels = style.canvas(
         "Observed and predicted loss", len(points), columns, 3.4, sharex=True, sharey=True
     )
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for panel, (name, point) in zip(panels, points, strict=True):
         _panel(panel, name, point, colours)
     style.label(
@@ -31,16 +31,16 @@ def observed_vs_predicted(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+def _panel(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     observed = states.final(point["loss"]) / data.baseline(point)
     # The share of a task's energy that is not captured is its loss over the baseline.
     predicted = 1 - capture.shares(point)["predicted"].where(observed.notnull())
     seen, foreseen = data.spread(observed), data.spread(predicted)
     axes.axline((0, 0), slope=1, color=style.INK, linewidth=0.9, zorder=1)
-    for width, colour in colours.items():
-        mine = data.at(seen, width=width)
+    for size, colour in colours.items():
+        mine = data.at(seen, size=size)
         axes.errorbar(
-            data.at(foreseen, width=width).mean,
+            data.at(foreseen, size=size).mean,
             mine.mean,
             yerr=mine.bars(),
             fmt="o",
@@ -49,7 +49,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
             markeredgewidth=0,
             elinewidth=0.7,
             alpha=0.8,
-            label=f"{width}",
+            label=f"{size}",
         )
     error = float(abs(observed - predicted).mean())
     text = f"mean |difference| {error:.3f}" if np.isfinite(error) else "every student is missing"

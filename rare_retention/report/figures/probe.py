@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from rare_retention.evidence import representation
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.language import title
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 _LOWEST = -0.3  # far below 0 all probes say the same: nothing can be read
 
@@ -23,7 +23,7 @@ def probe_r2(results: xr.Dataset) -> Figure:
         if task in point["task"]
     ]
     figure, panels = style.canvas("Linear probes of the value", len(drawn))
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for panel, (name, point, task) in zip(panels, drawn, strict=True):
         _lines(panel, point, task, colours)
         panel.set_title(title(str(results.attrs["tasks"][task]), name))
@@ -39,16 +39,16 @@ def probe_r2(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _lines(panel: Axes, point: xr.Dataset, task: int, colours: dict[int, Colour]) -> None:
+def _lines(panel: Axes, point: xr.Dataset, task: int, colours: Colours) -> None:
     found, in_sample = (
         data.spread(representation.over_training(point, name, task))
         for name in ("r2", "r2_in_sample")
     )
-    for width, colour in colours.items():
-        mean, low, high = data.at(found, width=width)
+    for size, colour in colours.items():
+        mean, low, high = data.at(found, size=size)
         steps = found.mean["step"].to_numpy()
         panel.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
-        panel.plot(steps, mean, color=colour, marker=".", label=f"{width}")
-        other = data.at(in_sample, width=width).mean
+        panel.plot(steps, mean, color=colour, marker=".", label=f"{size}")
+        other = data.at(in_sample, size=size).mean
         steps = in_sample.mean["step"].to_numpy()
-        panel.plot(steps, other, color=colour, linestyle="--", linewidth=1, label=f"in {width}")
+        panel.plot(steps, other, color=colour, linestyle="--", linewidth=1, label=f"in {size}")

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from rare_retention.evidence import capture, states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.data import Spread
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 _FREQUENT = ("s", "^", "D")
 
@@ -19,7 +19,7 @@ def residual_axis(results: xr.Dataset) -> Figure:
     points = list(data.points(results))
     columns = min(len(points), 2)
     figure, panels = style.canvas("Signal and residual", len(points), columns, 3.1, sharey=True)
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for panel, (name, point) in zip(panels, points, strict=True):
         _panel(panel, name, point, colours)
     style.label(
@@ -40,7 +40,7 @@ def residual_axis(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour]) -> None:
+def _panel(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     found = capture.against_residual(point, len(_FREQUENT))
     residual = data.spread(found["residual"])
     for place, mark in enumerate(_FREQUENT[: found.sizes["task"]]):
@@ -55,9 +55,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: dict[int, Colour])
     axes.set_title(name)
 
 
-def _task(
-    axes: Axes, residual: Spread, signal: Spread, mark: str, colours: dict[int, Colour]
-) -> None:
+def _task(axes: Axes, residual: Spread, signal: Spread, mark: str, colours: Colours) -> None:
     rare = mark == "o"
     axes.plot(
         residual.mean.to_numpy(),
@@ -67,8 +65,8 @@ def _task(
         zorder=1,
         label="rare" if rare else "frequent",
     )
-    for width, colour in colours.items():
-        x, y = data.at(residual, width=width), data.at(signal, width=width)
+    for size, colour in colours.items():
+        x, y = data.at(residual, size=size), data.at(signal, size=size)
         axes.errorbar(
             x.mean,
             y.mean,
@@ -79,5 +77,5 @@ def _task(
             markerfacecolor=colour if rare else "white",
             markersize=6 if rare else 4.5,
             elinewidth=0.8,
-            label=f"{width}",
+            label=f"{size}",
         )

@@ -14,7 +14,7 @@ from rare_retention.evidence import scaling, scaling_points
 from rare_retention.evidence.scaling import Fit
 from rare_retention.evidence.scaling_points import Points
 from rare_retention.report.figures import data, style
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 from rare_retention.theory.checks import Array
 from rare_retention.theory.scaling import ScalingLaw, compute
 
@@ -50,7 +50,7 @@ def scaling_law(results: xr.Dataset) -> Figure:
         for place, point in data.points(results, (scaling_points.LENGTHS,))
     ]
     text = "point: mean of equal runs; bars: least to greatest; bands: 95%"
-    return draw(rows, data.names(results), data.note(results, text))
+    return draw(rows, data.names_by_parameters(results), data.note(results, text))
 
 
 def row(points: Points, place: str = "") -> Row:
@@ -73,11 +73,11 @@ def draw(rows: Sequence[Row], names: Mapping[int, str], note: str) -> Figure:
 
     Args:
         rows: at least one.
-        names: of all sizes.
+        names: number of parameters of each size -> what it is called.
         note: the line above the legend.
     """
     figure, panels = style.canvas("Scaling law", 2 * len(rows), 2, 3.2)
-    colours = style.width_colours(list(names))
+    colours = style.size_colours(sorted(names))
     for one, left, right in zip(rows, panels[::2], panels[1::2], strict=True):
         _against_compute(left, one, colours)
         _limits(right, one)
@@ -87,7 +87,7 @@ def draw(rows: Sequence[Row], names: Mapping[int, str], note: str) -> Figure:
     return figure
 
 
-def _against_compute(axes: Axes, shown: Row, colours: Mapping[int, Colour]) -> None:
+def _against_compute(axes: Axes, shown: Row, colours: Colours) -> None:
     points = shown.points
     for size in np.unique(points.parameters):
         colour = colours[int(size)]

@@ -15,7 +15,7 @@ def size_frequency(results: xr.Dataset) -> Figure:
     figure, groups = canvas(
         "Size and frequency", len(found), 2, "frequency f (instances per token)", ""
     )
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for (name, point, task), (left, right) in zip(found, groups, strict=True):
         over(left, _final(point, "loss", task), "per_token", colours)
         over(right, _final(point, "test_accuracy", task), "per_token", colours)

@@ -1,5 +1,7 @@
 """Panels whose horizontal axis is the size of a student, each size at a place of its own."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -22,13 +24,13 @@ def marks(
 
     Args:
         axes: where to draw.
-        values: [width, stream, initialisation].
+        values: [size, stream, initialisation].
         colour: of the line.
         label: of the line.
         index: which of the lines of the panel this is; they stand side by side.
         count: of the lines of the panel.
     """
-    drawn = data.spread(values.sortby("width"))
+    drawn = data.spread(values)
     found = data.Marks(*(part.to_numpy() for part in drawn))
     axes.errorbar(
         places(len(found.mean), index, count),
@@ -46,9 +48,9 @@ def places(sizes: int, index: int, count: int) -> np.ndarray:
     return np.arange(sizes) + _APART * ((index + 0.5) / count - 0.5)
 
 
-def name_sizes(axes: Axes, names: dict[int, str]) -> None:
-    """Puts the names of the sizes below their places."""
-    ordered = [names[width].removeprefix("N = ") for width in sorted(names)]
+def name_sizes(axes: Axes, names: Mapping[int | str, str]) -> None:
+    """Puts the names of the sizes, from small to large, below their places."""
+    ordered = [name.removeprefix("N = ") for name in names.values()]
     every = -(-len(ordered) // 8)
     axes.set_xticks(range(0, len(ordered), every), ordered[::every])
     axes.set(xlim=(-0.5, len(ordered) - 0.5), xlabel="size")

@@ -1,8 +1,8 @@
-"""How every figure looks: one style, one colour for each width, files that never differ."""
+"""How every figure looks: one style, one colour for each size, files that never differ."""
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -20,11 +20,13 @@ from numpy.typing import ArrayLike
 
 Line = Literal["-", "--", ":", "none"]
 Colour = tuple[float, float, float, float]
+Colours = dict[int | str, Colour]
+"""A colour for each size of a study, by its place in the index `size`."""
 
 PAGE_WIDTH = 9.0  # inches; at 100 pixels an inch a figure is read at 900 pixels
 PNG_DPI = 200
 
-_MOST_ENTRIES = 8  # widths in a legend; more stand on a colour bar
+_MOST_ENTRIES = 8  # sizes in a legend; more stand on a colour bar
 _ROOM = 130  # characters of a line of the legend
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
@@ -116,12 +118,15 @@ def label(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
             panel.set_xlabel(x)
 
 
-def width_colours(widths: ArrayLike) -> dict[int, Colour]:
-    """A colour for each width of a study, dark for narrow, light for wide, in every figure.
+def size_colours(sizes: Iterable[int | str]) -> Colours:
+    """A colour for each size of a study, dark for small, light for large, in every figure.
 
     They run through viridis but for its palest end, which is lost on white.
+
+    Args:
+        sizes: as the index of the results has them, from small to large.
     """
-    ordered = np.unique(np.asarray(widths, np.int64)).tolist()
+    ordered = list(sizes)
     return dict(zip(ordered, _shades("viridis", len(ordered)), strict=True))
 
 
@@ -140,35 +145,35 @@ def _shades(name: str, count: int) -> list[Colour]:
 def key(
     figure: Figure,
     panels: Sequence[Axes],
-    colours: dict[int, Colour],
+    colours: Colours,
     note: str,
     kinds: Sequence[Artist] = (),
     marker: str = "",
-    names: Mapping[int, str] | None = None,
+    names: Mapping[Any, str] | None = None,
 ) -> None:
-    """Says which colour is which width: in the legend or, if there are many, on a colour bar.
+    """Says which colour is which size: in the legend or, if there are many, on a colour bar.
 
     Args:
         figure: a figure.
         panels: all its panels.
-        colours: of the widths shown.
+        colours: of the sizes shown.
         note: the line above the legend; see `legend`.
-        kinds: entries of the legend that stand before the widths.
-        marker: how a width is drawn in the legend; a line if empty.
-        names: of the widths, as from `data.names`; N = width if None.
+        kinds: entries of the legend that stand before the sizes.
+        marker: how a size is drawn in the legend; a line if empty.
+        names: of the sizes, as from `data.names`; N = size if None.
     """
-    named = names or {width: f"N = {width}" for width in colours}
+    named = names or {size: f"N = {size}" for size in colours}
     if len(colours) <= _MOST_ENTRIES:
         line: Line = "none" if marker else "-"
-        widths = [
-            Line2D([], [], color=colour, marker=marker, linestyle=line, label=named[width])
-            for width, colour in colours.items()
+        sizes = [
+            Line2D([], [], color=colour, marker=marker, linestyle=line, label=named[size])
+            for size, colour in colours.items()
         ]
-        return legend(figure, [*kinds, *widths], note)
+        return legend(figure, [*kinds, *sizes], note)
     norm = BoundaryNorm(list(np.arange(len(colours) + 1) - 0.5), len(colours))
     shades = ScalarMappable(norm, ListedColormap(list(colours.values())))
     bar = figure.colorbar(shades, ax=list(panels), aspect=35, label="size" if names else "width N")
-    ticks = [named[width].removeprefix("N = ") for width in colours]
+    ticks = [named[size].removeprefix("N = ") for size in colours]
     bar.set_ticks(list(range(len(colours))), labels=ticks)
     bar.minorticks_off()
     legend(figure, kinds, note)

@@ -15,7 +15,7 @@ from rare_retention.report.figures.language import (
     paths,
     title,
 )
-from rare_retention.report.figures.style import Colour
+from rare_retention.report.figures.style import Colours
 
 
 @style.styled()
@@ -26,7 +26,7 @@ def task_compute(results: xr.Dataset) -> Figure:
     figure, groups = canvas(
         "Task and compute", len(found), count, "compute 6 N tokens (FLOPs)", "loss (nats)"
     )
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for (block, points), panels in zip(found, groups, strict=True):
         for panel, (name, point) in zip(panels, points, strict=False):
             _panel(panel, point, block.task, colours)
@@ -49,7 +49,7 @@ def task_compute(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, point: xr.Dataset, task: int, colours: dict[int, Colour]) -> None:
+def _panel(axes: Axes, point: xr.Dataset, task: int, colours: Colours) -> None:
     loss = states.common(point["loss"]).sel(task=task)
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     tokens, mean = language.step_tokens(point), data.spread(loss).mean

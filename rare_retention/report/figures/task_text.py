@@ -23,7 +23,7 @@ def task_text(results: xr.Dataset) -> Figure:
     figure, groups = canvas(
         "Task and text", len(found), count, "loss of natural text (nats per token)", "loss (nats)"
     )
-    colours = style.width_colours(results["width"])
+    colours = style.size_colours(data.sizes(results))
     for (block, points), panels in zip(found, groups, strict=True):
         for panel, (name, point) in zip(panels, points, strict=False):
             text = data.spread(language.text_loss(point)).mean

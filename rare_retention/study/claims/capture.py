@@ -13,7 +13,7 @@ _NEEDED = ("signal", "frequency", "spectrum")
 def _staircase(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED)
     shares = over_points(results, lambda point: capture.staircase_agreement(_mixed(point)))
-    # Levels that no task has are NaN for all; students that miss a width are NaN at every level.
+    # Levels that no task has are NaN for all; units that miss a size are NaN at every level.
     return shares.mean("point", skipna=False).min("level")
 
 
@@ -32,7 +32,7 @@ def _rare_right_of_line(results: xr.Dataset) -> xr.DataArray:
         right = found["residual"] > found["line"]
         if not right.any():
             raise NotTested("no student ends with a residual right of the line")
-        rare: xr.DataArray = found["rare"].where(right).mean("width")
+        rare: xr.DataArray = found["rare"].where(right).mean("size")
         return rare.where(states.complete(found["rare"]))
 
     return over_points(results, mean).mean("point", skipna=False)
@@ -44,7 +44,7 @@ def _rare_of_widest(results: xr.Dataset) -> xr.DataArray:
     def widest(point: xr.Dataset) -> xr.DataArray:
         found = _onset(point)
         prior, spectra = states.mixture(point)
-        width = int(point["width"].max())
+        width = int(point["width"][-1])
         given = utility.predicted_signal(spectra, utility.retained(prior, spectra, width))
         rare = float(given[point["task"].to_numpy() == states.rarest(point)][0])
         if rare <= 0.5:
@@ -52,7 +52,7 @@ def _rare_of_widest(results: xr.Dataset) -> xr.DataArray:
                 f"Theorem 3 gives the widest student, {width}, a share of {rare:.2g} of the rare "
                 "task: too narrow"
             )
-        return found["rare"].sel(width=width, drop=True)
+        return found["rare"].isel(size=-1, drop=True)
 
     return over_points(results, widest).mean("point", skipna=False)
 
@@ -76,7 +76,7 @@ def _above_capacity(results: xr.Dataset) -> xr.DataArray:
 
     def mean(point: xr.Dataset) -> xr.DataArray:
         final = states.final(point["signal"])
-        above = final.where(_out_of_reach(point)).mean(("width", "task"))
+        above = final.where(_out_of_reach(point)).mean(("size", "task"))
         return above.where(states.complete(final))
 
     return over_points(results, mean).mean("point", skipna=False)
@@ -87,7 +87,7 @@ def _late_rise(results: xr.Dataset) -> xr.DataArray:
 
     def largest(point: xr.Dataset) -> xr.DataArray:
         rise = states.final(point["signal"]) - states.halfway(point["signal"])
-        greatest: xr.DataArray = rise.where(_out_of_reach(point)).max(("width", "task"))
+        greatest: xr.DataArray = rise.where(_out_of_reach(point)).max(("size", "task"))
         return greatest.where(states.complete(rise))
 
     return over_points(results, largest).max("point", skipna=False)
@@ -109,7 +109,7 @@ def _inversions_seen(results: xr.Dataset) -> xr.DataArray:
     def seen(point: xr.Dataset) -> xr.DataArray:
         cells, pairs = _inverted(point)
         levels = cells["observed"].fillna(0).sum("level")
-        same = _rarer_has_more(levels).where(pairs).mean(("width", "task", "rarer"))
+        same = _rarer_has_more(levels).where(pairs).mean(("size", "task", "rarer"))
         return same.where(states.complete(cells["observed"].max("level", skipna=False)))
 
     return over_points(results, seen).mean("point", skipna=False)
@@ -118,16 +118,16 @@ def _inversions_seen(results: xr.Dataset) -> xr.DataArray:
 def _mixed(point: xr.Dataset) -> xr.Dataset:
     """The point, if no task is withheld there: Theorem 3 speaks of the mixture as it is."""
     require(point, "is_withheld")
-    if point["is_withheld"].any():
+    if (point["is_withheld"] == 1).any():
         raise NotTested("tasks are withheld between bursts")
     return point
 
 
 def _worst_error(point: xr.Dataset) -> xr.DataArray:
-    """Largest over widths of the mean over tasks of |observed - predicted| captured share."""
+    """Largest over sizes of the mean over tasks of |observed - predicted| captured share."""
     found = capture.shares(point)
     error = abs(found["observed"] - found["predicted"])
-    worst: xr.DataArray = error.mean("task", skipna=False).max("width", skipna=False)
+    worst: xr.DataArray = error.mean("task", skipna=False).max("size", skipna=False)
     return worst
 
 
@@ -139,7 +139,7 @@ def _onset(point: xr.Dataset) -> xr.Dataset:
 
 
 def _out_of_reach(point: xr.Dataset) -> xr.DataArray:
-    """Cells [width, task] to which every optimum gives no feature."""
+    """Cells [size, task] to which every optimum gives no feature."""
     found = capture.shares(_mixed(point))
     cells: xr.DataArray = (found["count"] == 0) & ~found["ambiguous"]
     if not cells.any():
@@ -148,7 +148,7 @@ def _out_of_reach(point: xr.Dataset) -> xr.DataArray:
 
 
 def _inverted(point: xr.Dataset) -> tuple[xr.Dataset, xr.DataArray]:
-    """Cells, and pairs [width, task, rarer] of which the rarer task should be learned further."""
+    """Cells, and pairs [size, task, rarer] of which the rarer task should be learned further."""
     cells = capture.levels_learned(_mixed(point))
     sure = cells["judged"].any("level")
     pairs = _rarer_has_more(cells["predicted"].sum("level"))

@@ -52,14 +52,14 @@ def require(results: xr.Dataset, *names: str) -> None:
         raise NotTested(f"the results hold no {', '.join(missing)}")
 
 
-def require_widths(results: xr.Dataset) -> None:
-    """Checks that there are widths to compare.
+def require_sizes(results: xr.Dataset) -> None:
+    """Checks that there are sizes to compare.
 
     Raises:
-        NotTested: there is one width only.
+        NotTested: there is one size only.
     """
-    if results.sizes["width"] < 2:
-        raise NotTested("the study has one width only")
+    if results.sizes["size"] < 2:
+        raise NotTested("the study has one size only")
 
 
 def over_points(

@@ -19,11 +19,11 @@ def _two_neurons(results: xr.Dataset) -> xr.DataArray:
 def _rare_alignment(results: xr.Dataset, neurons: int) -> xr.DataArray:
     """Alignment with the rare task, mean over the states of the last quarter of the run."""
     require(results, "alignment")
-    if neurons not in results["width"]:
+    if neurons not in results["size"]:
         raise NotTested(f"the study has no student of width {neurons}")
 
     def late(point: xr.Dataset) -> xr.DataArray:
-        rare = point["alignment"].sel(width=neurons, task=_RARE, drop=True)
+        rare = point["alignment"].sel(size=neurons, task=_RARE, drop=True)
         mean: xr.DataArray = states.late(rare).mean("step", skipna=False)
         return mean
 

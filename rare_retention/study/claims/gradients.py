@@ -16,7 +16,7 @@ from rare_retention.study.claims.claim import (
     NotTested,
     over_points,
     require,
-    require_widths,
+    require_sizes,
 )
 
 
@@ -24,21 +24,20 @@ def _points_to_the_task(results: xr.Dataset) -> xr.DataArray:
     def mean(found: xr.Dataset) -> xr.DataArray:
         if not (found["shown"] == 1).any():
             raise NotTested("no batch that held the task was measured")
-        shown: xr.DataArray = cosines.at_exposures(found)["g"].mean("width", skipna=False)
+        shown: xr.DataArray = cosines.at_exposures(found)["g"].mean("size", skipna=False)
         return shown
 
     return _over_points(results, mean)
 
 
 def _interference(results: xr.Dataset) -> xr.DataArray:
-    require_widths(results)
+    require_sizes(results)
 
     def difference(found: xr.Dataset) -> xr.DataArray:
         if not (found["shown"] == 0).any():
             raise NotTested("every measured batch held the task: there are none between exposures")
-        size, widths = cosines.between_exposures(found)["beyond_chance"], found["width"]
-        small, large = (size.sel(width=int(w), drop=True) for w in (widths.min(), widths.max()))
-        return small - large
+        each = cosines.between_exposures(found)["beyond_chance"]
+        return each.isel(size=0, drop=True) - each.isel(size=-1, drop=True)
 
     return _over_points(results, difference)
 

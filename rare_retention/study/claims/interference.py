@@ -10,7 +10,7 @@ _FEWEST_RANKS = 3  # two widths always correlate to +1 or -1
 
 def _cosine_by_width(results: xr.Dataset) -> xr.DataArray:
     require(results, "cosine", "watch")
-    if results.sizes["width"] < _FEWEST_RANKS:
+    if results.sizes["size"] < _FEWEST_RANKS:
         raise NotTested(f"a rank correlation needs {_FEWEST_RANKS} widths")
 
     def late(point: xr.Dataset) -> xr.DataArray:
@@ -25,7 +25,7 @@ def _bound(results: xr.Dataset) -> xr.DataArray:
 
     def share(point: xr.Dataset) -> xr.DataArray:
         obeyed = interference.within_bound(point)
-        mean: xr.DataArray = obeyed.mean(("width", "step"), skipna=False)
+        mean: xr.DataArray = obeyed.mean(("size", "step"), skipna=False)
         return mean
 
     return over_points(results, share).mean("point", skipna=False)

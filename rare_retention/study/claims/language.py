@@ -17,7 +17,7 @@ from rare_retention.study.claims.claim import (
     over_points,
     over_tasks,
     require,
-    require_widths,
+    require_sizes,
 )
 
 LEAST_HELD = 0.1
@@ -28,7 +28,7 @@ _UNLEARNED = "no size learns the task at any frequency"
 
 
 def _smallest_minus_largest(results: xr.Dataset) -> xr.DataArray:
-    require_widths(results)
+    require_sizes(results)
 
     def difference(task: int, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
@@ -52,7 +52,7 @@ def _learned_in_order(results: xr.Dataset) -> xr.DataArray:
 
 def _between_curves(results: xr.Dataset) -> xr.DataArray:
     require(results, "unigram_entropy")
-    require_widths(results)
+    require_sizes(results)
 
     def distance(task: int, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
@@ -69,7 +69,7 @@ def _between_curves(results: xr.Dataset) -> xr.DataArray:
 
 def _small_plateaus(results: xr.Dataset) -> xr.DataArray:
     require(results, "unigram_entropy")
-    require_widths(results)
+    require_sizes(results)
 
     def difference(task: int, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
@@ -80,7 +80,7 @@ def _small_plateaus(results: xr.Dataset) -> xr.DataArray:
 
 
 def _equal_compute(results: xr.Dataset) -> xr.DataArray:
-    require_widths(results)
+    require_sizes(results)
 
     def difference(task: int, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
@@ -103,7 +103,7 @@ def _gap_slope(results: xr.Dataset) -> xr.DataArray:
                 )
             return before
 
-        left = _by(point, "gap", late).mean("width", skipna=False)
+        left = _by(point, "gap", late).mean("size", skipna=False)
         doublings = np.log2(left["gap"].astype(np.float64))
         centred = doublings - doublings.mean()
         fitted: xr.DataArray = (left * centred).sum("gap", skipna=False) / (centred**2).sum()
@@ -117,7 +117,7 @@ def _text_learned(results: xr.Dataset) -> xr.DataArray:
 
     def least(point: xr.Dataset) -> xr.DataArray:
         final = states.final(language.text_loss(point))
-        fall: xr.DataArray = (point["unigram_entropy"] - final).min("width", skipna=False)
+        fall: xr.DataArray = (point["unigram_entropy"] - final).min("size", skipna=False)
         return fall
 
     return over_points(results, least).min("point", skipna=False)
@@ -150,14 +150,14 @@ def _rarest_learned(left: xr.DataArray) -> float:
     """The lowest frequency at which some size, on the mean of its students, learns the task.
 
     Args:
-        left: final shares [per_token, width, ...].
+        left: final shares [per_token, size, ...].
 
     Raises:
         NotTested: there is none, or it is the lowest of all and every size learns it.
     """
     learned = left.mean(states.UNITS) < language.LEARNED
     rates = left["per_token"]
-    rarest = float(rates.where(learned.any("width")).min())
+    rarest = float(rates.where(learned.any("size")).min())
     if np.isnan(rarest):
         raise NotTested(_UNLEARNED)
     if rarest == rates.min() and learned.sel(per_token=rarest).all():
@@ -172,14 +172,14 @@ def _at_text_loss(point: xr.Dataset, task: int, count: int) -> xr.DataArray:
 
 
 def _ends(values: xr.DataArray) -> xr.DataArray:
-    widths = values["width"]
-    return values.sel(width=[int(widths.min()), int(widths.max())])
+    """Smallest and largest size."""
+    return values.isel(size=[0, -1])
 
 
 def _difference(values: xr.DataArray) -> xr.DataArray:
     """Smallest minus largest size."""
     ends = _ends(values)
-    return ends.isel(width=0, drop=True) - ends.isel(width=1, drop=True)
+    return ends.isel(size=0, drop=True) - ends.isel(size=1, drop=True)
 
 
 CLAIMS = (

@@ -8,6 +8,7 @@ is their mean; those that cannot test a claim do not count.
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import xarray as xr
 
@@ -19,7 +20,7 @@ from rare_retention.study.claims.claim import (
     NotTested,
     over_tasks,
     require,
-    require_widths,
+    require_sizes,
 )
 
 _UNLEARNED = "the task is not learned"
@@ -27,13 +28,12 @@ _UNLEARNED = "the task is not learned"
 
 def _r2_by_size(results: xr.Dataset) -> xr.DataArray:
     _require(results, "r2")
-    require_widths(results)
+    require_sizes(results)
 
     def difference(task: int, point: xr.Dataset) -> xr.DataArray:
         _learning_sizes(point, task)
         found = representation.at_end(point, "r2", task).clip(min=0)  # below, nothing can be read
-        smallest, largest = int(found["width"].min()), int(found["width"].max())
-        return found.sel(width=largest, drop=True) - found.sel(width=smallest, drop=True)
+        return found.isel(size=-1, drop=True) - found.isel(size=0, drop=True)
 
     return _over_asked(results, difference, "r2")
 
@@ -51,7 +51,7 @@ def _modes_by_frequency(results: xr.Dataset) -> xr.DataArray:
         found = {}
         for rate in (min(at), max(at)):
             modes, chance = representation.modes_at_end(at[rate], task)
-            found[rate] = (modes - chance).sel(width=sizes).mean("width", skipna=False)
+            found[rate] = (modes - chance).sel(size=sizes).mean("size", skipna=False)
         rise = found[max(at)] - found[min(at)].reset_coords(drop=True)
         return rise.reset_coords(drop=True)
 
@@ -65,10 +65,10 @@ def _first_layer(results: xr.Dataset) -> xr.DataArray:
 
     def ratio(task: int, point: xr.Dataset) -> xr.DataArray:
         sizes = _learning_sizes(point, task)
-        found = representation.at_end(point, "null_effect", task).sel(width=sizes)
+        found = representation.at_end(point, "null_effect", task).sel(size=sizes)
         first = found.sel(layer=1, drop=True)
         share: xr.DataArray = first / found.sel(layer=found["layer"] > 1).max("layer")
-        return share.mean("width", skipna=False)
+        return share.mean("size", skipna=False)
 
     return _over_asked(results, ratio, "null_effect")
 
@@ -77,13 +77,12 @@ def _value_is_causal(results: xr.Dataset) -> xr.DataArray:
     _require(results, "alignment")
 
     def success(task: int, point: xr.Dataset) -> xr.DataArray:
-        largest = max(_learning_sizes(point, task))
-        if largest < int(point["width"].max()):
+        if _learning_sizes(point, task)[-1] != point["size"][-1]:
             raise NotTested(_UNLEARNED + " by the largest size")
-        left = language.left(point, task, half="test_").sel(width=largest)
+        left = language.left(point, task, half="test_").isel(size=-1)
         if not states.final(left).mean() < language.LEARNED:
             raise NotTested("the largest size does not know the test half: pairs have no answer")
-        return representation.at_end(point, "alignment", task).sel(width=largest, drop=True)
+        return representation.at_end(point, "alignment", task).isel(size=-1, drop=True)
 
     return _over_asked(results, success, "alignment")
 
@@ -105,14 +104,14 @@ def _require(results: xr.Dataset, *names: str) -> None:
             raise NotTested(f"launch.evidence was run with {said}, the claim is about its defaults")
 
 
-def _learning_sizes(point: xr.Dataset, task: int) -> list[int]:
-    """The sizes that learn a task at a point of the grid.
+def _learning_sizes(point: xr.Dataset, task: int) -> list[Any]:
+    """The sizes that learn a task at a point of the grid, from small to large.
 
     Raises:
         NotTested: there are none.
     """
     left = states.final(language.left(point, task)).mean(states.UNITS)
-    sizes: list[int] = left["width"].to_numpy()[(left < language.LEARNED).to_numpy()].tolist()
+    sizes: list[Any] = left["size"].to_numpy()[(left < language.LEARNED).to_numpy()].tolist()
     if not sizes:
         raise NotTested(_UNLEARNED)
     return sizes

@@ -17,7 +17,7 @@ from rare_retention.study.claims.claim import (
     NotTested,
     over_points,
     require,
-    require_widths,
+    require_sizes,
 )
 
 LEAST_HELD = 0.05
@@ -26,13 +26,13 @@ LEAST_HELD = 0.05
 
 def _slope(results: xr.Dataset) -> xr.DataArray:
     require(results, "signal", "watch")
-    require_widths(results)
+    require_sizes(results)
 
     def slope(point: xr.Dataset) -> xr.DataArray:
         rare = _rare_by_gap(point)
         doublings = np.log2(rare["gap"].astype(np.float64))
         centred = doublings - doublings.mean()
-        narrow = rare.sel(width=_narrower_half(rare)).mean("width", skipna=False)
+        narrow = _narrower_half(rare).mean("size", skipna=False)
         fitted: xr.DataArray = (narrow * centred).sum("gap", skipna=False) / (centred**2).sum()
         return fitted.where(narrow.max("gap") >= LEAST_HELD)
 
@@ -41,11 +41,11 @@ def _slope(results: xr.Dataset) -> xr.DataArray:
 
 def _relative_falls(results: xr.Dataset) -> xr.DataArray:
     require(results, "signal", "watch")
-    require_widths(results)
+    require_sizes(results)
 
     def difference(point: xr.Dataset) -> xr.DataArray:
         rare = _rare_by_gap(point).sortby("gap")
-        narrow = rare.sel(width=_narrower_half(rare)).mean("width", skipna=False)
+        narrow = _narrower_half(rare).mean("size", skipna=False)
         return _fall(narrow) - _fall(_widest(rare))
 
     return over_points(results, difference, "gap").mean("point", skipna=False)
@@ -57,14 +57,14 @@ def _frequent_range(results: xr.Dataset) -> xr.DataArray:
     def largest(point: xr.Dataset) -> xr.DataArray:
         frequent = _by_gap(point, int(point["task"].min()))
         span = frequent.max("gap", skipna=False) - frequent.min("gap", skipna=False)
-        greatest: xr.DataArray = span.max("width", skipna=False)
+        greatest: xr.DataArray = span.max("size", skipna=False)
         return greatest
 
     return over_points(results, largest, "gap").max("point", skipna=False)
 
 
 def _kept_difference(results: xr.Dataset) -> xr.DataArray:
-    require_widths(results)
+    require_sizes(results)
     return _mean_share_kept(results, lambda share: _widest(share) - _narrowest(share))
 
 
@@ -73,7 +73,7 @@ def _kept_by_narrowest(results: xr.Dataset) -> xr.DataArray:
 
 
 def _kept_at_equal_gain(results: xr.Dataset) -> xr.DataArray:
-    require_widths(results)
+    require_sizes(results)
 
     def difference(point: xr.Dataset) -> xr.DataArray:
         found = _cycles(point)
@@ -92,7 +92,7 @@ def _kept_at_equal_gain(results: xr.Dataset) -> xr.DataArray:
 
 
 def _accumulation(results: xr.Dataset) -> xr.DataArray:
-    require_widths(results)
+    require_sizes(results)
 
     def difference(point: xr.Dataset) -> xr.DataArray:
         gathered = _cycles(point, least=0.0)["accumulation"]
@@ -109,13 +109,13 @@ def _lag(results: xr.Dataset) -> xr.DataArray:
 
     lags = over_points(results, peaks)
     whole = over_points(results, _whole).all("point")
-    return lags.median(("point", "width", "cycle"), skipna=True).where(whole)
+    return lags.median(("point", "size", "cycle"), skipna=True).where(whole)
 
 
 def _mean_share_kept(
     results: xr.Dataset, of: Callable[[xr.DataArray], xr.DataArray]
 ) -> xr.DataArray:
-    """Mean over grid points of what `of` makes of the shares kept by width."""
+    """Mean over grid points of what `of` makes of the shares kept by size."""
 
     def kept(point: xr.Dataset) -> xr.DataArray:
         found = _cycles(point)
@@ -153,7 +153,7 @@ def _cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset:
 
 
 def _whole(point: xr.Dataset) -> xr.DataArray:
-    """Whether no cycle of any width is missing for a stream and initialisation."""
+    """Whether no cycle of any size is missing for a stream and initialisation."""
     return retention.whole(_cycles(point))
 
 
@@ -183,18 +183,17 @@ def _signal(point: xr.Dataset, task: int) -> xr.DataArray:
     return point["signal"].sel(task=task, drop=True)
 
 
-def _narrower_half(values: xr.DataArray) -> np.ndarray:
-    """The narrower half of the widths, the middle one included, of at least two."""
-    widths = np.sort(values["width"].to_numpy())
-    return np.asarray(widths[: math.ceil(len(widths) / 2)])
+def _narrower_half(values: xr.DataArray) -> xr.DataArray:
+    """The narrower half of the sizes, the middle one included, of at least two."""
+    return values.isel(size=slice(math.ceil(values.sizes["size"] / 2)))
 
 
 def _narrowest(values: xr.DataArray) -> xr.DataArray:
-    return values.sel(width=values["width"].min(), drop=True)
+    return values.isel(size=0, drop=True)
 
 
 def _widest(values: xr.DataArray) -> xr.DataArray:
-    return values.sel(width=values["width"].max(), drop=True)
+    return values.isel(size=-1, drop=True)
 
 
 def _fall(signal: xr.DataArray) -> xr.DataArray:

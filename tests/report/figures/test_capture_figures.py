@@ -27,7 +27,7 @@ def kept_features(prior, spectra, width):
 def final_loss(point):
     """Mean final loss over that of the mean predictor [width, task]."""
     last = point["loss"].isel(step=-1).mean(("stream", "initialisation"))
-    return (last / point["spectrum"].sum("direction")).transpose("width", "task").to_numpy()
+    return (last / point["spectrum"].sum("direction")).transpose("size", "task").to_numpy()
 
 
 def test_phase_diagram_shows_final_losses_by_task_and_width(study):
@@ -56,7 +56,7 @@ def test_phase_diagram_draws_the_staircases(study):
 
 
 def test_a_width_without_students_is_grey_and_noted(study, lose):
-    figure = FIGURES["phase_diagram"].draw(lose(study("phase_diagram"), width=8))
+    figure = FIGURES["phase_diagram"].draw(lose(study("phase_diagram"), size=8))
     shown = figure.axes[0].collections[0].get_array().reshape(8, 6)
     assert np.isnan(np.ma.filled(shown[:, 2], np.nan)).all()
     assert np.isfinite(np.ma.filled(np.delete(shown, 2, axis=1), np.nan)).all()
@@ -79,7 +79,7 @@ def test_prediction_puts_each_width_at_theorem_3(study):
 def test_prediction_bars_go_from_least_to_greatest(study):
     results = study("observed_vs_predicted")
     figure = FIGURES["observed_vs_predicted"].draw(results)
-    point = results.isel(prior_exponent=0, step=-1).sel(width=16, task=2)
+    point = results.isel(prior_exponent=0, step=-1).sel(size=16, task=2)
     total = float(point["spectrum"].sum())
     (bars,) = container(figure.axes[0], "16").lines[2]
     ends = bars.get_segments()[2][:, 1]
@@ -126,7 +126,7 @@ def test_complexity_marks_observed_on_predicted_shares(study):
     np.testing.assert_allclose(line.get_ydata(), expected, atol=1e-6)
     marks = container(figure.axes[0], "8 observed").lines[0]
     assert marks.get_xdata().tolist() == list(range(1, 9))
-    mean = point["signal"].sel(width=8).mean(("stream", "initialisation"))
+    mean = point["signal"].sel(size=8).mean(("stream", "initialisation"))
     np.testing.assert_allclose(marks.get_ydata(), mean, rtol=1e-5)
 
 
@@ -139,7 +139,7 @@ def test_rank_one_predicts_the_first_width_of_the_grid(study):
     results = study("rank_one")
     (panel,) = FIGURES["rank_one"].draw(results).axes
     (predicted,) = lines(panel, "predicted")
-    widths = results["width"].to_numpy()
+    widths = results["size"].to_numpy()
     assert predicted.get_ydata().tolist() == [
         min(w for w in widths if w >= k) for k in range(1, 13)
     ]
@@ -151,8 +151,8 @@ def test_rank_one_takes_the_median_of_the_runs(study):
     results = study("rank_one")
     results["signal"][:] = 0.0
     for stream, draw, first in ((0, 0, 4), (0, 1, 6), (1, 0, 6), (1, 1, 9)):
-        wide = results["width"] >= first
-        place = {"stream": stream, "initialisation": draw, "width": wide, "task": 3}
+        wide = results["size"] >= first
+        place = {"stream": stream, "initialisation": draw, "size": wide, "task": 3}
         results["signal"].loc[place] = 0.8
     (panel,) = FIGURES["rank_one"].draw(results).axes
     marks, _, (bars,) = container(panel, "observed").lines
@@ -162,7 +162,7 @@ def test_rank_one_takes_the_median_of_the_runs(study):
 
 
 def test_rank_one_bars_leave_the_panel_where_a_run_never_learns(study):
-    empirical = study("rank_one")["signal"].isel(step=-1, width=0, drop=True) * 0 + 4
+    empirical = study("rank_one")["signal"].isel(step=-1, size=0, drop=True) * 0 + 4
     empirical[1, 1, 0] = 0
     middle, low, high = rank_one.observed(empirical)
     assert (middle[0], low[0], high[0]) == (4, 4, np.inf)

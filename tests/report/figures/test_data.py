@@ -31,9 +31,12 @@ def test_frequencies_are_shown_in_three_digits(study):
     assert names == ["frequency f = 0.000977", "frequency f = 2.4e-05"]
 
 
-def test_widths_are_called_by_their_sizes_where_these_have_names(study):
+def test_widths_are_called_n_and_sizes_by_their_names(study):
     assert data.names(study("injection")) == {4: "N = 4", 16: "N = 16", 48: "N = 48"}
-    assert data.names(study("task_text")) == {4_000_000: "4M", 20_000_000: "20M", 80_000_000: "80M"}
+    models = study("task_text")
+    assert data.names(models) == {"4M": "4M", "20M": "20M", "80M": "80M"}
+    counts = {4_000_000: "4M", 20_000_000: "20M", 80_000_000: "80M"}
+    assert data.names_by_parameters(models) == counts
 
 
 def test_a_point_that_was_never_measured_is_left_out(study, lose):
@@ -62,9 +65,9 @@ def test_bars_are_distances_from_the_mean():
 def test_a_student_that_diverged_has_no_end(study):
     results = study("phase_diagram")
     last = int(results["step"][-1])
-    results["loss"].loc[{"stream": 1, "width": 8, "initialisation": 0, "step": last}] = np.nan
+    results["loss"].loc[{"stream": 1, "size": 8, "initialisation": 0, "step": last}] = np.nan
     ended = data.ended(results)
-    assert not ended.sel(stream=1, width=8, initialisation=0).any()
+    assert not ended.sel(stream=1, size=8, initialisation=0).any()
     assert int((~ended).sum()) == 2  # one at each prior exponent
 
 
@@ -80,7 +83,7 @@ def test_each_grid_point_ends_at_its_own_last_step(study):
     [
         ({}, "Behind each point: 4 students (2 streams × 2 initialisations)."),
         (
-            {"stream": 1, "width": 8},
+            {"stream": 1, "size": 8},
             "Behind each point: 2 to 4 students (2 streams × 2 initialisations). "
             "4 of 48 students missing.",
         ),
@@ -98,7 +101,7 @@ def test_one_student_is_no_plural(study):
 
 def test_normalised_signal_is_zero_by_chance_and_one_when_captured(study):
     results = study("phase_diagram")
-    chance = results["width"] / 128
+    chance = results["size"] / 128
     np.testing.assert_allclose(data.normalised_signal(results, chance), 0, atol=1e-12)
     np.testing.assert_allclose(data.normalised_signal(results, chance * 0 + 1), 1)
 

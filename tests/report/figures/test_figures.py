@@ -41,12 +41,12 @@ def test_nothing_is_drawn_outside_the_figure(name, study):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "place", [{"stream": 1}, {"width": "first"}, {"stream": slice(None)}], ids=str
+    "place", [{"stream": 1}, {"size": "first"}, {"stream": slice(None)}], ids=str
 )
 def test_a_study_with_missing_students_still_draws_and_says_so(name, place, study, lose):
     results = study(name)
-    if "width" in place:
-        place = {"width": int(results["width"][0])}
+    if "size" in place:
+        place = {"size": results["size"][0].item()}
     figure = FIGURES[name].draw(lose(results, **place))
     draw(figure)
     assert "students missing" in figure.legends[0].get_title().get_text()
@@ -54,7 +54,7 @@ def test_a_study_with_missing_students_still_draws_and_says_so(name, place, stud
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_student_alone_draws(name, study):
-    results = study(name).isel(stream=[0], initialisation=[0], width=[1])
+    results = study(name).isel(stream=[0], initialisation=[0], size=[1])
     figure = FIGURES[name].draw(results)
     draw(figure)
     assert any(panel.has_data() for panel in figure.axes)

@@ -8,7 +8,7 @@ from made_language import BATCH, RATES, ROW_TOKENS, SIZES
 from rare_retention.report.figures import FIGURES, injection_gap, style
 from rare_retention.report.figures.language import canvas
 
-WIDTHS = list(SIZES.values())
+NAMES = list(SIZES)
 UNITS = ("stream", "initialisation")
 ALL = ("size_frequency", "learning_curves", "injection_gap", "task_text", "task_compute")
 
@@ -66,7 +66,7 @@ def test_size_frequency_shows_training_loss_and_test_accuracy_at_the_end(study):
     ):
         marks = panel.containers[1].lines[0]
         assert marks.get_xdata().tolist() == [2.4e-7, 2.4e-5]
-        final = results[name].isel(step=-1, width=1).sel(task=task, per_token=[2.4e-7, 2.4e-5])
+        final = results[name].isel(step=-1, size=1).sel(task=task, per_token=[2.4e-7, 2.4e-5])
         np.testing.assert_allclose(marks.get_ydata(), final.mean(UNITS), rtol=1e-5)
     assert line(figure.axes[1], "guessing").get_ydata()[0] == 0.5
     assert line(figure.axes[3], "guessing").get_ydata()[0] == 0.01
@@ -90,7 +90,7 @@ def test_learning_curves_have_a_curve_for_each_frequency_over_tokens(study):
     curve = line(figure.axes[4], "2.4e-07")
     steps = results["step"].values[1:]  # step 0 has no logarithm
     np.testing.assert_allclose(curve.get_xdata(), steps * BATCH * ROW_TOKENS)
-    loss = results["loss"].sel(task=2, per_token=2.4e-7, width=WIDTHS[1]).mean(UNITS)[1:]
+    loss = results["loss"].sel(task=2, per_token=2.4e-7, size=NAMES[1]).mean(UNITS)[1:]
     np.testing.assert_allclose(curve.get_ydata(), loss, rtol=1e-5)
     assert {"f = 2.4e-07", "f = 2.4e-05"} < set(entries(figure))
 
@@ -100,7 +100,7 @@ def test_learning_curves_show_reference_prompts_dashed(study):
     figure = FIGURES["learning_curves"].draw(results)
     drawn = line(figure.axes[0], "sum")
     assert drawn.get_linestyle() == "--"
-    expected = results["reference_loss"].sel(prompt="sum", width=WIDTHS[0])
+    expected = results["reference_loss"].sel(prompt="sum", size=NAMES[0])
     expected = expected.mean((*UNITS, "per_token"))[1:]
     np.testing.assert_allclose(drawn.get_ydata(), expected, rtol=1e-5)
     assert {"prompt: increase", "prompt: sum"} < set(entries(figure))
@@ -124,7 +124,7 @@ def test_injection_gap_shows_both_halves_just_before_an_injection(study):
     assert marks.get_xdata().tolist() == [1, 10, 100]
     for gap, shown in zip((1, 10, 100), marks.get_ydata(), strict=True):
         step = 10_000 if gap == 1 else 9999
-        value = results["test_loss"].sel(gap=gap, step=step, task=2, width=WIDTHS[0])
+        value = results["test_loss"].sel(gap=gap, step=step, task=2, size=NAMES[0])
         assert shown == pytest.approx(float(value.mean()), rel=1e-5)
 
 
@@ -155,8 +155,8 @@ def test_task_text_draws_the_task_against_the_text(study):
     assert titles(figure)[0] == "comparison, frequency f = 2.4e-05"
     panel = figure.axes[3]
     assert titles(figure)[3] == "addition, frequency f = 2.4e-07"
-    mean = results["loss"].sel(per_token=2.4e-7, width=WIDTHS[2]).mean(UNITS)
-    path = line(panel, WIDTHS[2])
+    mean = results["loss"].sel(per_token=2.4e-7, size=NAMES[2]).mean(UNITS)
+    path = line(panel, NAMES[2])
     np.testing.assert_allclose(path.get_xdata(), mean.sel(task=0), rtol=1e-5)
     np.testing.assert_allclose(path.get_ydata(), mean.sel(task=2), rtol=1e-5)
     left, right = panel.get_xlim()
@@ -168,13 +168,15 @@ def test_task_compute_draws_the_task_against_compute_and_its_frontier(study):
     panel = FIGURES["task_compute"].draw(results).axes[1]  # comparison, rare
     mean = results["loss"].sel(per_token=2.4e-7, task=1).mean(UNITS)[:, 1:]
     tokens = mean["step"].values * BATCH * ROW_TOKENS
-    for width in WIDTHS:
-        path = line(panel, width)
-        np.testing.assert_allclose(path.get_xdata(), 6.0 * width * tokens)
-        np.testing.assert_allclose(path.get_ydata(), mean.sel(width=width), rtol=1e-5)
+    for name, parameters in SIZES.items():
+        path = line(panel, name)
+        np.testing.assert_allclose(path.get_xdata(), 6.0 * parameters * tokens)
+        np.testing.assert_allclose(path.get_ydata(), mean.sel(size=name), rtol=1e-5)
     best = line(panel, "frontier")
     for compute, loss in zip(best.get_xdata(), best.get_ydata(), strict=True):
-        reached = [mean.sel(width=n).values[6.0 * n * tokens <= compute] for n in WIDTHS]
+        reached = [
+            mean.sel(size=name).values[6.0 * n * tokens <= compute] for name, n in SIZES.items()
+        ]
         assert loss == pytest.approx(np.concatenate(reached).min(), rel=1e-5)
     assert best.get_ydata()[-1] == pytest.approx(float(mean.min()), rel=1e-5)
 

@@ -9,7 +9,7 @@ from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS
 from rare_retention.representation.kinds import KINDS
 
 UNITS = ("stream", "initialisation")
-WIDTHS = list(SIZES.values())
+NAMES, PARAMETERS = list(SIZES), list(SIZES.values())
 ALL = ("probe_r2", "fourier_modes", "alignment", "null_intervention")
 
 
@@ -43,8 +43,8 @@ def test_probes_are_drawn_over_training_out_of_and_in_sample(study):
     places = ["frequency f = 2.4e-05", "frequency f = 2.4e-07"]
     assert titles(figure) == [f"{k}, {f}" for k in ("comparison", "addition") for f in places]
     panel = figure.axes[2]
-    for name, label in (("r2", WIDTHS[1]), ("r2_in_sample", f"in {WIDTHS[1]}")):
-        mean = results[name].sel(per_token=2.4e-5, task=2, width=WIDTHS[1]).mean(UNITS)
+    for name, label in (("r2", NAMES[1]), ("r2_in_sample", f"in {NAMES[1]}")):
+        mean = results[name].sel(per_token=2.4e-5, task=2, size=NAMES[1]).mean(UNITS)
         drawn = line(panel, label)
         assert drawn.get_xdata().tolist() == list(SNAPSHOTS)
         np.testing.assert_allclose(drawn.get_ydata(), mean)
@@ -58,7 +58,7 @@ def test_modes_over_all_layers_stand_beside_those_of_chance(study):
     last = results.isel(snapshot=-1).sel(task=2, per_token=2.4e-7).sum("layer").mean(UNITS)
     (panel,) = figure.axes
     label = "frequency f = 2.4e-07"
-    np.testing.assert_allclose(bars(panel)[label], np.column_stack([WIDTHS, last["modes"]]))
+    np.testing.assert_allclose(bars(panel)[label], np.column_stack([PARAMETERS, last["modes"]]))
     chance = line(panel, f"symbols with random values, {label}")
     assert chance.get_linestyle() == "--"
     np.testing.assert_allclose(chance.get_ydata(), last["modes_by_chance"])
@@ -84,8 +84,8 @@ def test_null_interventions_are_drawn_by_layer(study):
     figure = FIGURES["null_intervention"].draw(results)
     panel = figure.axes[titles(figure).index("comparison, frequency f = 2.4e-07")]
     last = results["null_effect"].isel(snapshot=-1).sel(task=1, per_token=2.4e-7).mean(UNITS)
-    marks = bars(panel)[str(WIDTHS[2])]
-    np.testing.assert_allclose(marks, np.column_stack([[1, 2, 3, 4], last.sel(width=WIDTHS[2])]))
+    marks = bars(panel)[NAMES[2]]
+    np.testing.assert_allclose(marks, np.column_stack([[1, 2, 3, 4], last.sel(size=NAMES[2])]))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -13,9 +13,10 @@ def luminance(colour):
     return float(np.dot(colour[:3], [0.2126, 0.7152, 0.0722]))
 
 
-def test_wider_students_are_lighter_and_none_is_lost_on_white():
-    colours = style.width_colours([64, 2, 16, 256])
-    assert list(colours) == [2, 16, 64, 256]
+def test_larger_students_are_lighter_and_none_is_lost_on_white():
+    """From small to large as they are given, whatever they are called."""
+    colours = style.size_colours(["4M", "20M", "300M", "1B"])
+    assert list(colours) == ["4M", "20M", "300M", "1B"]
     tones = [luminance(colour) for colour in colours.values()]
     assert tones == sorted(tones)
     assert tones[-1] < 0.8
@@ -26,11 +27,11 @@ def test_frequencies_have_colours_of_their_own():
     assert list(colours) == [1e-7, 1e-6, 1e-5]
     tones = [luminance(colour) for colour in colours.values()]
     assert tones == sorted(tones)
-    assert not set(colours.values()) & set(style.width_colours([1, 2, 3]).values())
+    assert not set(colours.values()) & set(style.size_colours([1, 2, 3]).values())
 
 
-def test_one_width_has_a_colour():
-    assert list(style.width_colours([32])) == [32]
+def test_one_size_has_a_colour():
+    assert list(style.size_colours([32])) == [32]
 
 
 @pytest.mark.parametrize(("count", "columns", "shape"), [(1, 3, (1, 1)), (5, 3, (2, 3))])
@@ -51,7 +52,7 @@ def test_labels_stand_at_the_outer_panels_only():
 def test_few_widths_stand_in_the_legend_and_many_on_a_colour_bar():
     for count, bars in ((8, 0), (9, 1)):
         figure, panels = style.canvas("title", 2)
-        colours = style.width_colours(2 ** np.arange(count))
+        colours = style.size_colours(2 ** np.arange(count))
         style.key(figure, panels, colours, "note")
         (legend,) = figure.legends
         assert legend.get_title().get_text() == "note"

@@ -14,7 +14,7 @@ def lines(panel, label):
 
 def rare(point, width):
     """Mean normalised signal of the rarest task of one width, at every step."""
-    signal = point["signal"].sel(width=width).isel(task=-1).mean(("stream", "initialisation"))
+    signal = point["signal"].sel(size=width).isel(task=-1).mean(("stream", "initialisation"))
     return (signal - width / 128) / (1 - width / 128)
 
 
@@ -92,7 +92,7 @@ def test_gap_width_takes_signals_just_before_the_last_injection(study):
 def test_gap_width_averages_the_size_of_the_cosine_over_the_last_quarter(study):
     results = study("gap_width")
     marks = FIGURES["gap_width"].draw(results).axes[2].containers[1].lines[0]
-    late = abs(results["cosine"].sel(gap=64, width=16, step=slice(480, None)))
+    late = abs(results["cosine"].sel(gap=64, size=16, step=slice(480, None)))
     assert marks.get_ydata()[1] == pytest.approx(float(late.mean()), rel=1e-5)
 
 
@@ -110,7 +110,7 @@ def test_competition_has_a_panel_for_each_number_of_neurons(study):
     for i, panel in enumerate(figure.axes):
         for task, label in enumerate(("common task", "rare task")):
             (line,) = lines(panel, label)
-            mean = results["alignment"].isel(width=i, task=task, initialisation=0).mean("stream")
+            mean = results["alignment"].isel(size=i, task=task, initialisation=0).mean("stream")
             np.testing.assert_allclose(line.get_ydata(), mean, rtol=1e-5)
 
 
@@ -121,13 +121,13 @@ def test_long_horizon_highlights_tasks_above_capacity(study):
     point = results.isel(prior_exponent=0)
     prior, spectra = point["frequency"].to_numpy(), point["spectrum"].to_numpy()
     for i, panel in enumerate(figure.axes):
-        above = utility.retained(prior, spectra, int(results["width"][i])) == 0
+        above = utility.retained(prior, spectra, int(results["size"][i])) == 0
         assert f"({above.sum()} of 8 above)" in panel.get_title(loc="left")
         colours = [lines(panel, f"task {k + 1}")[0].get_color() for k in range(8)]
         assert [colour == "#D55E00" for colour in colours] == above.tolist()
         (line,) = lines(panel, "task 8")
         assert line.get_xdata().tolist() == [50, 100, 200, 400]  # step 0 has no logarithm
-        loss = point["loss"].isel(width=i, task=7).mean(("stream", "initialisation"))[1:]
+        loss = point["loss"].isel(size=i, task=7).mean(("stream", "initialisation"))[1:]
         np.testing.assert_allclose(line.get_ydata(), loss / spectra[7].sum(), rtol=1e-5)
 
 
@@ -138,7 +138,7 @@ def test_interference_compares_changes_between_measured_states(study):
     shown = np.sort(np.concatenate([x.get_ydata() for x in lines(figure.axes[0], "16")]))
     expected = []
     for gap in (16, 64):
-        loss = results["reference"].sel(gap=gap, width=16).isel(watch=0).dropna("step", how="all")
+        loss = results["reference"].sel(gap=gap, size=16).isel(watch=0).dropna("step", how="all")
         expected.append(np.diff(loss.astype(float), axis=-1).ravel())
     np.testing.assert_allclose(shown, np.sort(np.concatenate(expected)), atol=1e-6)
 
@@ -148,11 +148,11 @@ def test_interference_adds_up_changes_since_the_start(study):
     panel = FIGURES["interference"].draw(results).axes[3]
     predicted, measured = lines(panel, "48")
     assert (predicted.get_linestyle(), measured.get_linestyle()) == ("--", "-")
-    loss = results["reference"].sel(gap=64, width=48).isel(watch=0).dropna("step", how="all")
+    loss = results["reference"].sel(gap=64, size=48).isel(watch=0).dropna("step", how="all")
     since = (loss - loss.isel(step=0)).mean(("stream", "initialisation"))
     np.testing.assert_allclose(measured.get_ydata(), since, atol=1e-5)
     assert measured.get_xdata().tolist() == since["step"].values.tolist()
-    change = results["predicted_change"].sel(gap=64, width=48).isel(watch=0)
+    change = results["predicted_change"].sel(gap=64, size=48).isel(watch=0)
     total = change.sum("step").mean(("stream", "initialisation"))
     assert predicted.get_ydata()[-1] == pytest.approx(float(total), abs=1e-5)
 

@@ -7,8 +7,17 @@ import xarray as xr
 
 from rare_retention.theory import interference, utility
 
-UNITS = ("stream", "width", "initialisation")
+UNITS = ("stream", "size", "initialisation")
 NOISE = 1e-3
+
+
+def _sizes(widths):
+    """Coordinates along `size` of students named by their widths."""
+    return {
+        "size": list(widths),
+        "width": ("size", list(widths)),
+        "parameters": ("size", [100 * width for width in widths]),
+    }
 
 
 def _mixture(beta, exponents, tasks, block):
@@ -72,7 +81,7 @@ def _mixed_point(
         },
         {
             "stream": np.arange(streams),
-            "width": list(widths),
+            **_sizes(widths),
             "initialisation": np.arange(initialisations),
             "step": steps,
             "task": np.arange(tasks),
@@ -95,7 +104,7 @@ def _mixed(betas=(1.2, 1.5), **options):
         join="exact",
         combine_attrs="override",
     )
-    return joined.transpose("stream", "prior_exponent", "width", ...)
+    return joined.transpose("stream", "prior_exponent", "size", ...)
 
 
 def narrow(gap, cycle):
@@ -142,7 +151,7 @@ def _burst(
     results = xr.Dataset(
         {
             "signal": (
-                ("stream", "gap", "width", "initialisation", "step", "task"),
+                ("stream", "gap", "size", "initialisation", "step", "task"),
                 signal.astype(np.float32),
             ),
             "frequency": (
@@ -154,7 +163,7 @@ def _burst(
         {
             "stream": np.arange(streams),
             "gap": list(gaps),
-            "width": widths,
+            **_sizes(widths),
             "initialisation": np.arange(initialisations),
             "step": steps,
             "task": np.arange(tasks),
@@ -202,7 +211,7 @@ def _competition(one=0.03, two=0.98, streams=2, initialisations=2):
         },
         {
             "stream": np.arange(streams),
-            "width": [1, 2],
+            **_sizes([1, 2]),
             "initialisation": np.arange(initialisations),
             "step": steps,
             "task": [0, 1],

@@ -70,7 +70,7 @@ def test_one_wide_error_is_enough_for_prediction_to_fail(mixed):
     """A mean over widths would let 0.05 at one of six pass; the largest does not."""
     results = mixed()
     signal = results["signal"].copy()
-    signal[{"width": 2, "prior_exponent": 1}] -= 0.05
+    signal[{"size": 2, "prior_exponent": 1}] -= 0.05
     verdict = one(results.assign(signal=signal), "prediction")
     assert verdict.verdict == "fails"
     assert verdict.estimate == pytest.approx(0.05, abs=0.005)
@@ -80,12 +80,12 @@ def test_a_late_rise_of_one_task_beyond_capacity_fails(mixed):
     """The rarest task of the narrowest student rises by 0.2 in the second half."""
     results = mixed()
     signal = results["signal"].copy()
-    signal[{"width": 0, "task": -1, "step": -1}] += 0.2
+    signal[{"size": 0, "task": -1, "step": -1}] += 0.2
     verdict = one(results.assign(signal=signal), "above_capacity_flat")
     assert verdict.verdict == "fails"
     assert verdict.estimate == pytest.approx(0.2, abs=0.01)
     early = results["signal"].copy()
-    early[{"width": 0, "task": -1, "step": slice(1, None)}] += 0.2
+    early[{"size": 0, "task": -1, "step": slice(1, None)}] += 0.2
     assert one(results.assign(signal=early), "above_capacity_flat").verdict == "holds"
 
 
@@ -109,7 +109,7 @@ def test_a_diverged_student_takes_its_stream_with_it(mixed, name):
     # What the widest student learns is no matter of the narrowest.
     for width in (-1,) if name == "rare_signal_left_of_line" else (0, -1):
         broken = results["signal"].copy()
-        broken[{"stream": 1, "width": width, "step": slice(-2, None)}] = np.nan
+        broken[{"stream": 1, "size": width, "step": slice(-2, None)}] = np.nan
         verdict = one(results.assign(signal=broken), name)
         assert (verdict.verdict, verdict.units, verdict.streams) == ("holds", 2, 2)
         assert verdict.note.endswith("2 of 6 statistics are missing")
@@ -188,7 +188,7 @@ def test_a_tie_goes_either_way(mixed):
     """beta = 1: at width 4 of 8 tasks, 1/4 of task 1 ties with task 4's first feature."""
     results = mixed(betas=(1.0,), widths=(4, 24))
     swapped = results["signal"].copy()
-    width = {"width": 0, "step": slice(1, None)}
+    width = {"size": 0, "step": slice(1, None)}
     swapped[{**width, "task": 0}] = 1 / results["spectrum"].isel(task=0).sum()
     swapped[{**width, "task": 3}] = 1 / results["spectrum"].isel(task=3).sum()
     other = results.assign(signal=swapped)
@@ -205,13 +205,13 @@ def test_an_inversion_that_a_tie_leaves_open_does_not_count():
     signal = utility.predicted_signal(spectra, counts)[None, :, None, None]
     results = xr.Dataset(
         {
-            "signal": (("stream", "width", "initialisation", "step", "task"), signal),
+            "signal": (("stream", "size", "initialisation", "step", "task"), signal),
             "frequency": ("task", [0.6, 0.2, 0.2]),
             "spectrum": (("task", "direction"), spectra),
             "is_withheld": ("task", np.zeros(3)),
         },
-        {"width": [4, 5], "step": [9], "task": [0, 1, 2]},
+        {"size": [4, 5], "width": ("size", [4, 5]), "step": [9], "task": [0, 1, 2]},
     )
     assert one(results, "complexity_inversion").estimate == 1
-    lost = results["signal"].where((results["task"] != 1) | (results["width"] != 5), 0.5)
+    lost = results["signal"].where((results["task"] != 1) | (results["size"] != 5), 0.5)
     assert one(results.assign(signal=lost), "complexity_inversion").estimate == 0.5

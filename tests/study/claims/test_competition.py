@@ -21,6 +21,6 @@ def test_other_neurons_fail(competition):
 @pytest.mark.parametrize(("name", "neurons"), [(NAMES[0], 1), (NAMES[1], 2)])
 def test_both_sizes_are_needed(competition, name, neurons):
     results = competition()
-    (verdict,) = judge(results.sel(width=results["width"] != neurons), [name])
+    (verdict,) = judge(results.sel(size=results["size"] != neurons), [name])
     assert verdict.verdict == "not tested"
     assert verdict.note == f"the study has no student of width {neurons}"

@@ -39,14 +39,14 @@ def test_cosines_that_grow_with_width_fail(mixed):
 def test_cosines_of_early_states_do_not_count(mixed):
     results = mixed()
     cosine = results["cosine"].copy()
-    cosine[{"step": slice(0, 3)}] = 0.5 + results["width"].astype("float32") / 100
+    cosine[{"step": slice(0, 3)}] = 0.5 + results["size"].astype("float32") / 100
     assert one(results.assign(cosine=cosine), ALL[0]).estimate == pytest.approx(-1)
 
 
 def test_one_state_beyond_the_bound_fails(mixed):
     results = mixed()
     gradient = results["basis_gradient"].copy()
-    gradient[{"width": 1, "step": 2, "prior_exponent": 0}] *= 2
+    gradient[{"size": 1, "step": 2, "prior_exponent": 0}] *= 2
     verdict = one(results.assign(basis_gradient=gradient), ALL[1])
     assert verdict.verdict == "fails"
     assert verdict.estimate == pytest.approx(1 - 1 / (2 * 6 * 5))

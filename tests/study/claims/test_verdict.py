@@ -112,7 +112,7 @@ def test_a_study_without_a_finished_run_tests_nothing(mixed, burst):
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_missing_variables_are_named(name):
-    empty = xr.Dataset(coords={"width": [1, 2]})
+    empty = xr.Dataset(coords={"size": [1, 2]})
     (found,) = judge(empty, [name])
     assert found.verdict == "not tested"
     assert found.note.startswith("the results hold no ")
