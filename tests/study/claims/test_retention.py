@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from rare_retention.evidence import retention, states
 from rare_retention.study.claims import judge
 
 ALL = (
@@ -110,6 +111,36 @@ def test_a_single_gap_varies_nothing(burst, name):
 @pytest.mark.parametrize("name", BY_CYCLE)
 def test_one_gap_is_enough_for_its_cycles(burst, name):
     assert one(burst().isel(gap=1), name).verdict == "holds"
+
+
+def in_phases(results, phase, lost=()):
+    """One gap's results with everything later in the last stream, but for lost steps of it."""
+    streams = [results.isel(stream=[i]) for i in range(results.sizes["stream"])]
+    late = streams[-1].isel(step=~np.isin(results["step"], lost))
+    late = late.assign_coords(step=late["step"] + phase)
+    late = late.assign(exposure_step=late["exposure_step"] + phase)
+    return xr.concat([*streams[:-1], late], "stream", data_vars="minimal", join="outer")
+
+
+@pytest.mark.parametrize("name", (*BY_CYCLE, MATCHED))
+def test_streams_of_other_phases_are_judged_as_aligned_ones_are(burst, name):
+    """As under `even`: where exposures stand in a stream does not matter."""
+    students = (climbing(0.05, 0.1), climbing(0.05, 0.5)) if name == MATCHED else None
+    results = (burst(students) if students else burst()).isel(gap=1)
+    found, aligned = one(in_phases(results, 5), name), one(results, name)
+    assert aligned.units == 2 and aligned.verdict in ("holds", "fails")
+    for part in ("verdict", "estimate", "low", "high", "units", "note"):
+        assert getattr(found, part) == getattr(aligned, part), part
+
+
+@pytest.mark.parametrize("name", BY_CYCLE)
+def test_a_stream_of_fewer_cycles_is_not_missing(burst, name):
+    """As under `iid`: the second cycle was hardly measured in the last stream."""
+    results = in_phases(burst().isel(gap=1), 5, lost=range(129, 190))
+    cycles = retention.learned_cycles(next(states.points(results)))
+    assert cycles["exposure"].notnull().sum("cycle").values.tolist() == [4, 3]
+    verdict = one(results, name)
+    assert (verdict.verdict, verdict.units) == ("holds", 2)
 
 
 @pytest.mark.parametrize("name", BY_CYCLE)
