@@ -107,6 +107,7 @@ def variables(study: Study) -> set[str]:
     named = {*setting.labels, "size", "width", "parameters"}
     varied = {axis.name for axis in study.grid}
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
+    found |= {"exposure_step", "exposure_count", "is_withheld"}
     if isinstance(setting, Language):
         found |= {name for kind in KINDS.values() for name in kind.measures}
     found |= set(GRADIENT_MEASURES) if study.run.measure.gradients else set()

@@ -11,6 +11,7 @@ from rare_retention.config import to_json
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
 from rare_retention.record.dataset import load, save
+from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RESULTS, RUNS
 from rare_retention.study.grid import Study, units
@@ -92,6 +93,9 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         )
     for name, constant in about["constants"].items():
         variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
+    withheld = [float(task in about["withheld"]) for task in range(len(about["tasks"]))]
+    variables["is_withheld"] = ("task", withheld, {"units": "1"})
+    variables |= _exposures(folder, about, int(steps[-1]))
     watch = about["watch"]
     coordinates = {
         "size": list(sizes),
@@ -117,6 +121,28 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
             "tasks": about["tasks"],
         },
     )
+
+
+def _exposures(folder: epath.Path, about: dict[str, Any], reached: int) -> dict[str, Any]:
+    """Exposures of the watched tasks as far as a run came [watch, exposure], NaN after the last.
+
+    That of the batch that the last state would be trained on next is among them, if it holds one.
+    """
+    found = list(read_exposures(folder).values())
+    known = [own.steps[own.steps <= reached] for own in found]
+    shape = (len(known), max(map(len, known)))
+    step, count = np.full(shape, np.nan), np.full(shape, np.nan)
+    for i, (own, seen) in enumerate(zip(found, known, strict=True)):
+        step[i, : len(seen)], count[i, : len(seen)] = seen, own.counts[: len(seen)]
+    dims = ("watch", "exposure")
+    return {
+        "exposure_step": (dims, step, {"units": "step", "long_name": "batch that holds the task"}),
+        "exposure_count": (
+            dims,
+            count,
+            {"units": about["exposure_unit"], "long_name": "of the task in the batch"},
+        ),
+    }
 
 
 def join(

@@ -36,6 +36,7 @@ def test_results_hold_every_run(done):
         "task": 4,
         "watch": 1,
         "direction": 4,
+        "exposure": 6,
     }
     assert results.loss.dims == ("stream", "gap", "size", "initialisation", "step", "task")
     assert results.loss.attrs["units"] and results.finished.all()
