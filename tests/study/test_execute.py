@@ -134,13 +134,3 @@ def test_no_results_yet(tmp_path):
         gather(tiny.study(), epath.Path(tmp_path))
     with pytest.raises(UserError, match="holds no study"):
         stored_study(epath.Path(tmp_path))
-    with pytest.raises(UserError, match="no results; run the study first"):
-        load(epath.Path(tmp_path) / "results.nc")
-
-
-def test_damaged_results_are_one_line(tmp_path):
-    path = epath.Path(tmp_path) / "results.nc"
-    path.write_bytes(b"not netCDF")
-    with pytest.raises(UserError, match="damaged") as caught:
-        load(path)
-    assert "\n" not in str(caught.value)
