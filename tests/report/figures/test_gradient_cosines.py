@@ -1,5 +1,6 @@
 """How gradients point to the task, on planted cosines."""
 
+import made_exposures
 import made_injection
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def test_cosines_have_a_row_of_panels_for_each_block_and_gap(study):
 def test_batches_that_all_hold_the_task_have_none_between():
     results = made_injection.study(gaps=(20,)).isel(gap=0)
     every = results.isel(step=results["step"] % 20 == 0).assign_coords(gap=1)
+    every = every.drop_dims("exposure").pipe(made_exposures.with_bursts)
     figure = FIGURES["gradient_cosines"].draw(every)
     assert [text.get_text() for text in figure.axes[1].texts] == ["none measured"]
     assert [text.get_text() for text in figure.axes[2].texts] == ["no cycle measured"]

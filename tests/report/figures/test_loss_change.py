@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 from drawn import UNITS, lines, marks, titles
 
-from rare_retention.evidence import retention
+from rare_retention.evidence import exposures, retention
 from rare_retention.report.figures import FIGURES
 
 SMALL = "4M"
+
+
+def cycles(point):
+    return retention.cycles(
+        retention.learned(point), exposures.of(point), least_gain=retention.LEAST_GAIN
+    )
 
 
 def test_loss_changes_since_just_before_an_exposure(study):
@@ -38,8 +44,7 @@ def test_what_each_size_keeps_stands_beside_it(study):
     results = study("loss_change")
     figure = FIGURES["loss_change"].draw(results)
     gain, kept, life = figure.axes[2:5]
-    value = retention.learned(results.sel(gap=100))
-    found = retention.cycles(value, 100, least_gain=retention.LEAST_GAIN)
+    found = cycles(results.sel(gap=100))
     shown = marks(gain, "1").get_ydata()
     np.testing.assert_allclose(shown, found["gain"].mean(("cycle", *UNITS)), rtol=1e-5)
     share = retention.share_kept(found).mean(UNITS)
@@ -52,8 +57,10 @@ def test_cycles_of_a_learned_task_do_not_count(study):
     results = study("loss_change").sel(gap=[100])
     known = results["loss"].where(results["step"] < 750, results["loss"] / 100)
     results = results.assign(loss=known)
-    found = retention.cycles(retention.learned(results.sel(gap=100)), 100)
-    early = found["gain"].sel(cycle=found["cycle"] < 7)  # that of step 699, which learns it, too
+    found = cycles(results.sel(gap=100))
+    early = found["gain"].isel(
+        cycle=(found["exposure"] < 7).all("stream").values
+    )  # that of step 699, which learns it, too
     assert early.sizes["cycle"] < found.sizes["cycle"]
     shown = marks(FIGURES["loss_change"].draw(results).axes[1], "0").get_ydata()
     np.testing.assert_allclose(shown, early.mean(("cycle", *UNITS)), rtol=1e-5)
