@@ -48,7 +48,7 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
         name=study.name,
         question=study.question,
         study=to_json(study),
-        **{name: template.attrs[name] for name in ("inputs", "row_tokens", "tasks")},
+        **{name: template.attrs[name] for name in ("inputs", "row_tokens")},
         batch=study.run.batch,
         steps=study.run.steps,
     )
@@ -98,13 +98,12 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         )
     for name, constant in about["constants"].items():
         variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
-    watch = about["watch"]
     coordinates = {
         "size": list(sizes),
         "initialisation": draws,
         "step": steps,
-        "task": np.arange(len(about["tasks"])),
-        "watch": watch,
+        "task": about["tasks"],
+        "watch": [about["tasks"][k] for k in about["watch"]],
     }
     used = {dim for dims, *_ in variables.values() for dim in dims}
     labels = {dim: (dim, names) for dim, names in about["labels"].items() if dim in used}
@@ -118,7 +117,6 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         {
             "inputs": about["inputs"],
             "row_tokens": about["row_tokens"],
-            "tasks": about["tasks"],
             "finished": about["status"] == "finished",
         },
     )

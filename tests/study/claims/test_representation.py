@@ -43,7 +43,7 @@ def test_the_difference_in_r2_is_that_of_the_ends_where_a_size_learns():
 
 
 def test_modes_are_counted_beyond_chance_over_all_layers(paper):
-    last = paper.sel(task=2).isel(snapshot=-1)
+    last = paper.sel(task="addition").isel(snapshot=-1)
     beyond = (last["modes"] - last["modes_by_chance"]).sum("layer")
     left = (last["loss"].isel(step=-1) / np.log(100)).mean(UNITS)
     sizes = (left.isel(per_token=0) < 0.5).values
