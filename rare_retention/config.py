@@ -156,16 +156,17 @@ def _fields(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def override(tree: T, changes: Mapping[str, str]) -> T:
-    """The tree with fields set from text; all changes are made, then validated once.
+def override(tree: T, changes: Mapping[str, Any]) -> T:
+    """The tree with fields set from text or values; all are changed, then validated once.
 
     A text is read as a Python literal (`true`, `false`, `none`, `null` in any case; a tuple also as
-    `1,2`); a str field takes it as it stands. A new `kind` first resets its group of fields to the
+    `1,2`); a str field takes it as it stands. Numbers, booleans, None and tuples of plain values
+    are taken as they are. A new `kind` first resets its group of fields to the
     defaults of that kind; a group that is None is first built from its defaults.
 
     Args:
         tree: A configuration.
-        changes: Text by dotted path, such as `{"run.student.width": "64"}`.
+        changes: Text or value by dotted path, such as `{"run.student.width": "64"}`.
 
     Raises:
         ConfigError: There is no such field, a value does not fit it, or a `__post_init__` refuses.
@@ -178,7 +179,7 @@ def override(tree: T, changes: Mapping[str, str]) -> T:
     return from_dict(type(tree), data)
 
 
-def _place(annotation: Any, node: Any, path: str, text: str, paths: Sequence[str]) -> None:
+def _place(annotation: Any, node: Any, path: str, given: Any, paths: Sequence[str]) -> None:
     """Sets one leaf in the plain values `node` of a tree."""
     names: list[Name] = [int(n) if n.isdecimal() else n for n in re.findall(r"[^.\[\]]+", path)]
     if not names or _path(names) != path:
@@ -192,14 +193,14 @@ def _place(annotation: Any, node: Any, path: str, text: str, paths: Sequence[str
     classes = annotations.groups(annotation)
     if names[-1] == "kind" and len(classes) > 1:
         kinds = annotations.kinds(classes)
-        if text not in kinds:
-            raise ConfigError(path, annotations.wrong(annotations.kind(classes), text))
-        if node.get("kind") != text:
+        if given not in kinds:
+            raise ConfigError(path, annotations.wrong(annotations.kind(classes), given))
+        if node.get("kind") != given:
             node.clear()
-            node.update(_defaults(kinds[text], kind=text))
+            node.update(_defaults(kinds[given], kind=given))
     else:
         annotation = _step(annotation, node, names, len(names) - 1, paths)
-        value = _value(annotation, text, path)
+        value = _value(annotation, given, path)
         inside = isinstance(value, tuple) and any(isinstance(item, dict) for item in value)
         # Groups go into a list, so that a later change may reach their fields.
         node[names[-1]] = list(value) if inside else value
@@ -236,8 +237,8 @@ def _defaults(cls: Any, **given: str) -> dict[str, Any]:
         return dict(given)
 
 
-def _value(annotation: Any, text: str, path: str) -> Any:
-    value = annotations.read(annotation, text)
+def _value(annotation: Any, given: Any, path: str) -> Any:
+    value = annotations.read(annotation, given) if isinstance(given, str) else given
     classes = annotations.groups(annotation)
     if classes and not isinstance(value, dict) and not annotations.fits(annotation, value):
         example = _path([path, next(iter(annotations.fields_of(classes[0])))])

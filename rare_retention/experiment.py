@@ -1,12 +1,14 @@
 """A run: one stream of batches, the students that train on it side by side, and what is kept."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import ConfigError, config, fingerprint, to_dict
+from rare_retention.config import ConfigError, config, difference, fingerprint, to_dict
+from rare_retention.data import digests
 from rare_retention.data.exposure import ORDER_VERSION, Schedule
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import MeshShape
@@ -15,6 +17,26 @@ from rare_retention.settings.language import Language
 from rare_retention.settings.regression import Regression
 
 AnySetting = Annotated[Regression | Competition | Language, Field(discriminator="kind")]
+
+LEFT_OUT = frozenset(
+    {
+        # How long the run is. Batch t and update t do not depend on it: the optimizer has a horizon
+        # of its own, so a finished run may be made longer.
+        "steps",
+        # A mean over pieces is the mean over the batch, up to rounding.
+        "accumulate",
+        # Where the numbers are computed: another mesh sums in another order, up to rounding.
+        "mesh",
+        # What is looked at and kept: none of it changes an update.
+        "measure",
+        "snapshots",
+        "checkpoints",
+    }
+)
+"""Fields of a run that are known not to change what is learned, and so are no part of its identity.
+
+Any other field is part of it, also one that is added later, until it is listed here.
+"""
 
 
 @config
@@ -178,15 +200,35 @@ class Run:
         return jax.random.key(np.uint32(self.stream), impl="threefry2x32")
 
     def recipe(self) -> dict[str, Any]:
-        """All that decides what is learned at a step; the length of the run is no part of it."""
-        kept = ("exposure", "optimizer", "batch", "stream", "precision")
-        tree = to_dict(self)
-        return (
-            {"setting": self.setting.recipe()}
-            | {name: tree[name] for name in kept}
-            | {"order_version": ORDER_VERSION}
-        )
+        """All that decides what is learned at a step, as JSON values: all fields but `LEFT_OUT`."""
+        tree = {name: value for name, value in to_dict(self).items() if name not in LEFT_OUT}
+        return tree | {"setting": self.setting.recipe(), "order_version": ORDER_VERSION}
 
     def identity(self) -> str:
         """Fingerprint of the recipe, 16 hexadecimal digits."""
         return fingerprint(self.recipe())
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Where two recipes of runs differ, one line a field; however many files of the text do, one.
+
+    Args:
+        before: a recipe, as it was stored.
+        after: another one.
+    """
+    (before, old), (after, new) = _without_files(before), _without_files(after)
+    lines = difference(before, after)
+    if old != new and (what := digests.change(old, new)):
+        field = "setting.corpus.identity: "
+        why = f" (the text has changed: {what})"
+        lines = [line + why * line.startswith(field) for line in lines]
+    return lines
+
+
+def _without_files(recipe: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A recipe without the list of the files of its text, and that list."""
+    setting = recipe["setting"]
+    if "corpus" not in setting:
+        return dict(recipe), []
+    corpus = {name: value for name, value in setting["corpus"].items() if name != "files"}
+    return {**recipe, "setting": {**setting, "corpus": corpus}}, setting["corpus"]["files"]

@@ -15,7 +15,7 @@ import sys
 import traceback
 import types
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, overload
@@ -28,6 +28,9 @@ from rare_retention.config import override
 from rare_retention.errors import ConfigError, UserError
 
 T = TypeVar("T")
+
+Check = Callable[[Any, Collection[str]], None]
+"""Of a configuration with its overrides, and the dotted paths of the fields that flags have set."""
 
 
 def load(spec: str) -> Any:
@@ -118,7 +121,10 @@ def split(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def parse(
-    argv: Sequence[str], config: type[Any] | None = None, values: flags.FlagValues = flags.FLAGS
+    argv: Sequence[str],
+    config: type[Any] | None = None,
+    values: flags.FlagValues = flags.FLAGS,
+    check: Check | None = None,
 ) -> Any:
     """Parses a command line into absl's flags and a configuration.
 
@@ -126,6 +132,7 @@ def parse(
         argv: The program's name and its arguments.
         config: Class of the configuration that the launcher needs, None if it needs none.
         values: Flags to set, with one called `config` if `config` is given.
+        check: Refuses flags that would have no effect; None takes all that fit.
 
     Returns:
         The configuration with its overrides, or, without `config`, the positional arguments.
@@ -150,7 +157,10 @@ def parse(
     if not isinstance(tree, config):
         message = f"get_config returned {type(tree).__name__}, but this program needs "
         raise ConfigError("", message + config.__name__, values.config)
-    return override(tree, changes)
+    tree = override(tree, changes)
+    if check is not None:
+        check(tree, changes)
+    return tree
 
 
 @overload
@@ -158,28 +168,35 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn: ...
 
 
 @overload
-def run(main: Callable[[T], int | None], config: type[T]) -> NoReturn: ...
+def run(
+    main: Callable[[T], int | None], config: type[T], check: Check | None = None
+) -> NoReturn: ...
 
 
-def run(main: Callable[[Any], int | None], config: type[Any] | None = None) -> NoReturn:
+def run(
+    main: Callable[[Any], int | None],
+    config: type[Any] | None = None,
+    check: Check | None = None,
+) -> NoReturn:
     """Runs a launcher and exits: with 2 and one line on stderr after a `UserError`.
 
     Args:
         main: Takes the configuration, or the positional arguments if there is none; returns the
             exit code.
         config: Class of the configuration that `--config` must give; None for no such flag.
+        check: As `parse` takes it.
     """
     if config is not None:
         text = "Python file with get_config, FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE "
         text += "changes a field of what it returns"
         flags.DEFINE_string("config", None, text, module_name=sys.argv[0])
-    app.run(_guard(main), flags_parser=_guard(partial(_parse_or_help, config)))
+    app.run(_guard(main), flags_parser=_guard(partial(_parse_or_help, config, check)))
 
 
-def _parse_or_help(config: type[Any] | None, argv: list[str]) -> Any:
+def _parse_or_help(config: type[Any] | None, check: Check | None, argv: list[str]) -> Any:
     if not {"--help", "-help", "-h", "-?", "--helpshort"}.isdisjoint(argv):
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
-    return parse(argv, config)
+    return parse(argv, config, check=check)
 
 
 def _guard(function: Callable[[Any], T]) -> Callable[[Any], T]:

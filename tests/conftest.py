@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 DEVICES = "--xla_force_host_platform_device_count"
 CI = bool(os.environ.get("CI"))
@@ -37,3 +38,11 @@ os.environ |= {
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if CI else "local")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forgotten_texts(tmp_path_factory):
+    """What is kept about token files is kept apart from the user's cache."""
+    from rare_retention.data import known
+
+    known.FOLDER = str(tmp_path_factory.mktemp("texts"))

@@ -3,6 +3,7 @@
 Gains, half-lives and cosines are planted; every state of a cycle follows from them.
 """
 
+import made_exposures
 import made_language
 import numpy as np
 import xarray as xr
@@ -94,7 +95,7 @@ def study(gaps=GAPS, gain=GAIN, half_life=HALF_LIFE, streams=2, initialisations=
         loss=(dims, loss.astype(np.float32)),
         gram=((*dims[:-1], *labels), grams.astype(np.float32)),
     )
-    return found.assign_coords(labels)
+    return made_exposures.with_bursts(found.assign_coords(labels))
 
 
 def calibration(peaks, gain, streams=2, initialisations=1):

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import made_exposures
 import numpy as np
 import xarray as xr
 
@@ -79,7 +80,7 @@ def language(
     prompts = (7 - 2 * np.log10(1 + tokens / 1e6))[:, None] * [0.8, 1.1]
     shares = np.array([[1 - 2e2 * rate, 1e2 * rate, 1e2 * rate] for rate, _ in places])
     constant = tuple(grid)
-    return xr.Dataset(
+    results = xr.Dataset(
         {
             "loss": variable(loss * wobble, "task"),
             "accuracy": variable(accuracy, "task"),
@@ -118,6 +119,7 @@ def language(
             "study": json.dumps({"run": {"batch": BATCH}}),
         },
     )
+    return made_exposures.with_bursts(results) if gaps else results
 
 
 def gaps(values=(1, 10, 100), **options):

@@ -9,28 +9,39 @@ tokens, in AI2's fixed order, with 100, 10, 1 or 0.1 instances a batch.
         --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
         --multihost
     python -m launch.study --config=configs/olmo/comparison.py:mini --workdir=runs/comparison
+    python -m launch.study --config=configs/olmo/comparison.py:ladder --workdir=runs/ladder
 
 The paper's setting takes 4 frequencies x 3 streams of 50K steps with 4.2M tokens each, for five
-sizes side by side: about 8e21 FLOPs for one stream and frequency, three quarters in the 4B model.
-mesh.fsdp spreads the weights; it has to divide the hidden dimension of every size, 64 of the 4M.
-`--config.run.setting.sizes=4M,20M,300M` leaves out the large ones; the others then see the same
-batches. The mini setting is for one GPU and needs no download: it reads the sources of Python's
-standard library, about 14 times over. Neither has been run yet.
+sizes on the same batches: about 8e21 FLOPs for one stream and frequency, three quarters in the 4B
+model. Every size is a unit of its own: `--units` lists them, `--unit=NAME` trains one, on a slice
+of its own if need be. mesh.fsdp spreads the weights; it has to divide the hidden dimension of every
+size, 64 of the 4M. `--config.run.setting.sizes=4M,20M,300M` leaves out the large ones; the others
+then see the same batches.
+
+The ladder has the mini sizes at one frequency, each with the peak learning rate that AI2's ladder
+gives to its size (`ladder.Size.learning_rate`), where the others train all sizes at one rate.
+
+The mini and the ladder setting are for one GPU and need no download: they read the sources of
+Python's standard library, about 14 times over. None of the three has been run yet.
 """
 
+import dataclasses
 from typing import Literal
 
+from rare_retention import ladder
 from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
 from rare_retention.models.olmo import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
-from rare_retention.study.grid import Axis, Study
+from rare_retention.study.grid import Also, Axis, Study
 from rare_retention.tasks import Comparison
 
+MINI = ("mini-64", "mini-128", "mini-256", "mini-512")
 
-def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
-    """Sizes x frequencies."""
+
+def get_config(size: Literal["paper", "mini", "ladder"] = "paper") -> Study:
+    """Sizes x frequencies; of the ladder, sizes with a learning rate of their own."""
     paper = Run(
         setting=Language(
             corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
@@ -51,7 +62,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             corpus=Corpus(vocabulary=4096, held_out=128),
             window=256,
             tasks=(Comparison(),),
-            sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
+            sizes=MINI,
             compute=Compute(dtype="bfloat16"),
         ),
         exposure=Exposure(placement="even"),
@@ -64,14 +75,28 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
     run = paper if size == "paper" else mini
     tokens = run.batch * run.setting.row_tokens
     instances = (100, 10, 1, 0.1) if size == "paper" else (32, 8, 2, 0.5)
+    frequencies = Axis(
+        field="setting.tasks[0].per_token", values=tuple(n / tokens for n in instances)
+    )
+    if size == "ladder":
+        frequencies = dataclasses.replace(frequencies, values=(8 / tokens,))
+    rates = Axis(
+        field="setting.sizes",
+        values=tuple((name,) for name in MINI),
+        also=(
+            Also(
+                field="optimizer.peak",
+                values=tuple(ladder.size(name, 4096).learning_rate for name in MINI),
+            ),
+        ),
+    )
     return Study(
-        name="comparison task",
+        name="comparison task at the ladder's rates" if size == "ladder" else "comparison task",
         question=__doc__,
         run=run,
-        grid=(
-            Axis(field="setting.tasks[0].per_token", values=tuple(n / tokens for n in instances)),
-        ),
+        grid=(frequencies, rates) if size == "ladder" else (frequencies,),
         streams=3,
+        apart=size == "paper",
         figures=(
             *("size_frequency", "learning_curves", "task_text", "task_compute"),
             *("probe_r2", "alignment", "null_intervention"),

@@ -9,8 +9,9 @@ alone may overwrite what a burst has written.
         --multihost
     python -m launch.study --config=configs/olmo/gap.py:mini --workdir=runs/gap
 
-The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each. The mini setting is
-for one GPU and needs no download. Neither has been run yet.
+The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each, every size a unit
+of its own (`--units` lists them). The mini setting is for one GPU and needs no download. Neither
+has been run yet.
 """
 
 from typing import Literal
@@ -61,6 +62,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         run=paper if size == "paper" else mini,
         grid=(Axis(field="exposure.gap", values=(1, 10, 20, 50, 100)),),
         streams=3,
+        apart=size == "paper",
         figures=("injection_gap", "task_text"),
         claims=("gap_raises_task_loss", "learns_text"),
     )

@@ -10,8 +10,9 @@ frequencies reach from one instance in 64 sequences to eight in each.
         --multihost
     python -m launch.study --config=configs/olmo/modular_addition.py:mini --workdir=runs/addition
 
-The paper's setting takes 5 frequencies x 3 streams of 50K steps with 1M tokens each. The mini
-setting is for one GPU and needs no download. Neither has been run yet.
+The paper's setting takes 5 frequencies x 3 streams of 50K steps with 1M tokens each, every size a
+unit of its own (`--units` lists them). The mini setting is for one GPU and needs no download.
+Neither has been run yet.
 """
 
 from typing import Literal
@@ -73,6 +74,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             ),
         ),
         streams=3,
+        apart=size == "paper",
         figures=(
             *("size_frequency", "learning_curves", "task_text", "task_compute"),
             *("probe_r2", "fourier_modes", "alignment", "null_intervention"),

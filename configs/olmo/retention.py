@@ -10,9 +10,9 @@ and the batch's gradient is compared with the task's own, on the task neurons an
     python -m launch.study --config=configs/olmo/retention.py:mini --workdir=runs/retention_mini
     python -m launch.study --config=configs/olmo/retention.py:small --workdir=runs/retention_lm
 
-The paper's setting shows 100 instances every 100 steps. The mini setting is for one GPU, the small
-one for 2 CPU cores (12 to 18 minutes for 3 streams): both read the sources of Python's standard
-library. The paper's and the mini setting have not been run yet.
+The paper's setting shows 100 instances every 100 steps, every size a unit of its own. The mini
+setting is for one GPU, the small one for 2 CPU cores (12 to 18 minutes for 3 streams): both read
+the sources of Python's standard library. The paper's and the mini setting have not been run yet.
 
 The calibration has the small setting at several learning rates. From it `launch.match` reads those
 at which all sizes gain alike at a burst; its flags make of the small setting a study at equal gain.
@@ -101,6 +101,7 @@ def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper")
         question=__doc__,
         run={"paper": paper, "mini": mini}.get(size, small),
         streams=3,
+        apart=size == "paper",
         figures=("injection", "loss_change", "gradient_cosines", "task_text"),
         claims=(
             "retention_grows_with_width",

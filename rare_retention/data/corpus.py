@@ -7,13 +7,14 @@ never across files, and what a file has left after its last whole window is not 
 import functools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from etils import epath
 
 from rare_retention.config import ConfigError, config, fingerprint, to_dict
-from rare_retention.data import token_files
+from rare_retention.data import digests, token_files
+from rare_retention.data.known import known
 from rare_retention.data.preparation import embedded
 from rare_retention.data.shuffle import permute
 from rare_retention.data.token_files import (
@@ -84,13 +85,14 @@ class Windows:
         corpus: how they are read.
         vocabulary: ids are below it.
         end_of_document: id after each document.
-        identity: 16 hex digits that tell this corpus from others.
+        text: "NAME DIGEST" of each file, in their order (see `digests`).
         tokenizer: the tokenizer.json of the corpus, None where it has none.
         references: counts of natural patterns in the text, empty where unknown.
 
     Attributes:
         count: windows, those held out among them.
         tokens: tokens of all files.
+        dtype: of the files.
 
     Raises:
         ConfigError: there are too few windows.
@@ -104,7 +106,7 @@ class Windows:
         *,
         vocabulary: int,
         end_of_document: int,
-        identity: str,
+        text: Sequence[str],
         tokenizer: epath.Path | None,
         references: Mapping[str, int],
     ) -> None:
@@ -112,10 +114,11 @@ class Windows:
         self.window = window
         self.vocabulary = vocabulary
         self.end_of_document = end_of_document
-        self.identity = identity
+        self.text = tuple(text)
         self.tokenizer = tokenizer
         self.references = dict(references)
         self.tokens = sum(file.tokens for file in files)
+        self.dtype = files[0].dtype
         self._shuffled = corpus.order == "shuffled"
         windows = np.array([file.tokens // window for file in files], np.int64)
         self._ends = np.cumsum(windows)
@@ -144,6 +147,11 @@ class Windows:
                 f"{corpus.held_out:,} of the {self.count:,} windows of {self.window:,} tokens in "
                 f"{place} leave none to train on; expected at most {self.count - 1:,}",
             )
+
+    @property
+    def identity(self) -> str:
+        """16 hexadecimal digits that tell this text, wherever it stands, from others."""
+        return fingerprint({"dtype": self.dtype, "files": self.text})
 
     def gather(self, index: np.ndarray) -> np.ndarray:
         """Windows by number.
@@ -197,7 +205,7 @@ class Windows:
 
         It does so where the memory starts at a multiple of 64 bytes, which NumPy's own does not.
         """
-        kind = little_endian(self.files[0].dtype)
+        kind = little_endian(self.dtype)
         size = rows * self.window * kind.itemsize
         memory = np.empty(size + 64, np.uint8)
         start = -memory.ctypes.data % 64
@@ -238,6 +246,10 @@ class Windows:
         window of up to 50 million tokens, else over windows with that many, evenly spread.
         """
         taken = min(self.count, max(_COUNTED // self.window, 1))
+        asked = f"entropy of {taken} windows of {self.window} ids below {self.vocabulary}"
+        return float(known(self.files, asked, lambda: self._entropy(taken)))
+
+    def _entropy(self, taken: int) -> float:
         chosen = np.arange(taken, dtype=np.int64) * self.count // taken
         counts = np.zeros(self.vocabulary, np.int64)
         for block in np.array_split(chosen, -(-taken * self.window // _BLOCK)):
@@ -246,9 +258,10 @@ class Windows:
         return float(-(shares * np.log(shares)).sum())
 
 
-@functools.lru_cache(maxsize=8)
 def open_corpus(corpus: Corpus, window: int) -> Windows:
     """Opens a corpus; the embedded default is prepared on first use, into the cache of the user.
+
+    What was opened before is given again, unless a local file has been written since.
 
     Args:
         corpus: which text, and how it is read.
@@ -256,9 +269,26 @@ def open_corpus(corpus: Corpus, window: int) -> Windows:
 
     Raises:
         ConfigError: nothing is there, or too little for the window.
-        UserError: a file cannot be read as it is described.
+        UserError: a file cannot be read as it is described, or is not what corpus.json tells of.
     """
     path = corpus.path or str(embedded(corpus.vocabulary or EMBEDDED_VOCABULARY))
+    return _open(corpus, window, path, _seen(path))
+
+
+def _seen(path: str) -> tuple[Any, ...]:
+    """The local files of a path and their times, by which those are known that were opened before.
+
+    Remote ones would take too long to ask for; a process reads them as it has found them.
+    """
+    if not token_files.is_local(epath.Path(path)):
+        return ()
+    found = token_files.find(path)
+    return tuple((str(file), token_files.status(file)) for file in found if file.exists())
+
+
+@functools.lru_cache(maxsize=8)
+def _open(corpus: Corpus, window: int, path: str, seen: tuple[Any, ...]) -> Windows:
+    del seen  # only tells one call from another
     paths = token_files.find(path)
     folder = paths[0].parent
     contents = read_contents(folder) if all(file.parent == folder for file in paths) else None
@@ -268,10 +298,6 @@ def open_corpus(corpus: Corpus, window: int) -> Windows:
     files = token_files.scan(paths, corpus.dtype or (contents.dtype if contents else AI2_DTYPE))
     if whole:
         _compare(files, whole)
-        identity = whole.digest[:16]
-    else:
-        sizes = [[file.path.name, file.tokens] for file in files]
-        identity = fingerprint({"dtype": files[0].dtype, "files": sizes})
     vocabulary, end_of_document = _ids(corpus, contents)
     return Windows(
         files,
@@ -279,10 +305,30 @@ def open_corpus(corpus: Corpus, window: int) -> Windows:
         corpus,
         vocabulary=vocabulary,
         end_of_document=end_of_document,
-        identity=identity,
+        text=_text(files, whole),
         tokenizer=_tokenizer(folder, contents),
         references=to_dict(whole.references) if whole else {},
     )
+
+
+def _text(files: Sequence[TokenFile], contents: Contents | None) -> tuple[str, ...]:
+    """Name and digest of each file; of a prepared one, the digest that corpus.json has, too.
+
+    Raises:
+        UserError: a file that is hashed whole is not the one that corpus.json tells of.
+    """
+    found = known(files, f"digests {digests.VERSION}", lambda: digests.digests(files))
+    if contents:
+        for i, (file, part) in enumerate(zip(files, contents.files, strict=True)):
+            if not digests.is_whole(file, len(files)):
+                found[i] = fingerprint({"read": found[i], "told": part.digest})
+            elif found[i] != part.digest:
+                raise UserError(
+                    f"{file.path}: holds other bytes than {CONTENTS} tells of (its SHA-256 "
+                    "differs); copy the corpus again, or prepare it again"
+                )
+    pairs = zip(digests.names(files), found, strict=True)
+    return tuple(f"{name} {digest[:16]}" for name, digest in pairs)
 
 
 def _compare(files: Sequence[TokenFile], contents: Contents) -> None:

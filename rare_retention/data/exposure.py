@@ -67,6 +67,31 @@ class Wording(NamedTuple):
 _PLAIN = Wording()
 
 
+class Exposures(NamedTuple):
+    """The batches that hold a task, in order.
+
+    Attributes:
+        steps: of the batches [E], int64.
+        counts: rows of the task in each [E], int64, at least 1.
+    """
+
+    steps: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+class History(NamedTuple):
+    """What a run is shown up to a state, and when.
+
+    Attributes:
+        exposures: of each task asked for, in the batches up to and including the one that the state
+            would be trained on next: a state just before an exposure is known as such.
+        shown: rows of each of the K tasks in all batches before the state [K], int64.
+    """
+
+    exposures: tuple[Exposures, ...]
+    shown: NDArray[np.int64]
+
+
 class Schedule:
     """Which task stands in which row of the global batch, for every step.
 
@@ -182,6 +207,50 @@ class Schedule:
                 found.append(step)
                 step += 1
         return np.array(found, dtype=np.int64)
+
+    def history(self, step: int, tasks: Iterable[int]) -> History:
+        """Exposures of some tasks up to state `step`, and what was shown of all before it.
+
+        Where any task is drawn `iid`, one pass over the batches counts all of it; otherwise it
+        takes time by the number of exposures.
+
+        Args:
+            step: number of updates before the state.
+            tasks: ids; -1 is the last task.
+        """
+        step = _whole("step", step)
+        ids = [_task("task", task, self.tasks) for task in tasks]
+        if not isinstance(self._rest, Iid):
+            return History(tuple(self._exposures(step, task) for task in ids), self.shown(step))
+        shown = np.zeros(self.tasks, dtype=np.int64)
+        found: list[list[tuple[int, int]]] = [[] for _ in ids]
+        for t in range(step + 1):
+            counts = self.counts(t)
+            for own, task in zip(found, ids, strict=True):
+                if counts[task]:
+                    own.append((t, int(counts[task])))
+            if t < step:
+                shown += counts
+        pairs = (np.array(own, dtype=np.int64).reshape(-1, 2) for own in found)
+        return History(tuple(Exposures(*own.T) for own in pairs), shown)
+
+    def _exposures(self, step: int, task: int) -> Exposures:
+        """Those of a task that is not drawn, in the batches 0 to `step`."""
+        steps = self.exposures(0, step + 1, task)
+        counts = [int(self.counts(t)[task]) for t in steps.tolist()]
+        return Exposures(steps, np.array(counts, dtype=np.int64))
+
+    def rate(self, task: int) -> float:
+        """Long-run share of the batches that hold a task, in (0, 1]; of any seed the same.
+
+        Args:
+            task: id; -1 is the last task.
+        """
+        task = _task("task", task, self.tasks)
+        share = float(self.shares[task])
+        if self._is_drawn(task):
+            return -math.expm1(self.batch * math.log1p(-min(share, 1 - 2**-53)))
+        return min(share * self.batch, 1 / self.gap if task in self.withheld else 1.0)
 
     def check(self, steps: int) -> None:
         """Refuse a run of `steps` steps that cannot realise the frequencies.

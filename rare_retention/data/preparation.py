@@ -5,7 +5,6 @@ keeps the recipe and what is known of each finished file; corpus.json is written
 """
 
 import hashlib
-import os
 import platform
 import re
 import sys
@@ -33,7 +32,7 @@ from rare_retention.data.token_files import (
 )
 from rare_retention.data.tokenizing import Bpe, TokenizerSource, encode, load
 from rare_retention.errors import UserError
-from rare_retention.record.files import disk, read_json, write, write_json
+from rare_retention.record.files import disk, read_json, user_cache, write, write_json
 
 SHARD_DOCUMENTS = 10_000
 
@@ -225,8 +224,7 @@ def embedded(vocabulary: int) -> epath.Path:
     Raises:
         UserError: the place cannot be written, or this Python keeps no sources.
     """
-    cache = epath.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    home = cache / "rare_retention" / "corpora"
+    home = user_cache() / "corpora"
     folder = home / f"stdlib-{platform.python_version()}-{vocabulary}-v{VERSION}"
     if (folder / CONTENTS).exists():
         return folder

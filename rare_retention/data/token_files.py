@@ -5,11 +5,13 @@ or four bytes. A local file is memory-mapped, a remote one is read by ranges.
 """
 
 import functools
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import fsspec
 import numpy as np
 from etils import epath
 
@@ -94,11 +96,24 @@ class TokenFile(NamedTuple):
         path: where it stands, local or gs://.
         dtype: "uint16" or "uint32".
         tokens: how many ids it holds.
+        stamp: nanoseconds of its last change and, of a local one, of its last change of status, and
+            its number on the disk: a file that is written again has another. Empty where unknown.
     """
 
     path: epath.Path
     dtype: Dtype
     tokens: int
+    stamp: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.tokens * np.dtype(self.dtype).itemsize
+
+    @property
+    def changed(self) -> float:
+        """When it last changed, in seconds since 1970."""
+        return max(self.stamp[:2]) / 1e9
 
     def read(self, rows: np.ndarray, found: np.ndarray) -> None:
         """Reads windows of the file.
@@ -109,19 +124,41 @@ class TokenFile(NamedTuple):
         """
         window = found.shape[1]
         if is_local(self.path):
-            whole = _mapped(str(self.path), found.dtype)[: self.tokens // window * window]
+            mapped = _mapped(str(self.path), found.dtype, self.stamp)
+            whole = mapped[: self.tokens // window * window]
             # Clipping takes nothing from rows that are there, and writes without another copy.
             np.take(whole.reshape(-1, window), rows, axis=0, out=found, mode="clip")
             return
-        with self.path.open("rb") as file:
-            for row, tokens in zip(rows, found, strict=True):
-                file.seek(int(row) * tokens.nbytes)
-                tokens[:] = np.frombuffer(file.read(tokens.nbytes), found.dtype)
+        for row, tokens in zip(rows.tolist(), found, strict=True):
+            content = self.piece(row * tokens.nbytes, (row + 1) * tokens.nbytes)
+            tokens[:] = np.frombuffer(content, found.dtype)
+
+    def piece(self, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of the file, read by themselves: nothing is read ahead.
+
+        Raises:
+            UserError: the file has become shorter since it was opened.
+        """
+        if is_local(self.path):
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(start)
+                content = file.read(stop - start)
+        elif start == stop:
+            content = b""
+        else:
+            storage, name = fsspec.url_to_fs(str(self.path))
+            content = storage.cat_file(name, start, stop)
+        if len(content) < stop - start:
+            raise UserError(
+                f"{self.path}: has become shorter since it was opened; copy the corpus again"
+            )
+        return content
 
 
 # Each open map holds a file descriptor, of which a process commonly has 1,024.
 @functools.lru_cache(maxsize=256)
-def _mapped(path: str, kind: np.dtype) -> np.ndarray:
+def _mapped(path: str, kind: np.dtype, stamp: tuple[int, ...]) -> np.ndarray:
+    del stamp  # a file that was written again is mapped again
     return np.asarray(np.memmap(path, kind, mode="r"))
 
 
@@ -200,7 +237,7 @@ def scan(paths: Iterable[epath.Path], dtype: Dtype) -> list[TokenFile]:
 
 def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
     try:
-        size = path.stat().length
+        size, stamp = status(path)
         with path.open("rb") as file:
             start = file.read(6)
     except FileNotFoundError:
@@ -216,4 +253,13 @@ def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
             f"{path}: {size:,} bytes are no whole number of {dtype} tokens; set corpus.dtype to "
             "what the file holds, or copy it again"
         )
-    return TokenFile(path, dtype, tokens)
+    return TokenFile(path, dtype, tokens, stamp)
+
+
+def status(path: epath.Path) -> tuple[int, tuple[int, ...]]:
+    """Bytes and stamp of a file (see `TokenFile`)."""
+    if is_local(path):
+        local = os.stat(path)
+        return local.st_size, (local.st_mtime_ns, local.st_ctime_ns, local.st_ino)
+    remote = path.stat()
+    return remote.length, (remote.mtime * 10**9,) if remote.mtime else ()

@@ -8,7 +8,7 @@ s - 1, so that the batch of an exposure belongs to the state just after it.
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import gradients, retention, states
+from rare_retention.evidence import exposures, gradients, retention, states
 
 PARTS = ("g", "g_t", "g_nt")
 """The gradient of a batch, its part of the rare task, its part of all others."""
@@ -94,24 +94,23 @@ def between_exposures(found: xr.Dataset) -> xr.Dataset:
     return _mean(means, found["shown"] == 0, found)
 
 
-def through_cycles(found: xr.Dataset, gap: int) -> xr.DataArray | None:
+def through_cycles(point: xr.Dataset, found: xr.Dataset) -> xr.DataArray | None:
     """Mean cosine of g over densely measured cycles, by the steps since the exposure.
 
     Args:
-        found: result of `cosines`.
-        gap: steps G between exposures.
+        point: of a study's grid.
+        found: its `cosines`.
 
     Returns:
-        [..., since]: 0 is the batch of the exposure, G - 1 the last one before the next. None where
-        no cycle was measured densely.
+        [..., since]: 0 is the batch of the exposure. Each mean is over the cycles that last so
+        long. None where no cycle was measured densely.
     """
-    each = retention.through_cycles(found["g"], gap)
+    each = retention.through_cycles(found["g"], exposures.of(point))
     if each is None:
         return None
-    since = each.sel(offset=each["offset"] > 0).mean("cycle", skipna=False)
+    since = retention.mean_cycle(each.sel(offset=each["offset"] > 0))
     return since.assign_coords(offset=since["offset"] - 1).rename(offset="since")
 
 
 def _mean(values: xr.Dataset, which: xr.DataArray, found: xr.Dataset) -> xr.Dataset:
-    there = found["shown"].notnull().all("step")
-    return values.where(which).mean("step").where(there)
+    return values.where(which).mean("step").where(states.unbroken(found["shown"]))

@@ -16,17 +16,26 @@ RESIDUAL_RTOL = 1e-6
 
 
 def changes(reference: xr.DataArray, predicted: xr.DataArray) -> xr.Dataset:
-    """Measured and predicted changes of the rare loss between consecutive measured states.
+    """Measured and predicted changes of the rare loss between states that all streams share.
 
     Args:
         reference: loss of the watched task, with a dimension `step`.
-        predicted: first-order change by the actual updates since the previous measured step.
+        predicted: first-order change by the actual updates since the step at which the stream was
+            measured before, with the same dimensions.
 
     Returns:
         `measured` and `predicted`, with the last step of each window as `step`.
     """
-    measured = states.measured(reference).diff("step")
-    return xr.Dataset({"measured": measured, "predicted": predicted.sel(step=measured["step"])})
+    shared = states.common(reference)
+    measured = shared.diff("step")
+    own = predicted.transpose(*measured.dims)
+    starts, steps = shared["step"].to_numpy()[:-1], own["step"].to_numpy()
+    # A stream may be measured within a window too; what one misses there shows at its end.
+    own = own.isel(step=steps <= shared["step"].to_numpy()[-1])
+    first = np.searchsorted(steps, starts, side="right")
+    total = np.add.reduceat(own.fillna(0.0).to_numpy(), first, measured.get_axis_num("step"))
+    whole = predicted.sel(step=measured["step"]).notnull()
+    return xr.Dataset({"measured": measured, "predicted": measured.copy(data=total).where(whole)})
 
 
 def change_error(of: xr.Dataset) -> xr.DataArray:
@@ -70,15 +79,15 @@ def rank_correlation(values: xr.DataArray) -> xr.DataArray:
 
 
 def within_bound(point: xr.Dataset) -> xr.DataArray:
-    """Whether |G_F(U)| obeys Theorem 4's bound at each measured state: 1 or 0, NaN where missing.
+    """Whether |G_F(U)| obeys Theorem 4's bound at each common state: 1 or 0, NaN where missing.
 
     The squared bound is 4 lambda_1 delta_F(U), whose residual carries a rounding error of float32:
     it may be exceeded by 1e-3 of itself, and by what 1e-6 of Tr M_F adds to the residual.
     """
     prior, spectra = states.mixture(point)
     mu = interference.common_spectrum(prior, spectra, utility.common_set(prior))
-    gradient = states.measured(point["basis_gradient"])
-    bound = states.measured(point["basis_bound"])
+    gradient = states.common(point["basis_gradient"])
+    bound = states.common(point["basis_bound"])
     rounding = 4 * mu[0] * RESIDUAL_RTOL * mu.sum()
     obeyed = gradient**2 <= (bound * (1 + BOUND_RTOL)) ** 2 + rounding
     return obeyed.astype(np.float64).where(gradient.notnull() & bound.notnull())

@@ -39,7 +39,7 @@ def guessing(point: xr.Dataset, task: str) -> float:
 
 
 def left(point: xr.Dataset, task: str, half: Literal["", "test_"] = "") -> xr.DataArray:
-    """Share of the loss of guessing that a task's has left, at most 1, at its measured steps.
+    """Share of the loss of guessing that a task's has left, at most 1, at the common steps.
 
     At most 1, because a student that does not know the labels yet is no further from the task than
     one that guesses among them.
@@ -49,14 +49,19 @@ def left(point: xr.Dataset, task: str, half: Literal["", "test_"] = "") -> xr.Da
         task: its name.
         half: of the task's instances, the training half by default.
     """
-    loss = states.measured(point[f"{half}loss"]).sel(task=task, drop=True)
+    return share_left(point, task, states.common(point[f"{half}loss"]))
+
+
+def share_left(point: xr.Dataset, task: str, loss: xr.DataArray) -> xr.DataArray:
+    """`left` of losses of the point's tasks at any steps."""
+    loss = loss.sel(task=task, drop=True)
     share: xr.DataArray = (loss / guessing(point, task)).clip(max=1)
     return share
 
 
 def text_loss(point: xr.Dataset) -> xr.DataArray:
-    """Loss of natural text in nats per token at its measured steps."""
-    return states.measured(point["loss"]).sel(task=TEXT, drop=True)
+    """Loss of natural text in nats per token at the common steps."""
+    return states.common(point["loss"]).sel(task=TEXT, drop=True)
 
 
 def step_tokens(results: xr.Dataset) -> int:

@@ -16,7 +16,7 @@ def asked(results: xr.Dataset, name: str) -> list[str]:
 
 
 def over_training(point: xr.Dataset, name: str, task: str) -> xr.DataArray:
-    """Values of a task along `step`, the steps of the snapshots.
+    """Values of a task along `step`, the steps at which all streams have snapshots.
 
     Args:
         point: one point of a study's grid, as from `states.points`.
@@ -24,7 +24,7 @@ def over_training(point: xr.Dataset, name: str, task: str) -> xr.DataArray:
         task: its name.
     """
     values = point[name].sel(task=task, drop=True).rename(snapshot="step")
-    return states.measured(values)
+    return states.common(values)
 
 
 def at_end(point: xr.Dataset, name: str, task: str) -> xr.DataArray:

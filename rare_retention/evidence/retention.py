@@ -1,19 +1,20 @@
 """What a task gains at an exposure and how much of it is left at the next (Fig. 4, Fig. 8).
 
-A watched task is shown once in every `gap` steps, at steps t with t % gap == gap - 1. State `step`
-has seen the updates 0 .. step - 1, so cycle c starts from the state (c + 1) gap - 1 just before its
-exposure, has its exposed state at (c + 1) gap, and ends at (c + 2) gap - 1, just before the next.
+The cycle of an exposure goes from the state just before it to the state just before the next one;
+the state just after the exposure, at least one step earlier, stands between them. Cycles are found
+in each stream by itself, since streams may be exposed at different steps: the i-th measured cycle
+of every stream stands at place i along `cycle`.
 """
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from rare_retention.evidence import intervals, language, states
+from rare_retention.evidence import exposures, intervals, language, states
 from rare_retention.evidence.intervals import Interval
 from rare_retention.theory.checks import Array, IntArray
 
@@ -26,7 +27,7 @@ LEARNED = 0.5
 EQUAL_GAINS = 1.25
 """Mean gains that differ by less than this factor count as equal."""
 
-_DENSE = 0.8  # of the measurements of the most densely measured cycle
+_DENSE = 0.8  # of the states that the most densely measured cycle has in as many steps
 
 _MEANINGS = {
     "before": "value just before the exposure",
@@ -60,31 +61,85 @@ def learned(point: xr.Dataset) -> xr.DataArray:
     return share.assign_attrs(units="1")
 
 
-def measured_cycles(steps: ArrayLike, gap: int) -> IntArray:
-    """Numbers c of the cycles whose first, exposed and last state are among `steps`, ascending.
+class Cycle(NamedTuple):
+    """The measured part of one cycle of one stream.
+
+    Attributes:
+        exposure: number of its exposure, 0 for the first of the run.
+        steps: of the measured states, from the one just before the exposure to the one just before
+            the next.
+    """
+
+    exposure: int
+    steps: IntArray
+
+    @property
+    def start(self) -> int:
+        """Step of the exposure: that of the state just before it."""
+        return int(self.steps[0])
+
+    @property
+    def offsets(self) -> IntArray:
+        """Steps of the states since just before the exposure: 0, 1 just after it, and so on."""
+        return self.steps - self.steps[0]
+
+    @property
+    def length(self) -> int:
+        """Steps from the exposure to the next."""
+        return int(self.steps[-1] - self.steps[0])
+
+
+def measured_cycles(steps: IntArray, shown: Array) -> list[Cycle]:
+    """Cycles of one stream whose first, exposed and last state were measured, oldest first.
 
     Args:
-        steps: steps of the measured states.
-        gap: G >= 2.
+        steps: of the measured states, ascending.
+        shown: steps of its exposures, ascending, NaN after the last. An exposure right before
+            another has no cycle.
     """
-    if gap < 2:
-        raise ValueError(f"gap must be at least 2 for a cycle to have an inside, got {gap}")
-    found = np.asarray(steps, np.int64)
-    before = np.unique(found[found % gap == gap - 1])
-    whole = np.isin(before + 1, found) & np.isin(before + gap, found)
-    return (before[whole] + 1) // gap - 1
+    near = exposures.near(steps, shown)
+    before = near.number[near.until == 0]  # the numbers of exposures with a state just before
+    after = near.number[near.since == 1] - 1
+    whole = before[np.isin(before, after) & np.isin(before + 1, before)].tolist()
+    found = [Cycle(n, steps[(steps >= shown[n]) & (steps <= shown[n + 1])]) for n in whole]
+    return [cycle for cycle in found if cycle.length > 1]
+
+
+def dense_cycles(steps: IntArray, shown: Array) -> list[Cycle]:
+    """The densely measured ones of `measured_cycles`.
+
+    Of a cycle of which regular measurements show the ends and little else, the peak is not known.
+    A cycle counts where it has at least `_DENSE` of the states that the most densely measured one
+    has, over the steps since the exposure that both last. That one is of median length at least.
+    """
+    found = measured_cycles(steps, shown)
+    if not found:
+        return []
+    median = int(np.median([cycle.length for cycle in found]))
+    long = [cycle for cycle in found if cycle.length >= median]
+    dense = max(long, key=lambda cycle: _states_within(cycle, median))
+    kept = []
+    for cycle in found:
+        both = min(cycle.length, dense.length)
+        if _states_within(cycle, both) >= _DENSE * _states_within(dense, both):
+            kept.append(cycle)
+    return kept
+
+
+def _states_within(cycle: Cycle, length: int) -> int:
+    """Measured states of a cycle in its first steps."""
+    return int(np.searchsorted(cycle.offsets, length, side="right"))
 
 
 def cycles(
-    value: xr.DataArray, gap: int, *, rises: bool = True, least_gain: float = 0.0
+    value: xr.DataArray, shown: xr.DataArray, *, rises: bool = True, least_gain: float = 0.0
 ) -> xr.Dataset:
     """What each densely measured cycle of one grid point gains and keeps.
 
-    Of a cycle of which regular measurements show the ends and little else, the peak is not known.
-
     Args:
-        value: of a watched task, with a dimension `step`; steps that no student has do not count.
-        gap: steps G between exposures, at least 2.
+        value: of a watched task, with a dimension `step`; steps that no student of a stream has do
+            not count for it.
+        shown: steps of the task's exposures, as from `exposures.of`.
         rises: whether the value rises when the task is learned, as a signal does and a loss does
             not.
         least_gain: gains up to this one, at least 0, are no gains: their `lag`, `share_kept` and
@@ -92,36 +147,70 @@ def cycles(
 
     Returns:
         The other dimensions of the value, then `cycle`. `before`, `best` and `next_before` have the
-        value's own sign. `gain` is negative where no state of the gap is better, `share_kept` where
-        more than the gain is lost by the next exposure. `lag` is 0 steps where the state just after
-        the exposure is the best. `half_life` in steps is interpolated linearly between states, and
-        a lower bound where `censored`. `accumulation`, without cycles, is the improvement from
-        before the first measured exposure to the end of the last measured cycle.
+        value's own sign. `gain` is negative where no state of the cycle is better, `share_kept`
+        where more than the gain is lost by the next exposure. `lag` is 0 steps where the state just
+        after the exposure is the best. `half_life` in steps is interpolated linearly between
+        states, and a lower bound where `censored`. `accumulation`, without cycles, is the
+        improvement from before the first measured exposure to the end of the last measured cycle.
+        `exposure` and `start` [stream, cycle] are number and step of the cycle's exposure, NaN
+        where a stream has fewer cycles than others: what else is NaN is missing.
 
     Raises:
         ValueError: no whole cycle was measured.
     """
-    present = states.measured(value).transpose(..., "step")
-    steps = present["step"].to_numpy()
-    numbers = [int(cycle[0] + 1) // gap - 1 for cycle in dense_cycles(steps, gap)]
-    if not numbers:
-        raise ValueError(f"no whole cycle of gap {gap} was measured")
+    parts = [
+        _stream_cycles(own, dense_cycles(own["step"].to_numpy(), at), rises, least_gain)
+        for own, at in exposures.by_stream(value, shown)
+    ]
+    if not any(part.sizes["cycle"] for part in parts):
+        raise ValueError("no whole cycle between exposures was measured")
+    joined = parts[0]
+    if "stream" in value.dims:
+        along = value["stream"] if "stream" in value.coords else "stream"
+        joined = xr.concat(
+            parts,
+            along,
+            data_vars="all",
+            coords="minimal",
+            compat="override",
+            join="outer",
+            fill_value={"censored": False},
+        )
+    dims = [d for d in value.dims if d != "step"]
+    return joined.transpose(*dims, "cycle")
+
+
+def _stream_cycles(
+    value: xr.DataArray, found: list[Cycle], rises: bool, least_gain: float
+) -> xr.Dataset:
+    """`cycles` of one stream, at the steps at which it was measured."""
+    present = value.transpose(..., "step")
     sign = 1 if rises else -1
     rising = sign * present.to_numpy()
-    parts = [_cycle(rising, steps, gap, number, least_gain) for number in numbers]
+    steps = present["step"].to_numpy()
+    parts = [_cycle(rising, steps, cycle, least_gain) for cycle in found]
     dims = [d for d in present.dims if d != "step"]
-    data = {name: np.stack([part[name] for part in parts], -1) for name in _MEANINGS}
-    accumulation = data["next_before"][..., -1] - data["before"][..., 0]
+    none = np.empty((*rising.shape[:-1], 0))
+    data = {
+        name: np.stack([part[name] for part in parts], -1) if parts else none for name in _MEANINGS
+    }
+    accumulation = np.full(rising.shape[:-1], np.nan)
+    if found:
+        accumulation = data["next_before"][..., -1] - data["before"][..., 0]
     for name in ("before", "best", "next_before"):
         data[name] = sign * data[name]
+    data["censored"] = data["censored"].astype(bool)
+    numbers = np.array([(c.exposure, c.start, c.length) for c in found], np.float64).reshape(-1, 3)
     return xr.Dataset(
         {
             **{k: ((*dims, "cycle"), v, _attributes(k, value)) for k, v in data.items()},
             "accumulation": (dims, accumulation, {"long_name": "improvement over all cycles"}),
+            "exposure": ("cycle", numbers[:, 0], {"units": "1"}),
+            "start": ("cycle", numbers[:, 1], {"units": "step"}),
         },
         coords={
             **{k: v for k, v in present.coords.items() if "step" not in v.dims and k != "step"},
-            "cycle": numbers,
+            "cycle": np.arange(len(found)),
         },
     )
 
@@ -130,67 +219,93 @@ def learned_cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset 
     """Cycles of what is learned at one grid point; None where no whole one was measured.
 
     Args:
-        point: of a study's grid, as for `learned`.
+        point: of a study's grid, as for `learned`, with `exposure_step`.
         least: what is learned counts from here on; None: all of it.
     """
-    value, gap = learned(point), states.gap(point)
-    if gap < 2 or not measured_cycles(value["step"], gap).size:
+    value, shown = learned(point), exposures.of(point)
+    streams = exposures.by_stream(value, shown)
+    if not any(measured_cycles(own["step"].to_numpy(), at) for own, at in streams):
         return None
-    return cycles(value if least is None else value.clip(min=least), gap, least_gain=LEAST_GAIN)
+    return cycles(value if least is None else value.clip(min=least), shown, least_gain=LEAST_GAIN)
 
 
-def dense_cycles(steps: IntArray, gap: int) -> list[IntArray]:
-    """Measured steps of the densely measured cycles, oldest first.
+def through_cycles(
+    value: xr.DataArray, shown: xr.DataArray, nth: int | None = None
+) -> xr.DataArray | None:
+    """Values in the densely measured cycles, by the steps since just before their exposures.
 
     Args:
-        steps: measured steps, ascending.
-        gap: steps G between exposures; 1 has no cycles.
+        value: with a dimension `step`; steps that no student of a stream has do not count for it.
+        shown: steps of the task's exposures, as from `exposures.of`.
+        nth: of each stream only this one, or its last where it has no more; None: all.
 
     Returns:
-        For each from the state just before an exposure to the one just before the next.
+        [..., cycle, offset]: `offset` is 0 at the state just before the exposure and 1 just after
+        it. An offset is there if every cycle that lasts so long was measured at it; values are NaN
+        in cycles that end before. Coordinates `start`, step of the exposure, and `length`, steps to
+        the next, [stream, cycle]. None without such a cycle.
     """
-    before = (measured_cycles(steps, gap) + 1) * gap - 1 if gap > 1 else steps[:0]
-    found = [steps[(steps >= s) & (steps <= s + gap)] for s in before]
-    most = max(map(len, found), default=0)
-    return [cycle for cycle in found if len(cycle) >= _DENSE * most]
-
-
-def through_cycles(value: xr.DataArray, gap: int) -> xr.DataArray | None:
-    """Values in the densely measured cycles, at the offsets that all these have in common.
-
-    Args:
-        value: with a dimension `step`; steps that no student has do not count.
-        gap: steps G between exposures.
-
-    Returns:
-        [..., cycle, offset]: `offset` is 0 at the state just before the exposure, 1 just after it,
-        G just before the next. None without such a cycle.
-    """
-    present = states.measured(value)
-    found = dense_cycles(present["step"].to_numpy(), gap)
-    if not found:
+    streams = []
+    for own, at in exposures.by_stream(value, shown):
+        found = dense_cycles(own["step"].to_numpy(), at)
+        streams.append((own, found if nth is None else found[nth:][:1] or found[-1:]))
+    every = [cycle for _, found in streams for cycle in found]
+    if not every:
         return None
-    shared = set.intersection(*(set((cycle - cycle[0]).tolist()) for cycle in found))
-    offset = xr.DataArray(sorted(shared), dims="offset", name="offset")
-    starts = xr.DataArray([int(cycle[0]) for cycle in found], dims="cycle")
-    taken: xr.DataArray = present.sel(step=starts + offset).drop_vars("step")
-    taken = taken.assign_coords(cycle=(starts + 1) // gap - 1, offset=offset)
-    return taken.transpose(..., "cycle", "offset")
+    offsets = _shared_offsets(every)
+    most = max(len(found) for _, found in streams)
+    parts = [_aligned(own, found, offsets, most) for own, found in streams]
+    joined = parts[0]
+    if "stream" in value.dims:
+        along = value["stream"] if "stream" in value.coords else "stream"
+        joined = xr.concat(
+            parts, along, coords=["start", "length"], compat="override", join="exact"
+        )
+    return joined.transpose(*(d for d in value.dims if d != "step"), "cycle", "offset")
 
 
-def in_second_half(cycle: xr.DataArray, gap: int, last: int) -> xr.DataArray:
-    """Whether cycles start in the second half of training; bool [cycle].
+def mean_cycle(each: xr.DataArray) -> xr.DataArray:
+    """Mean over the cycles that last so long [..., offset], NaN where one of them is missing.
 
     Args:
-        cycle: their numbers.
-        gap: steps G between exposures.
-        last: step of the last state.
+        each: result of `through_cycles`.
     """
-    return (cycle + 1) * gap - 1 >= last / 2
+    lasts = each["offset"] <= each["length"]
+    total = each.where(lasts, 0.0).sum("cycle", skipna=False)
+    mean: xr.DataArray = total / lasts.sum("cycle").where(lasts.any("cycle"))
+    return mean
+
+
+def _shared_offsets(every: list[Cycle]) -> IntArray:
+    """Offsets at which every cycle that lasts so long was measured, ascending."""
+    lengths = np.sort([cycle.length for cycle in every])
+    offsets, seen = np.unique(np.concatenate([c.offsets for c in every]), return_counts=True)
+    lasting = len(lengths) - np.searchsorted(lengths, offsets)
+    return np.asarray(offsets[seen == lasting])
+
+
+def _aligned(own: xr.DataArray, found: list[Cycle], offsets: IntArray, most: int) -> xr.DataArray:
+    """Values of one stream [..., cycle, offset], cycles filled up to as many as `most`."""
+    present = own.transpose(..., "step")
+    steps, values = present["step"].to_numpy(), present.to_numpy()
+    taken = np.full((*values.shape[:-1], most, len(offsets)), np.nan)
+    about = np.full((2, most), np.nan)
+    for i, cycle in enumerate(found):
+        inside = offsets <= cycle.length
+        at = np.searchsorted(steps, cycle.start + offsets[inside])
+        taken[..., i, inside] = values[..., at]
+        about[:, i] = cycle.start, cycle.length
+    coords = {k: v for k, v in present.coords.items() if "step" not in v.dims and k != "step"}
+    coords |= {"start": ("cycle", about[0]), "length": ("cycle", about[1])}
+    coords |= {"cycle": np.arange(most), "offset": offsets}
+    dims = [d for d in present.dims if d != "step"]
+    return xr.DataArray(taken, coords, (*dims, "cycle", "offset"), own.name, own.attrs)
 
 
 def not_yet(of: xr.Dataset) -> xr.DataArray:
     """Cycles that start before the task is learned for the first time; bool [..., cycle].
+
+    False where a stream has no such cycle.
 
     A cycle that happens to start low after others that started high is no such one: among cycles
     chosen by how they start, those chosen low end higher by chance alone.
@@ -199,7 +314,17 @@ def not_yet(of: xr.Dataset) -> xr.DataArray:
         of: result of `cycles`, of a value that rises from 0 for guessing to 1 for knowing.
     """
     late: xr.DataArray = (of["before"] >= LEARNED).cumsum("cycle") > 0
-    return ~late
+    return ~late & of["exposure"].notnull()
+
+
+def whole(of: xr.Dataset) -> xr.DataArray:
+    """Whether no cycle of any size is missing, for each stream and initialisation.
+
+    Args:
+        of: result of `cycles`.
+    """
+    there = of["exposure"].notnull()
+    return states.complete(of["gain"].where(there, 0.0)) & there.any("cycle")
 
 
 def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArray:
@@ -217,8 +342,9 @@ def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArra
         Shares without the dimension `cycle`, NaN where no counted cycle has a meaningful gain or
         one is missing.
     """
-    counted = xr.ones_like(of["gain"], bool) if where is None else where
-    numbers = of["cycle"].where(counted)
+    there = of["exposure"].notnull()
+    counted = there if where is None else where & there
+    numbers = of["exposure"].where(counted)
     first, last = numbers.min("cycle"), numbers.max("cycle")
     start = of["before"].where(numbers == first).sum("cycle", min_count=1)
     end = of["next_before"].where(numbers == last).sum("cycle", min_count=1)
@@ -271,12 +397,12 @@ def half_life_interval(of: xr.Dataset) -> Interval:
 
 
 def _cycle(
-    learned: Array, steps: IntArray, gap: int, number: int, least_gain: float
+    learned: Array, steps: IntArray, cycle: Cycle, least_gain: float
 ) -> dict[str, NDArray[Any]]:
     """Measures of one cycle [...] from values that rise when learned [..., S]."""
-    exposed = (number + 1) * gap
-    first, start, stop = np.searchsorted(steps, [exposed - 1, exposed, exposed + gap]).tolist()
-    before, inside, at = learned[..., first], learned[..., start:stop], steps[start:stop]
+    first, exposed = int(np.searchsorted(steps, cycle.start)), cycle.start + 1
+    inside, at = learned[..., first + 1 : first + len(cycle.steps)], cycle.steps[1:]
+    before = learned[..., first]
     best = np.argmax(inside, axis=-1)
     peak = np.take_along_axis(inside, best[..., None], -1)[..., 0]
     last = inside[..., -1]

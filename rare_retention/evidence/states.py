@@ -1,7 +1,8 @@
 """States and grid points of a study's results: what all evidence is read from.
 
 A value is NaN where its run failed, and at steps at which its run was not measured. The functions
-tell these apart: what no student of a grid point has was not measured there.
+tell these apart: what no student of a stream has was not measured there. All streams of a grid
+point are measured at some common steps, and some at steps of their own, around their exposures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ OWN = frozenset(
     {
         *UNITS,
         *("size", "step", "task", "watch", "prompt", "direction", "neuron"),
-        *("block", "vector", "other"),
+        *("block", "vector", "other", "exposure"),
         *("snapshot", "layer"),
     }
 )
@@ -103,11 +104,6 @@ def mixture(point: xr.Dataset) -> tuple[Array, Array]:
     )
 
 
-def gap(point: xr.Dataset) -> int:
-    """Steps G between exposures of the watched tasks; 1 where no task is withheld."""
-    return int(point["gap"]) if "gap" in point.coords else 1
-
-
 def rarest(point: xr.Dataset) -> str:
     """Name of the rarest of the watched tasks; of equally rare ones the last.
 
@@ -135,38 +131,57 @@ def measured(values: xr.DataArray) -> xr.DataArray:
     return values.isel(step=seen).astype(np.float64)
 
 
+def own(values: xr.DataArray) -> xr.DataArray:
+    """At which steps each stream was measured: some student of it has a value; bool [stream, step].
+
+    Without the dimension `stream` all values are one stream's.
+    """
+    return values.notnull().any([d for d in values.dims if d not in ("stream", "step")])
+
+
+def common(values: xr.DataArray) -> xr.DataArray:
+    """The states, float64, at the steps at which all streams were measured.
+
+    A stream that came less far than another does not count: it is missing at the later steps.
+    """
+    present = measured(values)
+    if "stream" not in present.dims:
+        return present
+    seen = own(present).transpose("stream", "step").to_numpy()
+    to_the_end = seen[seen[:, -1]]
+    return present.isel(step=to_the_end.all(0))
+
+
+def unbroken(values: xr.DataArray) -> xr.DataArray:
+    """Which students have a value at every step at which their stream was measured.
+
+    Bool, without the dimension `step`; False throughout a stream that was never measured.
+    """
+    seen = own(values)
+    return (values.notnull() | ~seen).all("step") & seen.any("step")
+
+
 def final(values: xr.DataArray) -> xr.DataArray:
-    """Values of one grid point at its last measured step.
+    """Values of one grid point at its last common step.
 
     A student that diverged before is NaN: its last good state is not its final one.
     """
-    return measured(values).isel(step=-1, drop=True)
+    return common(values).isel(step=-1, drop=True)
 
 
 def halfway(values: xr.DataArray) -> xr.DataArray:
-    """Values of one grid point at the last step measured in the first half of its run."""
-    present = measured(values)
+    """Values of one grid point at the last common step in the first half of its run."""
+    present = common(values)
     steps = present["step"].to_numpy()
     index = max(int(np.searchsorted(steps, steps[-1] / 2, side="right")) - 1, 0)
     return present.isel(step=index, drop=True)
 
 
 def late(values: xr.DataArray, share: float = 0.25) -> xr.DataArray:
-    """Values of one grid point in the last `share` of the steps that its run took."""
-    present = measured(values)
+    """Values of one grid point at the common steps in the last `share` of those its run took."""
+    present = common(values)
     steps = present["step"]
     return present.isel(step=(steps >= (1 - share) * steps[-1]).to_numpy())
-
-
-def before_exposure(values: xr.DataArray, gap: int) -> xr.DataArray | None:
-    """Values of one grid point just before the last exposure so measured; None if none was.
-
-    At the end of a run students of different gaps stand at different phases of their cycles; these
-    states compare.
-    """
-    present = measured(values)
-    kept = np.flatnonzero(present["step"].to_numpy() % gap == gap - 1)
-    return present.isel(step=int(kept[-1]), drop=True) if kept.size else None
 
 
 def complete(values: xr.DataArray) -> xr.DataArray:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -46,9 +45,9 @@ class Store:
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, tree: Any) -> None:
-        """Saves a tree of arrays; returns when they are copied, not when they are written."""
-        # The step donates its buffers, and on CPU a copy to the host may be a view of them.
-        tree = jax.tree.map(jnp.copy, tree)
+        """Saves a tree of arrays; returns when they are on the host, not when they are written."""
+        # On CPU what is on the host may be a view of the tree. A step may donate the tree all the
+        # same: JAX reuses no buffer while an array of NumPy views it.
         meta = {"identity": self._identity, "digests": digests(tree)}
         with disk(self._folder):
             self._manager.save(

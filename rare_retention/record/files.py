@@ -3,10 +3,13 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
+import numpy as np
 from etils import epath
 
 from rare_retention.errors import UserError
@@ -81,3 +84,34 @@ def read_json(path: epath.Path) -> Any:
         raise UserError(
             f"{path}: damaged, not valid JSON ({error}); restore it, or choose another workdir"
         ) from None
+
+
+def user_cache() -> epath.Path:
+    """Folder for what can be made again: `rare_retention` in ~/.cache, or in XDG_CACHE_HOME."""
+    cache = epath.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / "rare_retention"
+
+
+def write_arrays(path: epath.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays as one compressed .npz file in one step; equal arrays make equal files."""
+    named: dict[str, Any] = dict(arrays)
+    write(path, lambda file: np.savez_compressed(file, **named))
+
+
+def read_arrays(path: epath.Path, remedy: str) -> dict[str, np.ndarray]:
+    """Reads the arrays of a .npz file.
+
+    Args:
+        path: of the file.
+        remedy: what the user can do about a damaged file.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; {remedy}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); {remedy}") from None

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 from etils import epath
 
+from rare_retention.record import layout
 from rare_retention.record.files import read_json, write_json
 
 NAME = "manifest.json"
@@ -61,23 +62,28 @@ def write_manifest(folder: epath.Path, **content: Any) -> None:
     """Writes the manifest of a run, keeping when it was first started."""
     path = folder / NAME
     started = read_json(path)["started"] if path.exists() else _now()
-    write_json(
-        path,
-        {
-            "started": started,
-            "written": _now(),
-            "command": command(),
-            "versions": versions(),
-            "hardware": hardware(),
-            **content,
-        },
-    )
+    about = {
+        "started": started,
+        "written": _now(),
+        "command": command(),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+    write_json(path, layout.stamped(about | content))
 
 
 def read_manifest(folder: epath.Path) -> dict[str, Any] | None:
-    """The manifest of a run; None where it never started."""
+    """The manifest of a run; None where it never started.
+
+    Raises:
+        UserError: it is damaged, or of another layout.
+    """
     path = folder / NAME
-    return read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    about: dict[str, Any] = read_json(path)
+    layout.check(about, path)
+    return about
 
 
 def _now() -> str:

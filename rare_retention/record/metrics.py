@@ -6,17 +6,13 @@ states measured after it are cut off and measured again, with the same result.
 """
 
 import time
-import zipfile
 from collections.abc import Sequence
-from functools import partial
-from typing import IO, Any
 
 import numpy as np
 from etils import epath
 
-from rare_retention.errors import UserError
 from rare_retention.record.board import board_path, write_board
-from rare_retention.record.files import write
+from rare_retention.record.files import read_arrays, write_arrays
 
 FOLDER = "metrics"
 
@@ -52,7 +48,7 @@ class Metrics:
         names = sorted({name for values in states for name in values})
         arrays = {name: _column(states, name) for name in names}
         path = self._folder / FOLDER / f"{steps[0]:012d}-{steps[-1]:012d}.npz"
-        write(path, partial(_save, {"step": steps, **arrays}))
+        write_arrays(path, {"step": steps, **arrays})
         write_board(self._folder, self._students, self._rows)
         self._rows.clear()
 
@@ -93,12 +89,8 @@ def cut(folder: epath.Path, step: int) -> None:
             block = _read_block(path)
             kept = {name: values[block["step"] <= step] for name, values in block.items()}
             name = f"{first:012d}-{kept['step'][-1]:012d}.npz"
-            write(path.with_name(name), partial(_save, kept))
+            write_arrays(path.with_name(name), kept)
             path.unlink()
-
-
-def _save(arrays: dict[str, Any], file: IO[bytes]) -> None:
-    np.savez_compressed(file, **arrays)
 
 
 def _paths(folder: epath.Path) -> list[epath.Path]:
@@ -106,11 +98,8 @@ def _paths(folder: epath.Path) -> list[epath.Path]:
 
 
 def _read_block(path: epath.Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file, np.load(file) as block:
-            return dict(block)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: damaged ({' '.join(str(error).split())}); the other blocks are intact: "
-            f"restore this one, or delete the run {path.parent.parent} to train it again"
-        ) from None
+    run = path.parent.parent
+    return read_arrays(
+        path,
+        f"the other blocks are intact: restore this one, or delete the run {run} to train it again",
+    )

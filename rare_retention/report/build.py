@@ -12,7 +12,7 @@ from rare_retention.report import page
 from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, OF_SNAPSHOTS, select
 from rare_retention.study.claims import Verdict, judge, representation
 from rare_retention.study.folder import CLAIMS, RUNS
-from rare_retention.study.grid import Study, cells
+from rare_retention.study.grid import Study, units
 from rare_retention.study.results import collect
 
 
@@ -56,7 +56,7 @@ def build(study: Study, workdir: epath.Path) -> Iterator[str]:
 
 def provenance(study: Study, workdir: epath.Path) -> page.Provenance:
     """Where and how the runs of a study ran, from their manifests."""
-    found = [read_manifest(workdir / RUNS / cell.name) for cell in cells(study)]
+    found = [read_manifest(workdir / RUNS / unit.name) for unit in units(study)]
     manifests: list[dict[str, Any]] = [about for about in found if about is not None]
     first = min(manifests, key=lambda about: about["started"])
     return {

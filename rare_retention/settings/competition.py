@@ -39,6 +39,7 @@ class Competition(TaskRows):
         watch: ids of the tasks whose interference is followed; -1 is the rare task.
     """
 
+    size_field: ClassVar[str] = "neurons"
     weights: ClassVar[tuple[str, ...]] = ("angle",)
 
     kind: Literal["competition"] = "competition"

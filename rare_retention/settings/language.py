@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,17 @@ from rare_retention.tasks.natural import Prompts, prompts
 
 LAYER_WEIGHTS = ("qkv", "out", "gate_up", "down")
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
+
+LEFT_OUT = {
+    # Where the text stands; what it is has a digest.
+    "corpus": ("path",),
+    # The same numbers by other ways, up to rounding; the type of the numbers is none of them.
+    "compute": ("attention", "remat", "unroll"),
+}
+"""Fields that are known not to change what is learned; any other is part of a run's identity.
+
+What is measured is part of it too: a run that goes on has to go on with metrics of the same shape.
+"""
 
 Batch = dict[str, jax.Array]
 """tokens [B, T]; task of each slot [B, slots], 0 where it is left to the text."""
@@ -58,6 +69,8 @@ class Language:
         neurons: K, neurons of the first layer's SwiGLU on which gradients are compared: those with
             the largest gradient of the rarest watched task's loss (paper Fig. 9).
     """
+
+    size_field: ClassVar[str] = "sizes"
 
     kind: Literal["language"] = "language"
     corpus: Corpus = Corpus()
@@ -124,6 +137,11 @@ class Language:
 
     def _rates(self) -> str:
         return " + ".join(f"{task.per_token:g}" for task in self.tasks)
+
+    @property
+    def size_names(self) -> tuple[str, ...]:
+        """As they are declared; the corpus need not be there."""
+        return self.sizes
 
     @functools.cached_property
     def windows(self) -> Windows:
@@ -217,13 +235,21 @@ class Language:
         return False
 
     def recipe(self) -> dict[str, Any]:
-        """All fields; of the corpus what it is, not where, of the computation only its type."""
+        """All fields but `LEFT_OUT`; of the corpus what it was found to be, with its files."""
         tree = to_dict(self)
-        corpus = {name: value for name, value in tree["corpus"].items() if name != "path"}
-        return tree | {
-            "corpus": corpus | {"identity": self.windows.identity, "order_version": ORDER_VERSION},
-            "compute": {"dtype": self.compute.dtype},
+        for group, names in LEFT_OUT.items():
+            for name in names:
+                del tree[group][name]
+        text = self.windows
+        tree["corpus"] |= {
+            "dtype": text.dtype,
+            "vocabulary": text.vocabulary,
+            "end_of_document": text.end_of_document,
+            "identity": text.identity,
+            "files": list(text.text),
+            "order_version": ORDER_VERSION,
         }
+        return tree
 
     def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         """Shares and frequencies of the tasks, chance of a right label, entropy of single words."""

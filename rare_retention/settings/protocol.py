@@ -1,7 +1,7 @@
 """The protocol between the loop and a setting: all that training knows of models and tasks."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -45,6 +45,14 @@ class Measure(NamedTuple):
 
 class Setting(Protocol):
     """A family of models and a mixture of tasks; a frozen config that can draw and train them."""
+
+    size_field: ClassVar[str]
+    """Name of the field that lists the sizes of the models."""
+
+    @property
+    def size_names(self) -> tuple[int, ...] | tuple[str, ...]:
+        """What that field holds: labels of the sizes, in the order in which they are declared."""
+        ...
 
     @property
     def task_names(self) -> tuple[str, ...]:

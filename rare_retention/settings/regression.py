@@ -36,6 +36,7 @@ class Regression(TaskRows):
             rarest, -1.
     """
 
+    size_field: ClassVar[str] = "widths"
     weights: ClassVar[tuple[str, ...]] = ("encoder", "decoders")
 
     kind: Literal["regression"] = "regression"

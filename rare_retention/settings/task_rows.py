@@ -17,10 +17,12 @@ class TaskRows(ABC):
     """Base of a setting whose batches hold one task id a row, and whose arrays are float32.
 
     Attributes:
+        size_field: name of the field that lists the sizes of the models.
         weights: names of a model's arrays of weights.
         watch: ids of the tasks that are followed.
     """
 
+    size_field: ClassVar[str]
     weights: ClassVar[tuple[str, ...]]
     watch: tuple[int, ...]
 
@@ -37,6 +39,12 @@ class TaskRows(ABC):
     @abstractmethod
     def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Mean loss of the rows, split by task; see `Setting.losses`."""
+
+    @property
+    def size_names(self) -> tuple[int, ...]:
+        """The sizes, as they are declared."""
+        names: tuple[int, ...] = getattr(self, self.size_field)
+        return names
 
     @property
     def finest_precision(self) -> Literal["float32"]:

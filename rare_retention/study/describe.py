@@ -1,6 +1,6 @@
 """What a study will do, in words and numbers, before it does it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 
@@ -8,7 +8,7 @@ from rare_retention.errors import below
 from rare_retention.experiment import Run
 from rare_retention.representation.kinds import KINDS
 from rare_retention.settings.language import Language
-from rare_retention.study.grid import Study, cells, check_shapes
+from rare_retention.study.grid import Study, Unit, check_shapes, units
 from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
 from rare_retention.train.step import GRADIENT_MEASURES, step_measures
 from rare_retention.wording import plural
@@ -21,21 +21,48 @@ def describe(study: Study) -> Iterator[str]:
         ConfigError: a run cannot be honoured; the message names the field and the remedy.
     """
     check_shapes(study)
-    runs = list(cells(study))
-    first = runs[0].run
+    todo = units(study)
     yield f"study      {study.name}"
-    yield f"runs       {len(runs)}: {plural(study.streams, 'stream')} x " + (
-        " x ".join(f"{len(axis.values)} values of {axis.name}" for axis in study.grid)
-        or "one setting"
-    )
+    yield f"units      {len(todo)}: {' x '.join(_factors(study))}"
     total = 0
     with below("run"):
-        yield from describe_run(first)
-        for cell in runs:
-            plan = make_plan(cell.run, cell.run.schedule())
-            total += check_budget(cell.run, sizes(cell.run).parameter_bytes, plan)
-    if len(runs) > 1:
-        yield f"snapshots  {total / BYTES_PER_MB:.3g} MB in all runs"
+        yield from describe_run(todo[0].run)
+        groups = _of_sizes(todo)
+        if len(groups) > 1:
+            yield from map(_describe_size, groups)
+        for unit in todo:
+            plan = make_plan(unit.run, unit.run.schedule())
+            total += check_budget(unit.run, sizes(unit.run).parameter_bytes, plan)
+    if len(todo) > 1:
+        yield f"snapshots  {total / BYTES_PER_MB:.3g} MB in all units"
+
+
+def _factors(study: Study) -> Iterator[str]:
+    """What the number of units is the product of."""
+    yield plural(study.streams, "stream")
+    for axis in study.grid:
+        yield f"{plural(len(axis.values), 'value')} of {axis.name}"
+    if study.apart and not any(map(study.is_of_sizes, study.grid)):
+        yield f"{plural(len(study.run.setting.size_names), 'size')} apart"
+    elif study.apart:
+        yield "its sizes apart"
+    elif not study.grid:
+        yield "one setting"
+
+
+def _of_sizes(todo: Sequence[Unit]) -> list[Run]:
+    """A run of each group of sizes that units train, in their order."""
+    return list({unit.run.setting.size_names: unit.run for unit in todo}.values())
+
+
+def _describe_size(run: Run) -> str:
+    size = sizes(run)
+    names = ", ".join(map(str, run.setting.size_names))
+    return (
+        f"  size {names:<11} {size.parameters:,} parameters, "
+        f"{size.state_bytes / BYTES_PER_MB:.3g} MB of training state, "
+        f"{size.flops_per_step * run.steps:.3g} FLOPs"
+    )
 
 
 def describe_run(run: Run) -> Iterator[str]:
@@ -80,6 +107,7 @@ def variables(study: Study) -> set[str]:
     named = {*setting.labels, "size", "width", "parameters"}
     varied = {axis.name for axis in study.grid}
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
+    found |= {"exposure_step", "exposure_count", "is_withheld"}
     if isinstance(setting, Language):
         found |= {name for kind in KINDS.values() for name in kind.measures}
     found |= set(GRADIENT_MEASURES) if study.run.measure.gradients else set()

@@ -33,8 +33,8 @@ from rare_retention.representation.kinds import (
 from rare_retention.representation.residuals import assemble
 from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS
-from rare_retention.study.grid import Cell, Study, cells
-from rare_retention.study.results import EVIDENCE, coordinates, label
+from rare_retention.study.grid import Study, Unit, units
+from rare_retention.study.results import EVIDENCE, join
 
 FOLDER = "evidence"
 
@@ -45,12 +45,12 @@ class Snapshot(NamedTuple):
     """A retention snapshot of a run.
 
     Attributes:
-        cell: its run.
+        unit: its run.
         folder: of the run.
         step: updates before it.
     """
 
-    cell: Cell
+    unit: Unit
     folder: epath.Path
     step: int
 
@@ -80,11 +80,11 @@ def collect(
     check(options, kinds, sizes, list(subjects(setting).values()))
     with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
         parts = [
-            (snapshot, part)
+            (snapshot.unit.coordinates, _at(snapshot.step, part))
             for snapshot in found
             for part in _counted(bar, _of_snapshot(snapshot, kinds, options))
         ]
-    joined = _join(study, parts)
+    joined = join(study.dimensions, parts)
     save(joined, workdir / EVIDENCE)
     return joined
 
@@ -157,15 +157,15 @@ def snapshots(study: Study, workdir: epath.Path) -> list[Snapshot]:
         UserError: there are none, or a run is of another recipe.
     """
     found = []
-    for cell in cells(study):
-        folder = workdir / RUNS / cell.name
+    for unit in units(study):
+        folder = workdir / RUNS / unit.name
         about = read_manifest(folder)
-        if about is not None and about["identity"] != cell.run.identity():
+        if about is not None and about["identity"] != unit.run.identity():
             raise UserError(
-                f"{folder}: belongs to recipe {about['identity']}, not {cell.run.identity()}, "
+                f"{folder}: belongs to recipe {about['identity']}, not {unit.run.identity()}, "
                 "which its study asks for"
             )
-        found += [Snapshot(cell, folder, step) for step in steps_in(folder / RETENTION)]
+        found += [Snapshot(unit, folder, step) for step in steps_in(folder / RETENTION)]
     if not found:
         raise UserError(
             f"{workdir}: no run has kept a snapshot in {RETENTION}/; train with "
@@ -179,9 +179,9 @@ def _of_snapshot(
 ) -> Iterator[xr.Dataset]:
     """Evidence of each kind; the weights are read if any of it is new."""
     root = snapshot.folder / RETENTION
-    setting = language(snapshot.cell.run.setting, str(snapshot.folder))
+    setting = language(snapshot.unit.run.setting, str(snapshot.folder))
     about = about_checkpoint(root, snapshot.step)
-    if about["identity"] != (wanted := snapshot.cell.run.identity()):
+    if about["identity"] != (wanted := snapshot.unit.run.identity()):
         raise UserError(
             f"{root / str(snapshot.step)}: belongs to recipe {about['identity']}, not {wanted}"
         )
@@ -237,19 +237,7 @@ def _counted(bar: "tqdm[Any]", parts: Iterable[xr.Dataset]) -> Iterator[xr.Datas
         yield part
 
 
-def _join(study: Study, parts: Sequence[tuple[Snapshot, xr.Dataset]]) -> xr.Dataset:
-    """All parts in one Dataset; what was not measured is NaN."""
-    places = coordinates(study)
-    steps = np.unique([snapshot.step for snapshot, _ in parts])
-    joined = xr.Dataset(coords={**places, "snapshot": steps})
-    for snapshot, part in parts:
-        place = {name: label(value) for name, value in snapshot.cell.coordinates.items()}
-        for name, values in part.data_vars.items():
-            if name not in joined:
-                joined = joined.assign_coords(part.coords)
-                dims = (*places, *values.dims[:2], "snapshot", *values.dims[2:])
-                sizes = {**part.sizes, **joined.sizes}
-                empty = np.full([sizes[dim] for dim in dims], np.nan)
-                joined[name] = (dims, empty, values.attrs)
-            joined[name].loc[{**place, "snapshot": snapshot.step}] = values.to_numpy()
-    return joined
+def _at(step: int, part: xr.Dataset) -> xr.Dataset:
+    """Evidence with the dimension `snapshot`: the step of the state that it was found in."""
+    placed = part.expand_dims(snapshot=[step])
+    return placed.transpose("size", "initialisation", "snapshot", ...)

@@ -1,9 +1,13 @@
 """The folder of a study: what stands where, and whose it is."""
 
+from typing import Any
+
 from etils import epath
 
 from rare_retention.config import difference, from_dict, to_dict
 from rare_retention.errors import UserError
+from rare_retention.experiment import changes
+from rare_retention.record import layout
 from rare_retention.record.files import read_json, write_json
 from rare_retention.study.grid import Study
 
@@ -15,7 +19,8 @@ RECIPE = "recipe.json"
 def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
     """Makes the workdir this study's own, or checks that it is.
 
-    A study may grow: more streams, more values, more steps, other figures and claims.
+    A study may grow: more streams, more values, more steps, other figures and claims. Sizes that
+    were trained together cannot be taken apart, nor the other way round: their units differ.
 
     Args:
         study: that is to run here.
@@ -23,29 +28,47 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
         write: keep the study in it; one host does for all.
 
     Raises:
-        UserError: it holds a study of another name or recipe.
+        UserError: it holds a study of another name, recipe or layout.
     """
-    path, recipe = workdir / RECIPE, {"name": study.name, "run": study.run.recipe()}
+    path, recipe = workdir / RECIPE, study.run.recipe()
+    own = {"name": study.name, "apart": study.apart}
     if path.exists():
-        changes = difference(read_json(path), recipe)
-        varied = tuple(f"run.{axis.field}{end}" for axis in study.grid for end in ":[")
-        changes = [change for change in changes if not change.startswith(varied)]
-        if changes:
+        before = _read(path)
+        found = difference({name: before[name] for name in own}, own)
+        found += [f"run.{line}" for line in changes(before["run"], recipe)]
+        fields = [field for axis in study.grid for field in axis.fields]
+        varied = tuple(f"run.{field}{end}" for field in fields for end in ":[.")
+        if found := [line for line in found if not line.startswith(varied)]:
             raise UserError(
-                f"{workdir}: holds another study: {'; '.join(changes)}; choose another --workdir"
+                f"{workdir}: holds another study: {'; '.join(found)}; choose another --workdir, or "
+                "undo the change"
             )
     if write:
-        write_json(workdir / STUDY, to_dict(study))
-        write_json(path, recipe)
+        write_json(path, layout.stamped(own | {"run": recipe}))
+        write_json(workdir / STUDY, to_dict(study))  # last: a folder with a study has its recipe
 
 
 def stored_study(workdir: epath.Path) -> Study:
     """The study that a workdir holds.
 
     Raises:
-        UserError: it holds none.
+        UserError: it holds none, or one of another layout.
     """
     path = workdir / STUDY
     if not path.exists():
         raise UserError(f"{workdir}: holds no study (there is no {STUDY})")
+    _read(workdir / RECIPE)
     return from_dict(Study, read_json(path))
+
+
+def _read(path: epath.Path) -> dict[str, Any]:
+    """What a recipe.json says.
+
+    Raises:
+        UserError: it is missing, damaged or of another layout.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: is missing; restore it, or choose another --workdir")
+    recipe: dict[str, Any] = read_json(path)
+    layout.check(recipe, path)
+    return recipe

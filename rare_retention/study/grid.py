@@ -1,35 +1,81 @@
-"""A study: a grid of runs, declared in one file."""
+"""A study: a grid of runs, declared in one file, and the units of work that it is made of."""
 
+import hashlib
 import itertools
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from rare_retention.config import ConfigError, config, override
 from rare_retention.errors import below
 from rare_retention.evidence import states
 from rare_retention.experiment import Run
 
-Value = int | float | str | tuple[int, ...] | tuple[float, ...]
+Number = int | float
+Value = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+"""What a field may take along an axis."""
+
+_LONGEST = 200  # bytes of a unit's name; file systems take 255
+_PLAIN = "=,+()[] "  # kept in names, beside letters, digits and _.-~
 
 
 @config
-class Axis:
-    """One field of the run that the study varies.
+class Also:
+    """A further field that changes with an axis.
 
     Attributes:
-        field: dotted path below the run, such as "exposure.gap".
-        values: what it takes; its last name becomes a dimension of the results.
+        field: dotted path below the run, such as "optimizer.horizon".
+        values: one for each value of the axis.
     """
 
     field: str
     values: tuple[Value, ...]
 
+
+@config
+class Axis:
+    """A field of the run that the study varies, and others that change with it.
+
+    An axis over the setting's sizes (`setting.widths`, `setting.sizes`, `setting.neurons`) trains
+    groups of sizes apart, so that each may have its own learning rate, mesh or batch; its values
+    are tuples of sizes, and the runs join along `size` in the results.
+
+    Attributes:
+        field: dotted path below the run, such as "exposure.gap".
+        values: what it takes.
+        also: fields that change along with it, such as the horizon of the learning rate with the
+            number of steps.
+        dimension: of the results; by default the last name of the field.
+    """
+
+    field: str
+    values: tuple[Value, ...]
+    also: tuple[Also, ...] = ()
+    dimension: str = ""
+
     @property
     def name(self) -> str:
         """Dimension of the results."""
-        return self.field.rsplit(".", 1)[-1]
+        return self.dimension or self.field.rsplit(".", 1)[-1]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All fields that it sets."""
+        return (self.field, *(other.field for other in self.also))
+
+    def changes(self, index: int) -> dict[str, Value]:
+        """What its fields are at its `index`-th place."""
+        others = {other.field: other.values[index] for other in self.also}
+        return {self.field: self.values[index]} | others
+
+    @property
+    def labels(self) -> list[Any]:
+        """Coordinates in the results: numbers, booleans and texts as they are, all else as text."""
+        return [label(value, self.values) for value in self.values]
 
 
 @config
@@ -42,6 +88,8 @@ class Study:
         run: what all runs share.
         grid: fields that vary; runs take every combination of their values.
         streams: number of streams; run i of a combination has stream i.
+        apart: train every size as a unit of its own, on the same batches: with its own folder, mesh
+            and memory, on one machine after another or on several at once.
         figures: names of figures in the report (`report.figures`).
         claims: names of claims to judge (`study.claims`).
     """
@@ -50,30 +98,48 @@ class Study:
     question: str = ""
     run: Run = Run()
     grid: tuple[Axis, ...] = ()
-    streams: int = 1
+    streams: Annotated[int, Field(ge=1)] = 1
+    apart: bool = False
     figures: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.streams < 1:
-            raise ConfigError("streams", f"expected at least 1, got {self.streams}")
-        names = [axis.name for axis in self.grid]
-        taken = {*states.OWN, "width", "parameters"}
+        taken = {*states.OWN, "width", "parameters", "finished"}
+        names = Counter(axis.name for axis in self.grid if not self.is_of_sizes(axis))
+        fields = Counter(field for axis in self.grid for field in axis.fields)
         for i, axis in enumerate(self.grid):
-            if not axis.values:
-                raise ConfigError(f"grid[{i}].values", "expected at least one value, got none")
-            if len(set(axis.values)) < len(axis.values):
-                raise ConfigError(f"grid[{i}].values", f"{axis.values} repeats a value")
-            if names.count(axis.name) > 1 or axis.name in taken:
-                raise ConfigError(f"grid[{i}].field", f"dimension {axis.name!r} is taken")
+            _check_values(f"grid[{i}]", axis)
+            for j, field in enumerate(axis.fields):
+                where = f"grid[{i}].also[{j - 1}].field" if j else f"grid[{i}].field"
+                if fields[field] > 1:
+                    raise ConfigError(where, f"{field} is set twice by the grid")
+                if field == "stream" or field.startswith("stream."):
+                    raise ConfigError(where, "streams are numbered by the study; set `streams`")
+            if self.is_of_sizes(axis):
+                _check_sizes(f"grid[{i}].values", axis)
+            elif names[axis.name] > 1 or axis.name in taken:
+                raise ConfigError(
+                    f"grid[{i}].field",
+                    f"dimension {axis.name!r} is taken; name another as grid[{i}].dimension",
+                )
+
+    def is_of_sizes(self, axis: Axis) -> bool:
+        """Whether an axis is one over the sizes of the models."""
+        return axis.field == f"setting.{self.run.setting.size_field}"
+
+    @property
+    def dimensions(self) -> dict[str, list[Any]]:
+        """Places of the runs in the results but their sizes: dimension -> its coordinates."""
+        axes = {axis.name: axis.labels for axis in self.grid if not self.is_of_sizes(axis)}
+        return {"stream": list(range(self.streams)), **axes}
 
 
-class Cell(NamedTuple):
-    """One run of a study.
+class Unit(NamedTuple):
+    """A unit of work of a study: one run, of all sizes or of some.
 
     Attributes:
-        name: of its folder, such as "stream=0,gap=64".
-        coordinates: its place in the results, dimension -> value.
+        name: of its folder, such as "stream=0,gap=64" or "stream=0,gap=64,size=tiny-16".
+        coordinates: its place in the results but its sizes, dimension -> coordinate.
         run: what is trained.
     """
 
@@ -82,48 +148,175 @@ class Cell(NamedTuple):
     run: Run
 
 
-def cells(study: Study) -> Iterator[Cell]:
-    """All runs of a study, stream by stream.
+def units(study: Study) -> list[Unit]:
+    """All units of a study, stream by stream.
 
     Raises:
-        ConfigError: a value of the grid does not fit its field.
+        ConfigError: a value of the grid does not fit its field, or two units have one name.
     """
+    found = list(_units(study))
+    name, count = Counter(unit.name for unit in found).most_common(1)[0]
+    if count > 1:
+        raise ConfigError("grid", f"{count} runs have the name {name}; expected different values")
+    return found
+
+
+def unit_named(study: Study, name: str) -> Unit:
+    """The unit of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    known = {unit.name: unit for unit in units(study)}
+    if name not in known:
+        some = ", ".join(itertools.islice(known, 3))
+        raise ConfigError("", f"--unit={name}: no such unit; --units lists them all ({some}, ...)")
+    return known[name]
+
+
+def _units(study: Study) -> Iterator[Unit]:
     for stream in range(study.streams):
-        for values in itertools.product(*(axis.values for axis in study.grid)):
-            changes = dict(zip((axis.field for axis in study.grid), values, strict=True))
-            run = override(
-                study.run, {"stream": str(stream)} | {f: str(v) for f, v in changes.items()}
-            )
-            place = {"stream": stream} | dict(
-                zip((axis.name for axis in study.grid), values, strict=True)
-            )
-            name = ",".join(f"{key}={_text(value)}" for key, value in place.items())
-            yield Cell(name, place, run)
+        for places in itertools.product(*(range(len(axis.values)) for axis in study.grid)):
+            changes: dict[str, Any] = {"stream": stream}
+            place: dict[str, Any] = {"stream": stream}
+            sizes = ""
+            for axis, index in zip(study.grid, places, strict=True):
+                changes |= axis.changes(index)
+                if study.is_of_sizes(axis):
+                    sizes = _text(axis.values[index])
+                else:
+                    place[axis.name] = axis.labels[index]
+            run = override(study.run, changes)
+            if not study.apart:
+                yield Unit(_name(study, places, stream, sizes), place, run)
+                continue
+            for size, alone in _apart(run):
+                yield Unit(_name(study, places, stream, _text(size)), place, alone)
+
+
+def _apart(run: Run) -> Iterator[tuple[Any, Run]]:
+    """Each size of a run, and the run of this size alone."""
+    field, factors = run.setting.size_field, run.optimizer.relative
+    sizes: tuple[int | str, ...] = run.setting.size_names
+    if factors:  # which are given from small to large
+        sizes = tuple(dict.fromkeys(student.size for student in run.setting.students))
+    for i, size in enumerate(sizes):
+        changes: dict[str, Any] = {f"setting.{field}": (size,)}
+        if factors:
+            changes["optimizer.relative"] = factors[i : i + 1]
+        yield size, override(run, changes)
+
+
+def _name(study: Study, places: tuple[int, ...], stream: int, sizes: str) -> str:
+    """A unit's name, which every file system takes as that of a folder."""
+    parts = [f"stream={stream}"]
+    for axis, index in zip(study.grid, places, strict=True):
+        if not study.is_of_sizes(axis):
+            parts.append(f"{axis.name}={_text(axis.values[index])}")
+    if sizes:
+        parts.append(f"size={sizes}")
+    name = urllib.parse.quote(",".join(parts), safe=_PLAIN)
+    if len(name) > _LONGEST:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        name = f"{name[: _LONGEST - 13]}~{digest}"
+    return name
 
 
 def check_shapes(study: Study) -> None:
-    """Checks that the results of all runs can be joined.
+    """Checks that the results of all units can be joined.
 
-    Apart from `cells`, since it asks the settings, which may have to open a corpus: results are
+    Apart from `units`, since it asks the settings, which may have to open a corpus: results are
     read without one.
 
     Raises:
         ConfigError: runs differ in tasks or students.
     """
-    shape = _shape(study.run)
-    if any(_shape(cell.run) != shape for cell in cells(study)):
-        varied = ", ".join(axis.field for axis in study.grid)
+    grouped = study.apart or any(map(study.is_of_sizes, study.grid))
+    shapes = {_shape(unit.run, grouped) for unit in units(study)}
+    if len(shapes) > 1:
+        varied = ", ".join(field for axis in study.grid for field in axis.fields)
         raise ConfigError(
             "grid", f"{varied}: runs differ in tasks or students; make a study of each"
         )
 
 
-def _shape(run: Run) -> tuple[Any, ...]:
+def _shape(run: Run, grouped: bool) -> tuple[Any, ...]:
+    """What runs must share; the sizes of their models too unless these are trained in groups."""
     with below("run"):
-        sizes = [(name, np.shape(values)) for name, (_, values) in run.setting.constants().items()]
-        return sizes, run.setting.students, run.setting.watch_ids
+        constants = run.setting.constants().items()
+        shapes = tuple((name, np.shape(values)) for name, (_, values) in constants)
+        students = run.setting.students
+        draws = tuple(sorted({student.initialisation for student in students}))
+        return shapes, run.setting.watch_ids, draws if grouped else tuple(students)
 
 
-def _text(value: Value) -> str:
+def check_flags(study: Study, changed: Iterable[str]) -> None:
+    """Refuses flags on fields that the grid sets: they would be ignored.
+
+    Args:
+        study: with the flags applied.
+        changed: dotted paths of the fields that flags have set, such as "run.exposure.gap".
+
+    Raises:
+        ConfigError: naming the axis, and how to change it.
+    """
+    for path in changed:
+        for i, axis in enumerate(study.grid):
+            for j, field in enumerate(axis.fields):
+                if _overlap(path, f"run.{field}"):
+                    where = f"grid[{i}].also[{j - 1}]" if j else f"grid[{i}]"
+                    given = axis.also[j - 1].values if j else axis.values
+                    raise ConfigError(
+                        path,
+                        f"the study's grid sets {field} to {', '.join(map(str, given))}, whatever "
+                        f"this flag says; change the axis, as in --config.{where}.values=VALUE",
+                    )
+
+
+def _overlap(a: str, b: str) -> bool:
+    """Whether two dotted paths are equal or one is inside the other."""
+    short, long = sorted((a, b), key=len)
+    return long == short or long.startswith((f"{short}.", f"{short}["))
+
+
+def _check_values(where: str, axis: Axis) -> None:
+    if not axis.values:
+        raise ConfigError(f"{where}.values", "expected at least one value, got none")
+    if len(set(map(repr, axis.values))) < len(axis.values):
+        raise ConfigError(f"{where}.values", f"{axis.values} repeats a value")
+    for j, other in enumerate(axis.also):
+        if len(other.values) != len(axis.values):
+            raise ConfigError(
+                f"{where}.also[{j}].values",
+                f"expected {len(axis.values)} values, one for each of {axis.field}, got "
+                f"{len(other.values)}",
+            )
+
+
+def _check_sizes(where: str, axis: Axis) -> None:
+    """Values of an axis over sizes are groups of sizes; no size is in two of them."""
+    groups = [value for value in axis.values if isinstance(value, tuple)]
+    if len(groups) < len(axis.values):
+        raise ConfigError(where, f"expected tuples of sizes, such as (8,), got {axis.values}")
+    sizes = Counter(size for group in groups for size in group)
+    size, count = sizes.most_common(1)[0]
+    if count > 1:
+        raise ConfigError(where, f"{size!r} stands in {count} of them; expected each size once")
+
+
+def label(value: Value, among: tuple[Value, ...]) -> Any:
+    """Coordinate of a value in the results: as it is where all are numbers, or all booleans.
+
+    Args:
+        value: one of `among`.
+        among: all values of the axis.
+    """
+    booleans = [isinstance(other, bool) for other in among]
+    numbers = [isinstance(other, int | float) for other in among]
+    plain = all(booleans) or (all(numbers) and not any(booleans))
+    return value if plain else str(value)
+
+
+def _text(value: Any) -> str:
     parts = value if isinstance(value, tuple) else (value,)
     return "_".join(str(part) for part in parts)

@@ -100,10 +100,10 @@ def _gain(point: xr.Dataset) -> xr.DataArray:
     if found is None:
         raise UserError(
             f"at peak {point[PEAK].item():g} no whole cycle between exposures was measured: a "
-            "calibration study needs exposure.placement=burst and measure.cycles"
+            "calibration study needs measure.cycles, and a task that is not in every batch"
         )
     early = retention.mean_gain(found, retention.not_yet(found))
-    early = early.where(found["gain"].notnull().all("cycle"))
+    early = early.where((found["gain"].notnull() | found["exposure"].isnull()).all("cycle"))
     units = [name for name in states.UNITS if name in early.dims]
     mean: xr.DataArray = early.mean(units, skipna=False)
     return mean

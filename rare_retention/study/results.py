@@ -1,5 +1,6 @@
 """Results of a study: all its runs as one xarray Dataset with named dimensions and units."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,50 +11,44 @@ from rare_retention.config import to_json
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
 from rare_retention.record.dataset import load, save
+from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.study.folder import RESULTS, RUNS
-from rare_retention.study.grid import Study, cells
+from rare_retention.study.grid import Study, units
 
 EVIDENCE = "evidence.nc"
 """Evidence from the snapshots of a study, in its folder (`study.evidence`)."""
 
 
 def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
-    """Joins the runs of a study; what was not measured or not run is NaN.
+    """Joins the units of a study; what was not measured or not run is NaN.
 
-    Dimensions are (stream, *grid, size, initialisation, step, ...); the runs of a grid may be
-    measured at different steps, the results have the union of them. Evidence from snapshots, if
-    there is any, has a dimension `snapshot` in place of `step`.
+    Dimensions are (stream, *grid, size, initialisation, step, ...); runs may be measured at
+    different steps, the results have the union of them. Sizes that were trained apart join along
+    `size`, from small to large; those of which no unit was measured yet are left out. Evidence from
+    snapshots, if there is any, has a dimension `snapshot` in place of `step`.
 
     Raises:
-        UserError: no run has been measured yet, or a file is damaged.
+        UserError: no unit has been measured yet, or a file is damaged.
     """
-    parts = {}
-    for cell in cells(study):
-        part = load_run(workdir / RUNS / cell.name)
+    parts = []
+    for unit in units(study):
+        part = load_run(workdir / RUNS / unit.name)
         if part is not None:
-            parts[cell.name] = part
+            parts.append((unit.coordinates, part))
     if not parts:
-        raise UserError(f"{workdir}: no run of this study has been measured yet")
-    places = coordinates(study)
-    template = next(iter(parts.values()))
-    steps = np.unique(np.concatenate([part.step.values for part in parts.values()]))
-    joined = _empty(template, places, steps)
-    for cell in cells(study):
-        place = {name: label(value) for name, value in cell.coordinates.items()}
-        joined["finished"].loc[place] = cell.name in parts and parts[cell.name].attrs["finished"]
-        if cell.name in parts:
-            _fill(joined, parts[cell.name], place)
+        raise UserError(f"{workdir}: no unit of this study has been measured yet")
+    joined = join(study.dimensions, parts)
     joined = joined.assign_attrs(
         name=study.name,
         question=study.question,
         study=to_json(study),
-        **{name: template.attrs[name] for name in ("inputs", "row_tokens")},
-        batch=study.run.batch,
+        inputs=parts[0][1].attrs["inputs"],
         steps=study.run.steps,
     )
     if "gap" not in joined.dims:
-        joined = joined.assign_coords(gap=study.run.exposure.gap)
+        gap = ((), study.run.exposure.gap, {"units": "steps"})
+        joined = joined.assign_coords(gap=gap)
     return with_evidence(joined, workdir / EVIDENCE)
 
 
@@ -98,6 +93,9 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         )
     for name, constant in about["constants"].items():
         variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
+    withheld = [float(task in about["withheld"]) for task in range(len(about["tasks"]))]
+    variables["is_withheld"] = ("task", withheld, {"units": "1"})
+    variables |= _exposures(folder, about, int(steps[-1]))
     coordinates = {
         "size": list(sizes),
         "initialisation": draws,
@@ -105,6 +103,8 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         "task": about["tasks"],
         "watch": [about["tasks"][k] for k in about["watch"]],
     }
+    done = np.full(len(sizes), about["status"] == "finished")
+    variables["finished"] = ("size", done, {"units": "1", "long_name": "whether the run has ended"})
     used = {dim for dims, *_ in variables.values() for dim in dims}
     labels = {dim: (dim, names) for dim, names in about["labels"].items() if dim in used}
     labels |= {
@@ -117,46 +117,102 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         {
             "inputs": about["inputs"],
             "row_tokens": about["row_tokens"],
-            "finished": about["status"] == "finished",
         },
     )
 
 
-def coordinates(study: Study) -> dict[str, list[Any]]:
-    """Places of the runs of a study: dimension -> its coordinate."""
-    grid = {axis.name: [label(value) for value in axis.values] for axis in study.grid}
-    return {"stream": list(range(study.streams)), **grid}
+def _exposures(folder: epath.Path, about: dict[str, Any], reached: int) -> dict[str, Any]:
+    """Exposures of the watched tasks as far as a run came [watch, exposure], NaN after the last.
+
+    That of the batch that the last state would be trained on next is among them, if it holds one.
+    """
+    found = list(read_exposures(folder).values())
+    known = [own.steps[own.steps <= reached] for own in found]
+    shape = (len(known), max(map(len, known)))
+    step, count = np.full(shape, np.nan), np.full(shape, np.nan)
+    for i, (own, seen) in enumerate(zip(found, known, strict=True)):
+        step[i, : len(seen)], count[i, : len(seen)] = seen, own.counts[: len(seen)]
+    dims = ("watch", "exposure")
+    return {
+        "exposure_step": (dims, step, {"units": "step", "long_name": "batch that holds the task"}),
+        "exposure_count": (
+            dims,
+            count,
+            {"units": about["exposure_unit"], "long_name": "of the task in the batch"},
+        ),
+    }
 
 
-def label(value: Any) -> Any:
-    """Coordinates are numbers and text; a tuple becomes its text."""
-    return str(value) if isinstance(value, tuple) else value
+def join(
+    places: dict[str, list[Any]], parts: Sequence[tuple[dict[str, Any], xr.Dataset]]
+) -> xr.Dataset:
+    """What was measured of the units of a study as one Dataset; NaN, or False, where there is none.
+
+    Args:
+        places: dimension -> coordinates, of all units of the study but their sizes.
+        parts: place of each unit in them, and its values with a dimension `size`.
+
+    Returns:
+        The dimensions of `places`, then those of the parts. What is known before a run begins, such
+        as frequencies, has no stream.
+    """
+    runs = [part for _, part in parts]
+    outer = {name: (name, values, {"units": "1"}) for name, values in places.items()}
+    joined = xr.Dataset(coords={**outer, **_coordinates(runs)})
+    sizes = {dim: max(run.sizes.get(dim, 0) for run in runs) for run in runs for dim in run.dims}
+    sizes |= dict(joined.sizes)
+    for place, run in parts:
+        for name, variable in run.data_vars.items():
+            if name not in joined:
+                dims = (*_leading(places, variable), *variable.dims)
+                joined[name] = (dims, _empty(variable, [sizes[d] for d in dims]), variable.attrs)
+            _fill(joined[name], variable, place)
+    return joined
 
 
-def _empty(template: xr.Dataset, places: dict[str, list[Any]], steps: np.ndarray) -> xr.Dataset:
-    """A Dataset of NaN with the variables of one run over all runs."""
-    outer = {name: (name, values) for name, values in places.items()}
-    sizes: dict[Any, int] = {**template.sizes, "step": len(steps)}
-    variables: dict[Any, Any] = {}
-    for name, variable in template.data_vars.items():
-        leading = tuple(places) if "step" in variable.dims else tuple(places)[1:]
-        dims: tuple[Any, ...] = (*leading, *variable.dims)
-        shape = [len(places[d]) if d in places else sizes[d] for d in dims]
-        variables[name] = (dims, np.full(shape, np.nan, variable.dtype), variable.attrs)
-    shape = [len(values) for values in places.values()]
-    variables["finished"] = (tuple(places), np.zeros(shape, bool))
-    inner = {name: (c.dims, c.values) for name, c in template.coords.items() if name != "step"}
-    return xr.Dataset(variables, {**outer, **inner, "step": ("step", steps)})
+def _leading(places: dict[str, list[Any]], variable: xr.DataArray) -> tuple[str, ...]:
+    own = variable.dtype == bool or {"step", "exposure", "snapshot"} & set(variable.dims)
+    return tuple(places) if own else tuple(name for name in places if name != "stream")
 
 
-def _fill(joined: xr.Dataset, part: xr.Dataset, place: dict[str, Any]) -> None:
-    at = np.searchsorted(joined.step.values, part.step.values)
-    for name, variable in part.data_vars.items():
-        own: dict[Any, Any] = {
-            dim: joined.get_index(dim).get_loc(value)
-            for dim, value in place.items()
-            if dim in joined[name].dims
-        }
-        if "step" in variable.dims:
-            own["step"] = at
-        joined[name][own] = variable.values
+def _empty(variable: xr.DataArray, shape: Sequence[int]) -> np.ndarray:
+    if variable.dtype == bool:
+        return np.zeros(shape, bool)
+    kind = variable.dtype if variable.dtype.kind == "f" else np.float64
+    return np.full(shape, np.nan, kind)
+
+
+def _coordinates(runs: Sequence[xr.Dataset]) -> dict[Any, xr.DataArray]:
+    """Coordinates of all runs: sizes from small to large, steps ascending, others as they come."""
+    found: dict[Any, xr.DataArray] = {}
+    for dim in dict.fromkeys(dim for run in runs for dim in run.dims):
+        having = sorted((run for run in runs if dim in run.indexes), key=lambda r: -r.sizes[dim])
+        if not having:
+            continue
+        values = having[0].get_index(dim)
+        for run in having[1:]:
+            values = values.append(run.get_index(dim).difference(values, sort=False))
+        if dim == "step":
+            values = values.sort_values()
+        found[dim] = xr.DataArray(values, dims=str(dim), attrs=having[0][dim].attrs)
+    along_size = xr.concat(
+        [run[["width", "parameters"]].reset_coords() for run in runs], "size"
+    ).drop_duplicates("size")
+    along_size = along_size.sortby("parameters")
+    found["size"] = along_size["size"].assign_attrs(runs[0]["size"].attrs)
+    for name in ("width", "parameters"):
+        found[name] = along_size[name].assign_attrs(runs[0][name].attrs)
+    return found
+
+
+def _fill(into: xr.DataArray, values: xr.DataArray, place: dict[str, Any]) -> None:
+    """Writes the values of one unit into their place."""
+    at = []
+    for dim in into.dims:
+        if dim in place:
+            at.append(np.atleast_1d(into.get_index(dim).get_loc(place[str(dim)])))
+        elif dim in values.indexes:
+            at.append(into.get_index(dim).get_indexer(values.get_index(dim)))
+        else:
+            at.append(np.arange(values.sizes[dim]))
+    into.values[np.ix_(*at)] = values.to_numpy().reshape([len(part) for part in at])

@@ -11,13 +11,14 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from rare_retention.config import difference, to_dict
-from rare_retention.data.exposure import Schedule
+from rare_retention.config import to_dict
+from rare_retention.data.exposure import History, Schedule
 from rare_retention.data.pipeline import Chunk, chunks
 from rare_retention.errors import UserError
-from rare_retention.experiment import AnySetting, Run
+from rare_retention.experiment import AnySetting, Run, changes
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import any_host, is_primary, make_mesh
+from rare_retention.record.exposures import write_exposures
 from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
@@ -36,7 +37,8 @@ def train(
 
     Args:
         run: what to train.
-        folder: of the run; holds config.json, manifest.json, metrics/, resume/, retention/.
+        folder: of the run; holds config.json, manifest.json, exposures.npz, metrics/, resume/,
+            retention/.
         label: name of the run on the progress bar.
         interruption: entered by a caller that has several runs; None listens for this one alone.
 
@@ -46,8 +48,9 @@ def train(
     Raises:
         UserError: the folder holds another run, a file is damaged or the disk is full.
     """
-    schedule = run.schedule()
-    plan = make_plan(run, schedule)
+    schedule, watched = run.schedule(), run.setting.watch_ids
+    history = schedule.history(run.steps, watched)
+    plan = make_plan(run, schedule, history)
     check_budget(run, sizes(run).parameter_bytes, plan)
     check_mesh(run)
     mesh = make_mesh(run.mesh)
@@ -72,6 +75,9 @@ def train(
             if state is None:
                 state = compiled.create()
                 recorder.record(0, state, compiled.measure(state), save=False)
+            if int(state.step) > run.steps:  # asked for less than there is
+                history = schedule.history(int(state.step), watched)
+            _write_exposures(run, folder, history)
             recorder.describe("running", int(state.step), [])
             source = functools.partial(run.setting.batches, schedule)
             stream = chunks(source, run.batch, plan.stops, int(state.step), mesh)
@@ -80,9 +86,10 @@ def train(
         except BaseException:
             recorder.abandon()
             raise
-    # Counting what `iid` drew takes a while: only now, when all is saved.
-    status = "finished" if step >= run.steps else "stopped"
-    recorder.describe(status, step, schedule.shown(step).tolist())
+    if step >= run.steps:
+        recorder.describe("finished", step, history.shown.tolist())
+    else:  # counting what `iid` drew takes a while: only now, when all is saved
+        recorder.describe("stopped", step, schedule.shown(step).tolist())
     return step
 
 
@@ -163,14 +170,19 @@ def _claim(run: Run, folder: epath.Path) -> None:
         UserError: it holds a run of another recipe.
     """
     about = read_manifest(folder)
-    if about is not None:
-        changes = difference(about["recipe"], run.recipe())
-        if changes:
-            raise UserError(
-                f"{folder}: holds another run: {'; '.join(changes)}; choose another --workdir"
-            )
+    if about is not None and (found := changes(about["recipe"], run.recipe())):
+        raise UserError(
+            f"{folder}: holds another run: {'; '.join(found)}; choose another --workdir, or undo "
+            "the change"
+        )
     if is_primary():
         write_json(folder / CONFIG, to_dict(run))
+
+
+def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
+    if is_primary():
+        names = (run.setting.task_names[task] for task in run.setting.watch_ids)
+        write_exposures(folder, dict(zip(names, history.exposures, strict=True)))
 
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
@@ -187,6 +199,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
             "students": [student._asdict() for student in setting.students],
             "tasks": list(setting.task_names),
             "watch": list(setting.watch_ids),
+            "exposure_unit": "instances" if setting.row_tokens > 1 else "rows",
             "inputs": setting.inputs,
             "row_tokens": setting.row_tokens,
             "labels": {name: list(names) for name, names in setting.labels.items()},
@@ -195,9 +208,15 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
                 name: {"dims": dims, "values": values.tolist()}
                 for name, (dims, values) in setting.constants().items()
             },
+            "withheld": withheld(run.schedule()),
             "planned": planned(run.schedule(), run.steps),
         },
     )
+
+
+def withheld(schedule: Schedule) -> list[int]:
+    """Tasks that are absent between bursts; with a gap of 1 none is."""
+    return list(schedule.withheld) if schedule.gap > 1 else []
 
 
 def planned(schedule: Schedule, steps: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from rare_retention.config import ConfigError
-from rare_retention.data.exposure import Schedule
+from rare_retention.data.exposure import History, Schedule
 from rare_retention.errors import below
 from rare_retention.experiment import Run
 from rare_retention.settings.protocol import rarest_watched
@@ -33,51 +34,91 @@ class Plan(NamedTuple):
     checkpoints: tuple[int, ...]
 
 
-def make_plan(run: Run, schedule: Schedule) -> Plan:
+def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> Plan:
     """Merges the regular measurements with those around exposures.
+
+    Args:
+        run: what is trained.
+        schedule: of its stream.
+        history: of the watched tasks up to the last step; None counts what is needed of it.
 
     Raises:
         ConfigError: the run cannot realise its schedule.
     """
     schedule.check(run.steps)
+    rare = rarest_watched(run.setting)
+    exposures: list[int] = []
+    if run.measure.cycles or run.snapshots.cycles:
+        _check_withheld(run, schedule, rare)
+        if history is None:
+            shown = schedule.exposures(0, run.steps, rare)
+        else:
+            shown = history.exposures[run.setting.watch_ids.index(rare)].steps
+        exposures = shown[shown < run.steps].tolist()
     measured = set(range(run.measure.every, run.steps, run.measure.every))
-    measured |= _around(run, schedule, run.measure.cycles, run.measure.per_doubling)
-    snapshots = _around(run, schedule, run.snapshots.cycles, 1)
+    snapshots: set[int] = set()
     if run.snapshots.every:
         snapshots |= set(range(0, run.steps + 1, run.snapshots.every)) | {run.steps}
+    for states, cycles, per_doubling in (
+        (measured, run.measure.cycles, run.measure.per_doubling),
+        (snapshots, run.snapshots.cycles, 1),
+    ):
+        states |= around(exposures, run.steps, cycles, per_doubling)
+        if rare not in schedule.withheld:  # each stream has exposures of its own
+            states |= common(schedule.rate(rare), run.steps, cycles, per_doubling)
     checkpoints = set(range(run.checkpoints.every, run.steps, run.checkpoints.every)) | {run.steps}
     stops = (measured | snapshots | checkpoints) - {0}
     return Plan(tuple(sorted(stops)), tuple(sorted(snapshots)), tuple(sorted(checkpoints)))
 
 
-def _around(run: Run, schedule: Schedule, cycles: int, per_doubling: int) -> set[int]:
-    """States before, after and log-spaced behind chosen exposures of the rarest watched task.
-
-    Raises:
-        ConfigError: others are withheld, but not this task.
-    """
-    if not cycles:
-        return set()
-    task = rarest_watched(run.setting)
-    if schedule.withheld and task not in schedule.withheld:
+def _check_withheld(run: Run, schedule: Schedule, rare: int) -> None:
+    """Refuses to record the cycles of a task between the bursts of others."""
+    if schedule.withheld and rare not in schedule.withheld:
         names = run.setting.task_names
         others = ", ".join(names[k] for k in schedule.withheld)
         raise ConfigError(
             "exposure.withheld",
-            f"cycles of {names[task]}, the rarest watched task, are to be recorded, but the bursts "
-            f"are of {others}; expected {task} among them, or another setting.watch",
+            f"cycles of {names[rare]}, the rarest watched task, are to be recorded, but the bursts "
+            f"are of {others}; expected {rare} among them, or another setting.watch",
         )
-    exposures = schedule.exposures(0, run.steps, task)
-    if not exposures.size:  # as may be where they are drawn
+
+
+def around(exposures: Sequence[int], steps: int, cycles: int, per_doubling: int) -> set[int]:
+    """States before, after and log-spaced behind some exposures, evenly chosen.
+
+    Args:
+        exposures: steps of the batches that hold the task, ascending; may be none.
+        steps: of the run.
+        cycles: exposures to choose.
+        per_doubling: states for each doubling of the steps since an exposure.
+    """
+    if not exposures:  # as may be where they are drawn
         return set()
     chosen = np.unique(np.linspace(0, len(exposures) - 1, cycles).round().astype(int))
     states: set[int] = set()
-    for i in chosen:
-        shown = int(exposures[i])
-        following = int(exposures[i + 1]) if i + 1 < len(exposures) else run.steps
+    for i in chosen.tolist():
+        shown = exposures[i]
+        following = exposures[i + 1] if i + 1 < len(exposures) else steps
         offsets = log_spaced(following - shown - 1, per_doubling)
         states |= {shown, following} | {shown + 1 + offset for offset in offsets}
-    return {state for state in states if state <= run.steps}
+    return {state for state in states if state <= steps}
+
+
+def common(rate: float, steps: int, cycles: int, per_doubling: int) -> set[int]:
+    """States at which every stream is measured where each has exposures at steps of its own.
+
+    Evenly over the run, as many as `around` takes for exposures at regular distances.
+
+    Args:
+        rate: expected exposures per step, in (0, 1].
+        steps: of the run.
+        cycles: exposures that are chosen in each stream.
+        per_doubling: states for each doubling of the steps since an exposure.
+    """
+    distance = max(round(1 / rate), 1)
+    each = 1 + len(log_spaced(distance - 1, per_doubling))
+    count = min(cycles, math.ceil(rate * steps)) * each
+    return set(np.linspace(0, steps, min(count, steps) + 1)[1:].round().astype(int).tolist())
 
 
 def log_spaced(longest: int, per_doubling: int) -> list[int]:

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rare_retention.config import ConfigError
-from rare_retention.data import preparation, token_files
-from rare_retention.data.corpus import Corpus, Windows, open_corpus
+from rare_retention.data import digests, known, preparation, token_files
+from rare_retention.data.corpus import Corpus, Windows, _open, open_corpus
 from rare_retention.data.documents import TextFiles
 from rare_retention.data.preparation import prepare
+from rare_retention.data.token_files import TokenFile
 from rare_retention.data.tokenizing import Bpe
 from rare_retention.errors import UserError
 
@@ -112,7 +113,46 @@ def test_identity_tells_corpora_apart_and_not_where_they_stand(raw, tmp_path):
     assert identity(tmp_path) == identity(raw)
     assert identity(f"{raw}/[02].npy") != identity(raw)
     (tmp_path / "4.npy").write_bytes(b"1234567890")
-    assert identity(f"{tmp_path}/") != identity(raw)
+    assert identity(tmp_path) != identity(raw)
+
+
+def test_a_file_that_is_written_again_is_another_text_in_the_same_process(raw, tmp_path):
+    corpus = Corpus(path=str(tmp_path), held_out=0)
+    for file in raw.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    before = open_corpus(corpus, 10)
+    assert before.gather(np.array([3]))[0, 0] == 38
+    ids = np.fromfile(tmp_path / "2.npy", "<u2").reshape(4, 10)
+    ids[::-1].tofile(tmp_path / "2.new")
+    (tmp_path / "2.new").rename(tmp_path / "2.npy")  # maps of the former file still show it
+    after = open_corpus(corpus, 10)
+    assert after.gather(np.array([3]))[0, 0] == 48
+    assert after.identity != before.identity
+
+
+def folders(tmp_path, *named):
+    """A corpus of two folders: a glob of both."""
+    for name, content in zip(named, (bytes(40), bytes(range(40))), strict=True):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "0.npy").write_bytes(content)
+    return open_corpus(Corpus(path=f"{tmp_path}/*/0.npy", held_out=0), 10)
+
+
+def test_folders_of_a_glob_are_part_of_the_identity_but_not_what_is_around_them(tmp_path):
+    found = [
+        folders(tmp_path / place, *named)
+        for place, named in [("x", "ab"), ("y", "ab"), ("z", "ac"), ("w", "cb")]
+    ]
+    assert [line.split()[0] for line in found[0].text] == ["a/0.npy", "b/0.npy"]
+    assert found[0].identity == found[1].identity
+    assert len({each.identity for each in found}) == 3
+
+
+def test_the_type_of_the_ids_is_part_of_the_identity(raw, tmp_path):
+    (tmp_path / "a.npy").write_bytes((raw / "3.npy").read_bytes())
+    given = {"path": str(tmp_path), "held_out": 0}
+    identities = {open_corpus(Corpus(dtype=d, **given), 1).identity for d in ("uint16", "uint32")}
+    assert len(identities) == 2
 
 
 def test_a_prepared_corpus_describes_itself(prepared):
@@ -120,7 +160,9 @@ def test_a_prepared_corpus_describes_itself(prepared):
     found = open_corpus(Corpus(path=str(output), held_out=1), 8)
     assert found.vocabulary == contents.vocabulary == 270
     assert found.end_of_document == contents.end_of_document == 0
-    assert found.identity == contents.digest[:16]
+    assert [line.split() for line in found.text] == [
+        [part.name, part.digest[:16]] for part in contents.files
+    ]
     assert found.tokenizer == output / "tokenizer.json"
     assert found.references == {"increase": 0, "sum": 54}
     assert found.tokens == contents.tokens and len(found.files) == 3
@@ -131,6 +173,7 @@ def test_a_prepared_corpus_describes_itself(prepared):
 
 
 def test_entropy_is_that_of_the_counts(prepared, monkeypatch):
+    monkeypatch.setattr(known, "SETTLED", 1e9)  # counted each time
     found = open_corpus(Corpus(path=str(prepared[0]), held_out=0), 8)
     tokens = found.gather(np.arange(found.count))
     shares = np.unique(tokens, return_counts=True)[1] / tokens.size
@@ -207,14 +250,65 @@ def damage(output, tmp_path, name, change):
     return str(caught.value)
 
 
+def turned(path):
+    """The same number of bytes, in another order."""
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def test_a_large_prepared_corpus_is_known_by_its_own_digests_and_by_its_bytes(
+    prepared, tmp_path, monkeypatch
+):
+    """Too large to be hashed whole, that is."""
+    for name, value in {"WHOLE": 0, "BLOCK": 2, "LEAST": 3, "BLOCKS": 9}.items():
+        monkeypatch.setattr(digests, name, value)
+    for file in prepared[0].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    corpus = Corpus(path=str(tmp_path), held_out=1)
+    first = open_corpus(corpus, 8).identity
+    turned(tmp_path / "part-00001.npy")
+    assert open_corpus(corpus, 8).identity != first
+    turned(tmp_path / "part-00001.npy")
+    assert open_corpus(corpus, 8).identity == first
+    about, digest = tmp_path / "corpus.json", prepared[1].files[1].digest
+    about.write_text(about.read_text().replace(digest, digest[::-1]))
+    _open.cache_clear()
+    assert open_corpus(corpus, 8).identity != first
+
+
+def test_a_known_corpus_starts_by_reading_little(tmp_path, monkeypatch):
+    """Neither its digests nor the entropy of its words are found out again."""
+    monkeypatch.setattr(known, "SETTLED", -60.0)
+    path = tmp_path / "zeros.npy"
+    with path.open("wb") as file:
+        file.truncate(160 * 10**6)
+    amounts = []
+    read, piece = TokenFile.read, TokenFile.piece
+    monkeypatch.setattr(TokenFile, "read", lambda *a: (amounts.append(a[2].nbytes), read(*a))[1])
+    monkeypatch.setattr(TokenFile, "piece", lambda *a: (amounts.append(a[2] - a[1]), piece(*a))[1])
+
+    def start():
+        """Bytes that are read before training."""
+        _open.cache_clear()
+        amounts.clear()
+        windows = open_corpus(Corpus(path=str(path), held_out=64), 4096)
+        assert windows.unigram_entropy() == 0 and not windows.held_out().any()
+        return sum(amounts), windows.identity
+
+    (first, identity), (second, again) = start(), start()
+    assert first > 100 * 10**6 and second < 64 * 10**6 and identity == again
+    assert second == 64 * 4096 * 2  # what is held out
+
+
 def test_a_damaged_copy_of_a_prepared_corpus_is_refused(prepared, tmp_path):
     output, contents = prepared
-    for case in ("missing", "short", "tokenizer"):
+    for case in ("missing", "short", "tokenizer", "bytes"):
         (tmp_path / case).mkdir()
     line = damage(output, tmp_path / "missing", "part-00001.npy", lambda path: path.unlink())
     assert "part-00001.npy: is missing; copy the corpus again" in line
     line = damage(output, tmp_path / "short", "part-00001.npy", lambda path: path.write_bytes(b""))
     assert f"0 tokens as uint16, but corpus.json says {contents.files[1].tokens:,}" in line
+    line = damage(output, tmp_path / "bytes", "part-00001.npy", turned)
+    assert "part-00001.npy: holds other bytes than corpus.json tells of (its SHA-256" in line
     line = damage(output, tmp_path / "tokenizer", "tokenizer.json", lambda path: path.unlink())
     assert "tokenizer.json: is missing, but corpus.json names it" in line
 
@@ -230,7 +324,7 @@ def test_the_embedded_corpus_is_prepared_once(tmp_path, monkeypatch, capsys):
     first = open_corpus(corpus, 16)
     assert isinstance(first, Windows) and first.vocabulary == 260
     assert "preparing the embedded corpus, once, in" in capsys.readouterr().err
-    open_corpus.cache_clear()
+    _open.cache_clear()
     assert open_corpus(corpus, 16).identity == first.identity
     assert capsys.readouterr().err == ""
     [folder] = (tmp_path / "cache/rare_retention/corpora").iterdir()

@@ -126,6 +126,38 @@ class TestEverySchedule:
         assert exposures.tolist() == expected
 
     @few
+    @hypothesis.given(schedules(), st.integers(0, 40), st.data())
+    def test_history_is_that_of_the_batches(self, schedule, step, data):
+        """Exposures up to the batch that comes next, rows up to the state before it."""
+        ids = st.integers(-schedule.tasks, schedule.tasks - 1)
+        tasks = data.draw(st.lists(ids, max_size=3))
+        found = schedule.history(step, tasks)
+        batches = stack(schedule, range(step + 1))
+        assert found.shown.tolist() == batches[:-1].sum(axis=0).tolist()
+        assert found.shown.dtype == np.int64
+        assert len(found.exposures) == len(tasks)
+        for task, (steps, counts) in zip(tasks, found.exposures, strict=True):
+            assert steps.dtype == counts.dtype == np.int64
+            assert steps.tolist() == np.flatnonzero(batches[:, task]).tolist()
+            assert counts.tolist() == batches[steps, task].tolist()
+
+    @few
+    @hypothesis.given(recipes(), st.data())
+    def test_rate_is_the_share_of_batches_that_hold_a_task(self, recipe, data):
+        """Of all seeds the same; a draw may miss it by five standard errors."""
+        hypothesis.assume(works(**recipe))
+        schedule, steps = Schedule(**recipe), 600
+        task = data.draw(st.integers(0, schedule.tasks - 1))
+        hypothesis.assume(schedule.placement != "burst" or task in schedule.withheld)
+        rate = schedule.rate(task)
+        assert rate == Schedule(**recipe | {"seed": 0}).rate(task - schedule.tasks)
+        seen = (stack(schedule, range(steps))[:, task] > 0).mean()
+        top = schedule.placement == "even" and schedule.shares.index(max(schedule.shares)) == task
+        if not top:  # which has whatever the others leave
+            drawn = 5 * (rate * (1 - rate) / steps) ** 0.5 if schedule.placement == "iid" else 0
+            assert seen == pytest.approx(rate, abs=drawn + (schedule.gap + 1) / steps)
+
+    @few
     @hypothesis.given(schedules(), starts, st.data())
     def test_next_exposure_is_the_first(self, schedule, start, data):
         task = data.draw(st.integers(0, schedule.tasks - 1))
@@ -572,6 +604,9 @@ class TestErrors:
             (lambda s: s.exposures(-1, 5, 0), "start: -1; expected 0 or more"),
             (lambda s: s.exposures(0, -5, 0), "stop: -5; expected 0 or more"),
             (lambda s: s.exposures(0, 5, 2), "task: 2; expected -2 to 1"),
+            (lambda s: s.history(-1, [0]), "step: -1; expected 0 or more"),
+            (lambda s: s.history(5, [2]), "task: 2; expected -2 to 1"),
+            (lambda s: s.rate(2), "task: 2; expected -2 to 1"),
             (lambda s: s.next_exposure(0, -1), "step: -1; expected 0 or more"),
             (lambda s: s.next_exposure(-3, 0), "task: -3; expected -2 to 1"),
             (lambda s: s.check(0), "steps: 0; expected 1 or more"),

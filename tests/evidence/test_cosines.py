@@ -58,6 +58,7 @@ def test_a_second_watched_task_belongs_to_the_others(point):
     vectors = np.array([[0, 2], [1, 0], [0, 1], [0, 1], [1, 0], [0, 0.0]])
     gram = np.broadcast_to(vectors @ vectors.T, (1, 2, 6, 6))
     point = point.drop_vars(["gram", "block_weights", "vector", "other", "block"])
+    point = point.drop_dims("exposure")
     point = point.isel(step=[1, 2])
     point = point.assign(
         gram=(("block", "step", "vector", "other"), gram),
@@ -83,10 +84,25 @@ def test_a_missing_state_takes_its_student_along(point):
 
 def test_cosines_over_a_cycle_begin_with_the_batch_of_the_exposure(point):
     found = cosines.cosines(point).sel(block="neurons")
-    cycle = cosines.through_cycles(found, 20)
+    cycle = cosines.through_cycles(point, found)
     assert cycle["since"].values[0] == 0 and cycle["since"].values[-1] == 19
     mean = cycle.mean(("stream", "initialisation"))
     np.testing.assert_allclose(mean.sel(since=0), SHOWN, atol=0.02)
     rest = mean.sel(since=slice(1, None)).mean("since")
     np.testing.assert_allclose(rest, REST, atol=0.02)
-    assert cosines.through_cycles(found, 1) is None
+    every = point.assign(exposure_step=point["exposure_step"] * 0 + np.arange(75))
+    assert cosines.through_cycles(every, found) is None
+
+
+def test_a_stream_may_be_measured_at_steps_of_its_own(point):
+    """Steps that another stream has alone spoil no mean and no cycle of this one."""
+    own = point.copy(deep=True)
+    regular = [s for s in own["step"].values.tolist() if s % 20 not in (0, 1, 2, 19)]
+    alone = regular[1:4]
+    for name in ("gram", "block_weights"):
+        own[name].loc[{"stream": 1, "step": alone}] = np.nan
+    found = cosines.cosines(own).sel(block="neurons")
+    for values in (cosines.at_exposures(found)["g"], cosines.between_exposures(found)["cosine"]):
+        assert values.notnull().all()
+    cycle = cosines.through_cycles(own, found)
+    assert cycle.notnull().all() and 0 in cycle["since"]

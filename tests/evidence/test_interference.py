@@ -69,6 +69,21 @@ def test_rank_correlation_of_a_missing_width_is_missing():
     assert np.isnan(interference.rank_correlation(rows))
 
 
+def test_changes_are_those_between_states_that_all_streams_share():
+    """What a stream predicts at states of its own counts for the window that they lie in."""
+    reference = [[5, 4, NAN, 2, 1], [5, NAN, 3, 2, 1]]
+    predicted = [[NAN, 0.9, NAN, 1.8, 1.1], [NAN, NAN, 2.1, 0.8, 1.2]]
+    found = interference.changes(
+        *(
+            xr.DataArray(np.array(rows), {"step": [0, 4, 6, 8, 9]}, ("stream", "step"))
+            for rows in (reference, predicted)
+        )
+    )
+    assert found["step"].values.tolist() == [8, 9]
+    np.testing.assert_allclose(found["measured"], [[-3, -1], [-3, -1]])
+    np.testing.assert_allclose(found["predicted"], [[2.7, 1.1], [2.9, 1.2]])
+
+
 def states(gradient, bound):
     """F = {0} with mu^F = (0.9, 0.09)."""
     return xr.Dataset(
@@ -91,5 +106,7 @@ def test_the_bound_is_obeyed_up_to_the_rounding_of_float32():
 
 
 def test_a_missing_gradient_neither_obeys_nor_breaks_the_bound():
-    found = interference.within_bound(states([[NAN, 1.0], [2.0, 1.0]], np.ones((2, 2))))
+    found = interference.within_bound(
+        states([[NAN, 1.0], [2.0, 1.0]], np.ones((2, 2))).rename(stream="size")
+    )
     np.testing.assert_array_equal(found, [[NAN, 1], [0, 1]])

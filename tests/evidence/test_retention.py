@@ -1,5 +1,6 @@
 """Retention on saw-teeth of known gain, lag and half-life, and against a plain loop."""
 
+import made_exposures
 import made_injection
 import numpy as np
 import pytest
@@ -35,10 +36,17 @@ def saw_tooth(steps):
     return xr.DataArray(value, {"step": steps, "size": [8, 64]}, ("size", "step")), kept
 
 
+def cycles(value, gap, **options):
+    """Cycles of a value under bursts, in every stream at the same steps."""
+    shown = made_exposures.burst(gap, int(value["step"][-1]))
+    return retention.cycles(value, shown, **options)
+
+
 def test_saw_tooth_gives_back_what_it_was_made_of():
     value, kept = saw_tooth(np.arange(GAP * (CYCLES + 1)))
-    found = retention.cycles(value, GAP)
-    assert found["cycle"].values.tolist() == list(range(CYCLES))
+    found = cycles(value, GAP)
+    assert found["exposure"].values.tolist() == list(range(CYCLES))
+    assert found["start"].values.tolist() == [GAP * (c + 1) - 1 for c in range(CYCLES)]
     each = np.ones(CYCLES)
     np.testing.assert_allclose(found["gain"], np.outer(GAIN, each))
     np.testing.assert_allclose(found["lag"], np.outer(LAG, each))
@@ -52,7 +60,7 @@ def test_saw_tooth_gives_back_what_it_was_made_of():
 
 def test_half_life_is_censored_where_the_next_exposure_comes_first():
     value, _ = saw_tooth(np.arange(GAP * (CYCLES + 1)))
-    found = retention.cycles(value, GAP)
+    found = cycles(value, GAP)
     np.testing.assert_allclose(found["half_life"].sel(size=8), HALF_LIFE[0])
     assert not found["censored"].sel(size=8).any()
     assert found["censored"].sel(size=64).all()
@@ -65,8 +73,8 @@ def test_few_states_of_few_cycles_are_enough():
     dense = [(c + 1) * GAP + offsets for c in (1, 4)]
     steps = np.unique(np.concatenate([*dense, np.arange(0, GAP * 6, 50)]))
     value, kept = saw_tooth(steps)
-    found = retention.cycles(value, GAP)
-    assert found["cycle"].values.tolist() == [1, 4]
+    found = cycles(value, GAP)
+    assert found["exposure"].values.tolist() == [1, 4]
     np.testing.assert_allclose(found["gain"], np.outer(GAIN, [1, 1]))
     np.testing.assert_allclose(found["lag"], np.outer(LAG, [1, 1]))
     np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, [1, 1]))
@@ -75,8 +83,8 @@ def test_few_states_of_few_cycles_are_enough():
 
 def test_a_loss_is_followed_as_it_falls():
     value, _ = saw_tooth(np.arange(GAP * 3))
-    rising = retention.cycles(value, GAP)
-    falling = retention.cycles(2 - value, GAP, rises=False)
+    rising = cycles(value, GAP)
+    falling = cycles(2 - value, GAP, rises=False)
     for name in ("gain", "lag", "decay", "share_kept", "half_life", "censored", "accumulation"):
         np.testing.assert_allclose(falling[name], rising[name], atol=1e-12)
     for name in ("before", "best", "next_before"):
@@ -85,7 +93,7 @@ def test_a_loss_is_followed_as_it_falls():
 
 def test_small_gains_are_none():
     value, _ = saw_tooth(np.arange(GAP * 3))
-    found = retention.cycles(value, GAP, least_gain=0.25)
+    found = cycles(value, GAP, least_gain=0.25)
     for name in ("lag", "share_kept", "half_life"):
         assert found[name].sel(size=8).notnull().all()
         assert found[name].sel(size=64).isnull().all()
@@ -96,7 +104,7 @@ def test_small_gains_are_none():
 
 def test_a_task_that_only_falls_gains_nothing():
     value = xr.DataArray(-np.arange(32.0), {"step": np.arange(32)}, ("step",))
-    found = retention.cycles(value, 8)
+    found = cycles(value, 8)
     assert (found["gain"] == -1).all()
     assert found[["lag", "share_kept", "half_life"]].to_array().isnull().all()
 
@@ -106,7 +114,7 @@ def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
     value = value.expand_dims(stream=3).copy()
     value[1] = np.nan
     value[2, 0, GAP + 30] = np.nan
-    found = retention.cycles(value, GAP)
+    found = cycles(value, GAP)
     for name in ("gain", "decay", "share_kept", "lag", "half_life"):
         assert found[name].isel(stream=0).notnull().all()
         assert found[name].isel(stream=1).isnull().all()
@@ -117,7 +125,7 @@ def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
 def test_share_kept_is_the_rise_over_the_gains():
     """Gains of 1 (half kept) and of 3 (a third kept): 1.5 of 4."""
     value = xr.DataArray([0, 1, 0.5, 3.5, 1.5], {"step": [1, 2, 3, 4, 5]}, ("step",))
-    found = retention.cycles(value, 2)
+    found = cycles(value, 2)
     assert found["share_kept"].values.tolist() == pytest.approx([1 / 2, 1 / 3])
     assert float(retention.share_kept(found)) == pytest.approx(1.5 / 4)
     assert float(retention.share_kept(found, found["before"] < 0.2)) == pytest.approx(1 / 2)
@@ -129,7 +137,7 @@ def test_cycles_between_the_measured_ones_rise_as_they_do():
     value, kept = saw_tooth(np.arange(GAP * (CYCLES + 1)))
     numbers = (value["step"] + 1) // GAP - 1
     inside = (numbers % 3 == 0) | ((value["step"] + 1) % (3 * GAP) == 2 * GAP)
-    found = retention.cycles(value.where(inside), GAP)
+    found = cycles(value.where(inside), GAP)
     assert 1 < found.sizes["cycle"] < CYCLES
     np.testing.assert_allclose(retention.share_kept(found), kept / GAIN)
 
@@ -140,7 +148,7 @@ def test_noise_in_the_start_of_cycles_is_not_taken_for_keeping():
     starts = 0.1 * rng.standard_normal((200, 301))
     value = np.stack([starts, 0.2 + 0 * starts], -1).reshape(200, -1)[:, :-1]
     value = xr.DataArray(value, {"step": np.arange(1, 602)}, ("stream", "step"))
-    found = retention.cycles(value, 2)
+    found = cycles(value, 2)
     each = found["share_kept"].mean()
     large = found["share_kept"].where(found["gain"] > 0.3).mean()
     assert abs(retention.share_kept(found).mean()) < 0.002 < 0.3 < large - each
@@ -149,7 +157,7 @@ def test_noise_in_the_start_of_cycles_is_not_taken_for_keeping():
 def test_coordinates_and_units_are_kept():
     value, _ = saw_tooth(np.arange(GAP * 3))
     value = value.assign_coords(gap=GAP).assign_attrs(units="share")
-    found = retention.cycles(value, GAP)
+    found = cycles(value, GAP)
     assert found["size"].values.tolist() == [8, 64]
     assert int(found["gap"]) == GAP
     assert found["gain"].attrs["units"] == "share"
@@ -165,8 +173,8 @@ def test_any_series_as_a_plain_loop_measures_it(data):
     length = data.draw(st.integers(3 * gap, 5 * gap))
     numbers = st.integers(-4, 4).map(float)
     values = data.draw(st.lists(numbers, min_size=length, max_size=length))
-    found = retention.cycles(xr.DataArray(values, {"step": range(length)}, ("step",)), gap)
-    for i, c in enumerate(found["cycle"].values.tolist()):
+    found = cycles(xr.DataArray(values, {"step": range(length)}, ("step",)), gap)
+    for i, c in enumerate(found["exposure"].astype(int).values.tolist()):
         before, inside = values[(c + 1) * gap - 1], values[(c + 1) * gap : (c + 2) * gap]
         gain = max(inside) - before
         assert found["gain"][i] == gain
@@ -192,18 +200,169 @@ def _at(inside, offset):
     return float(np.interp(offset, np.arange(len(inside)), inside))
 
 
-@pytest.mark.parametrize("gap", [0, 1])
-def test_cycles_need_an_inside(gap):
-    with pytest.raises(ValueError, match="at least 2"):
-        retention.measured_cycles([0, 1, 2], gap)
+def numbers(found):
+    return [cycle.exposure for cycle in found]
 
 
 def test_states_must_make_a_whole_cycle():
     value = xr.DataArray(np.arange(3.0), {"step": [7, 8, 14]}, ("step",))
-    with pytest.raises(ValueError, match="no whole cycle of gap 8"):
-        retention.cycles(value, 8)
-    assert retention.measured_cycles([7, 8, 15], 8).tolist() == [0]
-    assert retention.measured_cycles([7, 15, 16, 23], 8).tolist() == [1]
+    with pytest.raises(ValueError, match="no whole cycle between exposures"):
+        cycles(value, 8)
+    shown = np.array([7.0, 15, 23, np.nan])
+    assert numbers(retention.measured_cycles(np.array([7, 8, 15]), shown)) == [0]
+    assert numbers(retention.measured_cycles(np.array([7, 15, 16, 23]), shown)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ([0, 7, 8, 9, 12, 15, 16, 40], [[7, 8, 9, 12, 15]]),
+        ([7, 8, 15, 16, 23], [[7, 8, 15], [15, 16, 23]]),
+        ([7, 8, 9, 10, 11, 12, 15, 16, 23], [[7, 8, 9, 10, 11, 12, 15]]),  # the denser one
+        ([7, 8, 9, 12], []),  # ends before the next exposure
+        ([8, 9, 15], []),  # nothing just before
+    ],
+)
+def test_a_cycle_goes_from_just_before_an_exposure_to_just_before_the_next(steps, found):
+    shown = np.array([7.0, 15, 23, 31, 39])
+    dense = retention.dense_cycles(np.array(steps), shown)
+    assert [cycle.steps.tolist() for cycle in dense] == found
+
+
+def test_an_exposure_right_before_another_has_no_cycle():
+    found = retention.measured_cycles(np.arange(10), np.array([2.0, 3, 5, 9, np.nan]))
+    assert [(c.exposure, c.start, c.length) for c in found] == [(1, 3, 2), (2, 5, 4)]
+    assert not retention.measured_cycles(np.arange(10), np.arange(10.0))
+    assert not retention.measured_cycles(np.arange(10), np.full(3, np.nan))
+
+
+def test_four_fifths_of_the_densest_cycle_are_dense_enough():
+    """Ten states make the densest; eight are as many as it takes, seven are too few."""
+    first, second = (c * 16 + 15 + np.arange(17) for c in range(2))
+    shown = np.array([15.0, 31, 47, 63])
+    ten = [*first[:9], first[-1]]
+    for count, dense in ((8, [0, 1]), (7, [0])):
+        some = [*second[: count - 1], second[-1]]
+        found = retention.dense_cycles(np.unique([*ten, *some]), shown)
+        assert numbers(found) == dense, count
+        assert numbers(retention.measured_cycles(np.unique([*ten, *some]), shown)) == [0, 1]
+
+
+def test_short_cycles_are_dense_by_what_fits_into_them():
+    """A cycle of every state of its three steps; a long one of regular states is none."""
+    shown = np.array([10.0, 13, 53, 90, 400])
+    logarithmic = [0, 1, 2, 3, 5, 9, 17, 33]
+    steps = np.unique([10, 11, 12, 13, *(13 + np.array([*logarithmic, 40])), *(53 + np.array(
+        [*logarithmic, 37])), 90, 91, 150, 200, 250, 300, 350, 400])  # fmt: skip
+    assert numbers(retention.measured_cycles(steps, shown)) == [0, 1, 2, 3]
+    assert numbers(retention.dense_cycles(steps, shown)) == [0, 1, 2]
+
+
+def planted(shown, total, gain=0.3, kept=0.5, lag=2):
+    """A value that gains at each exposure and loses all but a share at the next one."""
+    value, steps, level = np.zeros(total + 1), np.arange(total + 1), 0.0
+    for start, end in zip(shown, [*shown[1:], total + 1], strict=True):
+        since = steps[(steps > start) & (steps <= end)] - start - 1
+        fall = gain - gain * (1 - kept) * (since - lag) / max(end - start - 1 - lag, 1)
+        value[(steps > start) & (steps <= end)] = level + np.where(
+            since <= lag, gain * (since + 1) / (lag + 1), fall
+        )
+        level += gain * kept
+    return value
+
+
+def sparse(value, shown, chosen, per_stream):
+    """A stream measured around some exposures of its own and at every `per_stream`-th step."""
+    steps = np.arange(len(value))
+    seen = steps % per_stream == 0
+    for i in chosen:
+        length = shown[i + 1] - shown[i]
+        offsets = {0, *(1 + int(2 ** (j / 2)) for j in range(20)), 1, length}
+        seen[[shown[i] + offset for offset in offsets if offset <= length]] = True
+    return np.where(seen, value, np.nan)
+
+
+def test_streams_of_other_phases_give_what_aligned_ones_do():
+    """As under `even`: the same cycles, begun 7 steps later in the second stream."""
+    shown = [9 + 40 * i for i in range(6)]
+    late = [step + 7 for step in shown]
+    chosen, total = (0, 2, 4), 260
+    rows = [sparse(planted(at, total), at, chosen, 50) for at in (shown, shown, late)]
+
+    def value(*streams):
+        return xr.DataArray(np.stack(streams), {"step": range(total + 1)}, ("stream", "step"))
+
+    aligned = retention.cycles(value(rows[0], rows[1]), made_exposures.streams(shown, shown))
+    shifted = retention.cycles(value(rows[0], rows[2]), made_exposures.streams(shown, late))
+    assert shifted["exposure"].values.tolist() == [[0, 2, 4]] * 2
+    assert (shifted["start"].diff("stream") == 7).all()
+    for name in aligned.drop_vars(["start", "exposure"]):
+        np.testing.assert_allclose(shifted[name], aligned[name], atol=1e-12, err_msg=name)
+    assert retention.whole(shifted).values.tolist() == [True, True]
+    np.testing.assert_allclose(retention.share_kept(shifted), 0.5)
+    one, other = (
+        retention.through_cycles(value(*streams), made_exposures.streams(*at))
+        for streams, at in (
+            ((rows[0], rows[1]), (shown, shown)),
+            ((rows[0], rows[2]), (shown, late)),
+        )
+    )
+    assert set(other["offset"].values.tolist()) <= set(one["offset"].values.tolist())
+    assert {0, 1, 2, 3, 40} <= set(other["offset"].values.tolist())
+    np.testing.assert_allclose(other, one.sel(offset=other["offset"]), atol=1e-12)
+
+
+def test_streams_of_drawn_exposures_have_cycles_of_their_own():
+    """As under `iid`: other numbers, lengths and counts of cycles; none of it is missing."""
+    shown = ([4, 30, 38, 90, 120], [11, 50, 70])
+    rows = [planted(at, 130, kept=kept) for at, kept in zip(shown, (0.5, 0.25), strict=True)]
+    value = xr.DataArray(np.stack(rows), {"step": range(131)}, ("stream", "step"))
+    found = retention.cycles(value, made_exposures.streams(*shown))
+    nan = np.nan
+    np.testing.assert_array_equal(found["exposure"], [[0, 1, 2, 3], [0, 1, nan, nan]])
+    np.testing.assert_array_equal(found["start"], [[4, 30, 38, 90], [11, 50, nan, nan]])
+    np.testing.assert_allclose(found["gain"], [[0.3] * 4, [0.3, 0.3, nan, nan]])
+    assert retention.whole(found).all()
+    np.testing.assert_allclose(retention.share_kept(found), [0.5, 0.25])
+    assert not retention.not_yet(found).isel(stream=1, cycle=[2, 3]).any()
+    np.testing.assert_allclose(retention.mean_gain(found, retention.not_yet(found)), 0.3)
+    np.testing.assert_allclose(found["accumulation"], [4 * 0.15, 2 * 0.075])
+
+    broken = value.expand_dims(size=2).copy()
+    broken[0, 1, 60] = nan  # inside the second cycle of the second stream
+    lost = retention.cycles(broken, made_exposures.streams(*shown))
+    assert retention.whole(lost).values.tolist() == [True, False]
+    gone = value.copy()
+    gone[1] = nan
+    one = retention.cycles(gone, made_exposures.streams(*shown))
+    assert retention.whole(one).values.tolist() == [True, False]
+    assert one.sizes["cycle"] == 4 and one["gain"].isel(stream=1).isnull().all()
+    assert np.isnan(retention.share_kept(one)[1]) and np.isnan(one["accumulation"][1])
+
+
+def test_means_through_cycles_are_over_those_that_last_so_long():
+    """Of 3 and of 6 steps; a student that misses a state is missing there."""
+    value = xr.DataArray(np.arange(10.0) ** 2, {"step": range(10)}, ("step",))
+    each = retention.through_cycles(value, xr.DataArray([0.0, 3, 9], dims="exposure"))
+    assert each["offset"].values.tolist() == list(range(7))
+    assert each["length"].values.tolist() == [3, 6]
+    mean = retention.mean_cycle(each)
+    assert mean.values.tolist() == [4.5, 8.5, 14.5, 22.5, 49, 64, 81]
+    two = value.expand_dims(size=2).copy()
+    two[0, 5] = np.nan
+    mean = retention.mean_cycle(
+        retention.through_cycles(two, xr.DataArray([0.0, 3, 9], dims="exposure"))
+    )
+    assert mean.isnull().values.tolist() == [[i == 2 for i in range(7)], [False] * 7]
+
+
+def test_one_cycle_can_be_picked_in_each_stream():
+    """The second, or the last of a stream that has no second."""
+    shown = made_exposures.streams([0, 4, 8, 12], [1, 5])
+    value = xr.DataArray(np.tile(np.arange(13.0), (2, 1)), {"step": range(13)}, ("stream", "step"))
+    found = retention.through_cycles(value, shown, nth=1)
+    assert found["start"].values.tolist() == [[4], [1]]
+    assert found.isel(cycle=0).values.tolist() == [[4, 5, 6, 7, 8], [1, 2, 3, 4, 5]]
 
 
 def test_what_is_learned_is_the_rarest_watched_signal():
@@ -226,7 +385,7 @@ def test_or_what_is_gained_on_guessing():
 
 def test_planted_gains_of_an_injected_task_are_found():
     point = made_injection.study(gain=(0.02, 0.02, 0.02), half_life=(5, 10, 20)).sel(gap=100)
-    found = retention.cycles(retention.learned(point), 100, least_gain=0.01)
+    found = cycles(retention.learned(point), 100, least_gain=0.01)
     np.testing.assert_allclose(found["gain"], 0.02, rtol=0.12)
     assert (found["lag"] == made_injection.LAG).all()
     lives = retention.half_life(found)["half_life"].mean(("stream", "initialisation"))
@@ -236,28 +395,29 @@ def test_planted_gains_of_an_injected_task_are_found():
 def test_values_through_cycles_stand_at_the_offsets_that_all_have():
     steps = [0, 7, 8, 9, 12, 15, 16, 17, 20, 22, 23, 40]
     value = xr.DataArray(np.array(steps) ** 2.0, {"step": steps}, ("step",))
-    found = retention.through_cycles(value, 8)
-    assert found["cycle"].values.tolist() == [0, 1]
+    found = retention.through_cycles(value, made_exposures.burst(8, 40))
+    assert found["start"].values.tolist() == [7, 15]
     assert found["offset"].values.tolist() == [0, 1, 2, 5, 8]
     expected = [[step**2 for step in (7, 8, 9, 12, 15)], [s**2 for s in (15, 16, 17, 20, 23)]]
     assert found.values.tolist() == expected
-    assert retention.in_second_half(found["cycle"], 8, 30).values.tolist() == [False, True]
-    assert retention.in_second_half(found["cycle"], 8, 31).values.tolist() == [False, False]
 
 
 def test_sparse_cycles_do_not_thin_the_others_out():
     steps = [7, 8, 9, 10, 11, 12, 15, 39, 40, 47]
     value = xr.DataArray(np.zeros(10), {"step": steps}, ("step",))
-    assert retention.through_cycles(value, 8)["cycle"].values.tolist() == [0]
-    assert retention.cycles(value, 8)["cycle"].values.tolist() == [0]
-    assert retention.through_cycles(value.sel(step=[7, 9]), 8) is None
-    assert retention.through_cycles(value, 1) is None
+    shown = made_exposures.burst(8, 47)
+    assert retention.through_cycles(value, shown)["start"].values.tolist() == [7]
+    assert cycles(value, 8)["exposure"].values.tolist() == [0]
+    assert retention.through_cycles(value.sel(step=[7, 9]), shown) is None
+    assert retention.through_cycles(value, made_exposures.burst(1, 47)) is None
 
 
 def test_cycles_count_until_the_task_is_learned_for_the_first_time():
     """One that starts low again afterwards does not, nor does one of an unknown start before."""
     before = [[0.1, 0.4, 0.3], [0.1, 0.6, 0.3], [0.5, 0.2, np.nan]]
-    found = retention.not_yet(xr.Dataset({"before": (("size", "cycle"), before)}))
+    found = retention.not_yet(
+        xr.Dataset({"before": (("size", "cycle"), before), "exposure": ("cycle", [0, 1, 2])})
+    )
     assert found.values.tolist() == [[True] * 3, [True, False, False], [False] * 3]
 
 

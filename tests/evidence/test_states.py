@@ -32,7 +32,7 @@ def grid():
 
 def test_points_know_their_place_and_their_tasks():
     found = list(states.points(grid()))
-    assert [states.gap(point) for point in found] == [4, 8]
+    assert [int(point["gap"]) for point in found] == [4, 8]
     assert [point.sizes["task"] for point in found] == [2, 1]
     assert [states.rarest(point) for point in found] == ["b", "a"]
     assert [states.final(point["signal"]).max() for point in found] == [1, 2]
@@ -65,8 +65,7 @@ def test_unfinished_points_are_joined_on_request():
 
 def test_a_study_without_a_grid_is_one_point():
     (point,) = states.points(grid().isel(gap=1))
-    assert states.gap(point) == 8
-    assert states.gap(point.drop_vars("gap")) == 1
+    assert int(point["gap"]) == 8
 
 
 def test_values_of_unfinished_runs_are_missing():
@@ -103,11 +102,29 @@ def test_halfway_and_late_go_by_steps_not_by_measurements():
     assert states.late(values, 0.55).values.tolist() == [[1, 2, 3, 4]]
 
 
-def test_before_exposure_is_the_last_state_whose_update_is_an_exposure():
-    values = series([[0, 1, 2, 3]], [0, 7, 15, 16])
-    assert states.before_exposure(values, 8)[0] == 2
-    assert states.before_exposure(values, 5) is None
-    assert states.before_exposure(values, 1)[0] == 3
+def test_streams_are_compared_at_common_steps():
+    """Each has states of its own, around its exposures."""
+    values = series([[0, 1, 2, NAN, 4, 5], [0, NAN, 2, 3, 4, NAN]])
+    assert states.common(values)["step"].values.tolist() == [0, 1, 2, 4, 5]  # one ended before
+    values = series([[0, 1, 2, NAN, 4, 5], [0, NAN, 2, 3, 4, 5]])
+    assert states.common(values)["step"].values.tolist() == [0, 2, 4, 5]
+    assert states.halfway(values).values.tolist() == [2, 2]
+    assert states.late(values)["step"].values.tolist() == [4, 5]
+    assert states.final(values).values.tolist() == [5, 5]
+    one = values.isel(stream=1)
+    assert states.common(one)["step"].values.tolist() == [0, 2, 3, 4, 5]
+
+
+def test_a_stream_that_is_missing_takes_no_step_away():
+    values = series([[0, NAN, 2, 3], [NAN] * 4])
+    assert states.common(values)["step"].values.tolist() == [0, 2, 3]
+    assert states.final(values).isnull().values.tolist() == [False, True]
+
+
+def test_a_student_is_unbroken_where_its_stream_was_measured():
+    values = np.array([[[0, 1, NAN], [0, 1, NAN]], [[0, NAN, 2], [0, NAN, NAN]], [[NAN] * 3] * 2])
+    found = states.unbroken(series(values, dims=("stream", "size", "step")))
+    assert found.values.tolist() == [[True, True], [True, False], [False, False]]
 
 
 def test_complete_needs_every_value():

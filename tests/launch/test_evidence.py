@@ -16,15 +16,15 @@ from etils import epath
 
 from launch import evidence
 from rare_retention import flags as command_line
-from rare_retention.config import to_dict
 from rare_retention.errors import UserError
 from rare_retention.models import exchange
 from rare_retention.record.checkpoints import Store
 from rare_retention.record.dataset import load
-from rare_retention.record.files import write_json
+from rare_retention.record.manifest import write_manifest
 from rare_retention.report.figures import FROM_SNAPSHOTS
 from rare_retention.representation import das, fourier
 from rare_retention.study import evidence as module
+from rare_retention.study.folder import claim
 from rare_retention.study.grid import Axis, Study, cells
 from rare_retention.tasks import Comparison, ModularAddition
 
@@ -68,10 +68,10 @@ def study():
 def kept(study, tmp_path_factory):
     """The study's folder with snapshots of initial weights; one run has a step more."""
     workdir = epath.Path(tmp_path_factory.mktemp("kept"))
-    write_json(workdir / "study.json", to_dict(study))
+    claim(study, workdir)
     for i, cell in enumerate(cells(study)):
         folder = workdir / "runs" / cell.name
-        write_json(folder / "manifest.json", {"identity": cell.run.identity()})
+        write_manifest(folder, identity=cell.run.identity())
         store = Store(folder / "retention", cell.run.identity())
         for step in (0, 4)[: i + 1]:
             store.save(step, cell.run.setting.init())
@@ -265,7 +265,7 @@ def test_a_damaged_snapshot_is_one_line(workdir, study):
 
 
 def test_other_settings_have_no_language_models(tmp_path):
-    write_json(epath.Path(tmp_path / "study.json"), to_dict(tiny.study()))
+    claim(tiny.study(), epath.Path(tmp_path))
     with pytest.raises(UserError, match="a regression setting has no language models to look into"):
         call(f"--workdir={tmp_path}")
 

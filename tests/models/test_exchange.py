@@ -62,47 +62,6 @@ def rewrite(folder, edit):
     safetensors.numpy.save_file(edit(tensors), folder / WEIGHTS)
 
 
-def test_transformers_tensors_stand_in_their_places():
-    """Row h C + c of q_proj is dimension c of head h; matrices are [outputs, inputs]."""
-    shape, params = load(GOLDEN / "transformers")
-    assert shape == Architecture(
-        layers=3, hidden=16, mlp=64, heads=2, vocabulary=80, clip_qkv=0.8, rope_theta=10_000.0
-    )
-    tensors = safetensors.numpy.load_file(GOLDEN / "transformers" / WEIGHTS)
-    layers = params["layers"]
-    for i in range(3):
-        own = f"model.layers.{i}"
-        for j, name in enumerate("qkv"):
-            matrix = tensors[f"{own}.self_attn.{name}_proj.weight"]
-            np.testing.assert_array_equal(layers["qkv"][i, 5, j, 1, 3], matrix[8 + 3, 5])
-        out = tensors[f"{own}.self_attn.o_proj.weight"]
-        np.testing.assert_array_equal(layers["out"][i, 1, 3, 5], out[5, 8 + 3])
-        for j, name in enumerate(("gate", "up")):
-            matrix = tensors[f"{own}.mlp.{name}_proj.weight"]
-            np.testing.assert_array_equal(layers["gate_up"][i, :, j], matrix.T)
-        down = tensors[f"{own}.mlp.down_proj.weight"]
-        np.testing.assert_array_equal(layers["down"][i], down.T)
-    np.testing.assert_array_equal(params["embedding"], tensors["model.embed_tokens.weight"])
-    np.testing.assert_array_equal(params["unembedding"], tensors["lm_head.weight"])
-
-
-def test_ai2s_fused_tensors_stand_in_their_places():
-    """att_proj is q, k, v one above the other; ff_proj what is gated, then its gate."""
-    shape, params = load(GOLDEN / "ai2_rms")
-    assert (shape.norm, shape.norm_epsilon, shape.rope_theta) == ("rms", 1e-6, 500_000.0)
-    assert shape.clip_qkv is None
-    tensors = safetensors.numpy.load_file(GOLDEN / "ai2_rms" / WEIGHTS)
-    block = "model.transformer.blocks.2"
-    fused = tensors[f"{block}.att_proj.weight"]
-    assert params["layers"]["qkv"][2, 5, 1, 1, 3] == fused[16 + 8 + 3, 5]
-    up_gate = tensors[f"{block}.ff_proj.weight"]
-    np.testing.assert_array_equal(params["layers"]["gate_up"][2, :, 1], up_gate[:32].T)
-    np.testing.assert_array_equal(params["layers"]["gate_up"][2, :, 0], up_gate[32:].T)
-    norm = tensors[f"{block}.ff_norm.weight"]
-    np.testing.assert_array_equal(params["layers"]["mlp_norm"][2], norm)
-    np.testing.assert_array_equal(params["final_norm"], tensors["model.transformer.ln_f.weight"])
-
-
 @settings(max_examples=8)
 @given(
     layers=st.integers(1, 3),
@@ -195,19 +154,6 @@ def test_tied_embeddings_are_copied(published, name, tied, tensor):
     _, params = load(folder)
     np.testing.assert_array_equal(params["unembedding"], params["embedding"])
     assert not np.shares_memory(params["unembedding"], params["embedding"])
-
-
-def test_older_files_have_the_rotary_base_as_a_field(published):
-    folder = published("transformers")
-    change(folder, rope_parameters=None, rope_theta=250.0, num_key_value_heads=None)
-    assert load(folder)[0].rope_theta == 250.0
-
-
-def test_ai2s_sizes_may_be_given_in_two_ways(published):
-    folder = published("ai2_layer")
-    change(folder, mlp_hidden_size=64, mlp_ratio=7, embedding_size=80, vocab_size=77)
-    shape, _ = load(folder)
-    assert (shape.mlp, shape.vocabulary) == (64, 80)
 
 
 FOREIGN = {

@@ -1,13 +1,25 @@
+import asyncio
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
+import tensorstore
 import tiny
 from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.parallel import MeshShape, make_mesh, sharding
-from rare_retention.record.checkpoints import Store, about_checkpoint, steps_in, verify
+from rare_retention.record.checkpoints import (
+    RESUME,
+    RETENTION,
+    Store,
+    about_checkpoint,
+    steps_in,
+    verify,
+)
 from rare_retention.record.digest import digests
 
 
@@ -37,18 +49,39 @@ def test_what_is_saved_is_restored_on_any_mesh(tmp_path):
     np.testing.assert_array_equal(read["b"]["c"], tree(1)["b"]["c"])
 
 
-def test_a_save_outlives_the_donation_of_its_buffers(tmp_path):
-    store = Store(epath.Path(tmp_path) / "resume", "recipe")
+@pytest.fixture
+def held(monkeypatch):
+    """While the event is clear, no file of a checkpoint is opened."""
+    writing = threading.Event()
+    opened = tensorstore.open
+
+    async def wait(*args, **kwargs):
+        while not writing.is_set():
+            await asyncio.sleep(0.001)
+        return await opened(*args, **kwargs)
+
+    monkeypatch.setattr(tensorstore, "open", wait)
+    yield writing
+    writing.set()
+
+
+@pytest.mark.parametrize("axis", [None, "batch"])
+def test_a_save_outlives_the_donation_of_its_buffers(tmp_path, held, axis):
+    """Also when nothing is written before later steps have had the memory of the saved state."""
+    place = sharding(make_mesh(MeshShape(data=8)), axis)
     grow = jax.jit(lambda t: jax.tree.map(lambda x: x + jnp.ones_like(x), t), donate_argnums=0)
-    state = tree(1)
-    for step in range(1, 6):
-        store.save(step, state)
+    saved = {"rows": jnp.arange(64.0), "halves": jnp.ones((8, 3), jnp.bfloat16)}
+    state = grow(jax.device_put(saved, place))  # a buffer of JAX's own may be reused
+    store = Store(epath.Path(tmp_path) / "resume", "recipe")
+    store.save(1, state)
+    for _ in range(4):
         state = grow(state)
+    jax.block_until_ready(state)
+    held.set()
     store.wait()
-    for step in range(1, 6):
-        jax.tree.map(
-            np.testing.assert_array_equal, store.restore(step, abstract(tree(1))), tree(step)
-        )
+    read = store.restore(1, abstract(saved, place))
+    np.testing.assert_array_equal(read["rows"], np.arange(64.0) + 1)
+    np.testing.assert_array_equal(read["halves"], np.full((8, 3), 2))
     store.close()
 
 
@@ -59,6 +92,44 @@ def test_only_the_newest_are_kept(tmp_path):
         store.save(step, tree(step))
     store.close()
     assert steps_in(folder) == [2, 3]
+
+
+def test_a_step_before_the_newest_is_saved_too(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe")
+    for step in (2, 1):
+        store.save(step, tree(step))
+    store.close()
+    assert steps_in(folder) == [1, 2]
+
+
+def test_the_stores_of_a_run_meet_at_barriers_of_their_own(tmp_path, monkeypatch):
+    """Or hosts that save the same step in both would take one for the other."""
+    prefixes, manager = [], ocp.CheckpointManager
+
+    def open_manager(*args, options, **kwargs):
+        prefixes.append(options.multiprocessing_options.barrier_sync_key_prefix)
+        return manager(*args, options=options, **kwargs)
+
+    monkeypatch.setattr(ocp, "CheckpointManager", open_manager)
+    for root in (RESUME, RETENTION):
+        Store(epath.Path(tmp_path) / root, "recipe").close()
+    assert prefixes == [RESUME, RETENTION]
+
+
+def test_what_is_set_aside_is_no_checkpoint_any_more_and_is_kept(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe")
+    for step in (1, 2):
+        store.save(step, tree(step))
+    store.wait()
+    store.set_aside(2)
+    assert store.steps() == [1]
+    store.save(2, tree(3))
+    store.close()
+    assert steps_in(folder) == [1, 2]
+    np.testing.assert_array_equal(verify(folder, 2)["a"], tree(3)["a"])
+    assert (folder / "2.damaged" / "tree").is_dir()
 
 
 def test_what_a_checkpoint_is_can_be_read_without_it(tmp_path):

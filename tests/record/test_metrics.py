@@ -3,10 +3,9 @@ import errno
 import numpy as np
 import pytest
 from etils import epath
-from tensorboardX.proto.event_pb2 import Event
 
 from rare_retention.errors import UserError
-from rare_retention.record import files, metrics
+from rare_retention.record import metrics
 from rare_retention.record.metrics import Metrics, cut, read
 
 
@@ -32,22 +31,10 @@ def test_what_is_written_is_read(tmp_path):
     assert len(list((folder / "metrics").iterdir())) == 3
 
 
-def test_tensorboard_reads_one_number_a_student(tmp_path):
+def test_cut_removes_scalars_with_their_block(tmp_path):
     folder = epath.Path(tmp_path)
     fill(folder, range(0, 80, 10))
-    found = {}
-    for path in sorted((tmp_path / "tensorboard").iterdir()):
-        content, at = path.read_bytes(), 0
-        while at < len(content):
-            size = int.from_bytes(content[at : at + 8], "little")
-            event = Event.FromString(content[at + 12 : at + 12 + size])
-            found |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
-            at += 16 + size
-    assert found == {
-        (step, f"residual/{name}"): sign * step
-        for step in range(0, 80, 10)
-        for name, sign in (("a", 1), ("b", -1))
-    }
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 3
     cut(folder, 25)
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
@@ -101,21 +88,3 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     assert not [path for path in (folder / "metrics").iterdir() if path.name.endswith(".tmp")]
     store.flush()  # what was not written is still held, and is written once there is room
     assert read(folder)["step"].tolist() == [0, 10, 20, 30]
-
-
-def test_a_place_that_cannot_be_written(tmp_path, monkeypatch):
-    path = epath.Path(tmp_path) / "a.json"
-
-    def refuse(self, *args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(type(path), "mkdir", refuse)
-    with pytest.raises(UserError, match="cannot be written"):
-        files.write_json(path, {})
-
-
-def test_damaged_json_is_one_line(tmp_path):
-    path = epath.Path(tmp_path) / "config.json"
-    path.write_text('{"a": ')
-    with pytest.raises(UserError, match="damaged, not valid JSON"):
-        files.read_json(path)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import made_exposures
 import made_injection
 import made_language
 import made_representation
@@ -215,7 +216,7 @@ def retention(
     for gap in gaps:
         steps = burst_steps(total, gap, 3, every)
         cells[gap,] = (mix, steps, sawtooth(shape, mix, steps, gap, rng))
-    return assemble(shape, cells, ("gap",))
+    return made_exposures.with_bursts(assemble(shape, cells, ("gap",)))
 
 
 def ranks(shape: Shape | None = None) -> xr.Dataset:

@@ -10,6 +10,7 @@ import pytest
 from etils import epath
 
 from rare_retention.errors import ConfigError, UserError
+from rare_retention.record.dataset import save
 from rare_retention.report import page
 
 PROVENANCE: page.Provenance = {
@@ -45,7 +46,7 @@ class Parser(html.parser.HTMLParser):
 
 
 def write_study(folder, results):
-    results.to_netcdf(folder / page.RESULTS, engine="h5netcdf")
+    save(results, epath.Path(folder / page.RESULTS))
     config = {
         "name": "made_up",
         "question": "asked above",

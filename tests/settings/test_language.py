@@ -12,6 +12,7 @@ import tiny_text
 from etils import epath
 from flax import nnx
 
+from rare_retention.config import config
 from rare_retention.data.documents import TextFiles
 from rare_retention.data.pipeline import chunks
 from rare_retention.data.preparation import prepare
@@ -20,6 +21,7 @@ from rare_retention.errors import ConfigError, UserError
 from rare_retention.models import vocabulary
 from rare_retention.models.olmo import Compute, Olmo
 from rare_retention.parallel import MeshShape, logical_names, make_mesh
+from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison, ModularAddition, Recall
 from rare_retention.tasks.natural import prompts
 
@@ -369,17 +371,43 @@ def test_where_the_corpus_stands_is_no_part_of_the_recipe(tmp_path):
         {"clip_qkv": None},
         {"corpus": tiny_text.corpus(order="sequential")},
         {"corpus": tiny_text.corpus(end_of_document=3)},
+        {"evaluated": 21},
+        {"watch": (1,)},
     ],
-    ids=["dtype", "window", "task_seed", "slots", "tasks", "sizes", "clip", "order", "end"],
+    ids=[
+        *("dtype", "window", "task_seed", "slots", "tasks", "sizes", "clip", "order", "end"),
+        *("evaluated", "watch"),
+    ],
 )
-def test_what_is_learned_is_the_recipe(fields):
+def test_what_is_learned_or_measured_is_the_recipe(fields):
     other = with_fields(**fields)
     assert other.recipe() != SETTING.recipe()
     json.dumps(other.recipe())
 
 
+def test_a_new_field_is_part_of_the_recipe_until_somebody_decides_otherwise():
+    @config
+    class Later(Compute):
+        kernel: str = "fast"
+
+    @config
+    class Wider(Language):
+        balance: float = 0.0
+
+    fields = {field.name: getattr(SETTING, field.name) for field in dataclasses.fields(Language)}
+    assert Wider(**fields).recipe() != SETTING.recipe()
+    later = Language(**fields | {"compute": Later()})
+    assert later.recipe()["compute"] == {"dtype": "float32", "kernel": "fast"}
+
+
+def test_what_the_text_says_of_itself_may_be_said_of_it(tmp_path):
+    """What was asked for is no part of the recipe, but what was found."""
+    said = tiny_text.corpus(dtype="uint16")
+    assert with_fields(corpus=said).recipe() == SETTING.recipe()
+
+
 def test_the_content_of_a_corpus_is_part_of_the_recipe(tmp_path, numbered):
-    """Of a raw one its files and their sizes, of a prepared one its text."""
+    """Of a raw one and of a prepared one."""
     tiny_text.write_tokens(tmp_path, sizes=(1000, 36, 2001))
     assert tiny_text.language(tmp_path, initialisations=2).recipe() != SETTING.recipe()
     (tmp_path / "b.txt").write_text((numbered.parent / "a.txt").read_text().replace("1", "2"))

@@ -36,6 +36,7 @@ def test_results_hold_every_run(done):
         "task": 4,
         "watch": 1,
         "direction": 4,
+        "exposure": 6,
     }
     assert results.loss.dims == ("stream", "gap", "size", "initialisation", "step", "task")
     assert results.loss.attrs["units"] and results.finished.all()
@@ -101,7 +102,9 @@ def test_a_failed_run_is_reported_and_tried_again_on_request(tmp_path, monkeypat
         return train(run, folder, label, interruption)
 
     monkeypatch.setattr(module, "train", sometimes)
-    reason = {"stream=0,gap=4": "FloatingPointError: the loss is not finite at step 7"}
+    place = workdir / "runs" / "stream=0,gap=4" / "failure.txt"
+    why = f"FloatingPointError: the loss is not finite at step 7 (traceback: {place})"
+    reason = {"stream=0,gap=4": why}
     assert execute(study, workdir) == (1, reason, False)
     results = gather(study, workdir)
     assert np.isnan(results.loss.sel(gap=4)).all() and not results.finished.sel(gap=4).any()
@@ -110,6 +113,7 @@ def test_a_failed_run_is_reported_and_tried_again_on_request(tmp_path, monkeypat
     assert execute(study, workdir) == (1, reason, False)
     assert execute(study, workdir, retry_failed=True) == (2, {}, False)
     assert gather(study, workdir).finished.all()
+    assert not place.exists()
 
 
 def test_a_diverged_run_fails_by_name(tmp_path):
@@ -126,17 +130,7 @@ def test_a_diverged_run_fails_by_name(tmp_path):
 
 
 def test_no_results_yet(tmp_path):
-    with pytest.raises(UserError, match="no run of this study has been measured yet"):
+    with pytest.raises(UserError, match="no unit of this study has been measured yet"):
         gather(tiny.study(), epath.Path(tmp_path))
     with pytest.raises(UserError, match="holds no study"):
         stored_study(epath.Path(tmp_path))
-    with pytest.raises(UserError, match="no results; run the study first"):
-        load(epath.Path(tmp_path) / "results.nc")
-
-
-def test_damaged_results_are_one_line(tmp_path):
-    path = epath.Path(tmp_path) / "results.nc"
-    path.write_bytes(b"not netCDF")
-    with pytest.raises(UserError, match="damaged") as caught:
-        load(path)
-    assert "\n" not in str(caught.value)

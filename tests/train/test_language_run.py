@@ -88,16 +88,59 @@ def test_a_corpus_may_move(whole, tmp_path):
     assert train(tiny_text.run(tiny_text.language(text)), epath.Path(folder)) == 8
 
 
-def test_another_corpus_is_refused(whole, tmp_path):
-    """Also where it stands in the same place."""
-    folder, text = tmp_path / "run", tmp_path / "text"
-    shutil.copytree(whole, folder)
-    text.mkdir()
-    tiny_text.write_tokens(text, sizes=(1000, 38, 2000))
-    with pytest.raises(
-        UserError, match=r"run: holds another run: setting.corpus.identity: '\w+' -"
-    ):
-        train(tiny_text.run(tiny_text.language(text)), epath.Path(folder))
+def of_folders(place, steps):
+    """A run whose text stands in the folders below `place`."""
+    setting = tiny_text.language(corpus=tiny_text.corpus(f"{place}/*/*.npy"), sizes=("1x8x16x1",))
+    return tiny_text.run(setting, steps=steps, measure__every=4, mesh__data=1)
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """Folder of a run that has reached half of its steps, in run/, and of its text, in text/."""
+    place = tmp_path_factory.mktemp("half")
+    for seed, name in enumerate(("a", "b")):
+        (place / "text" / name).mkdir(parents=True)
+        tiny_text.write_tokens(place / "text" / name, sizes=(1040,), seed=seed)
+    assert train(of_folders(place / "text", 4), epath.Path(place / "run")) == 4
+    return place
+
+
+def permuted(place):
+    path = place / "a" / "0.npy"
+    windows = np.fromfile(path, "<u2").reshape(-1, tiny_text.WINDOW)
+    windows[::-1].tofile(path)
+
+
+def other_text(place):
+    tiny_text.write_tokens(place / "b", sizes=(1040,), seed=7)
+
+
+def renamed(place):
+    (place / "a").rename(place / "c")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (permuted, "other bytes in a/0.npy"),
+        (other_text, "other bytes in b/0.npy"),
+        (renamed, "the same files in another order: b/0.npy now stands where a/0.npy stood"),
+    ],
+)
+def test_a_run_does_not_go_on_with_another_text(change, reason, half, tmp_path):
+    """In files of the same size; what was recorded stays as it is."""
+    place = tmp_path / "half"
+    shutil.copytree(half, place)
+    change(place / "text")
+    files = [path for path in place.glob("run/**/*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    with pytest.raises(UserError) as caught:
+        train(of_folders(place / "text", 8), epath.Path(place / "run"))
+    line = str(caught.value)
+    assert line.startswith(f"{place}/run: holds another run: setting.corpus.identity: '")
+    assert f"(the text has changed: {reason}" in line and "\n" not in line
+    assert line.endswith("; choose another --workdir, or undo the change")
+    assert before == {path: path.read_bytes() for path in place.glob("run/**/*") if path.is_file()}
 
 
 def test_ids_beyond_the_vocabulary_stop_a_run_that_keeps_what_it_has(tmp_path):

@@ -9,6 +9,7 @@ from etils import epath
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+from rare_retention.record.exposures import NAME, read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.train.loop import train
@@ -58,6 +59,15 @@ def test_manifest_says_what_was_shown(whole):
     assert about["identity"] == tiny.run().identity()
 
 
+def test_exposures_are_recorded(whole):
+    """Those of the plan and of the batch that would come next: here none, at step 48."""
+    found = read_exposures(whole)
+    assert list(found) == [tiny.run().setting.task_names[-1]]
+    (steps, counts) = found.popitem()[1]
+    assert steps.tolist() == [7, 15, 23, 31, 39, 47]
+    assert counts.tolist() == [tiny.run().schedule().counts(t)[-1] for t in steps]
+
+
 def test_training_learns(whole):
     values = metrics.read(whole)
     assert values["loss"][-1, :, 0].max() < 0.5 * values["loss"][0, :, 0].min()
@@ -99,8 +109,10 @@ def test_a_killed_run_goes_on_to_the_same_bits(whole, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         train(tiny.run(), folder)
     monkeypatch.undo()
+    assert (folder / NAME).read_bytes() == (whole / NAME).read_bytes()
     assert train(tiny.run(), folder) == 48
     assert_same(records(whole), records(folder))
+    assert (folder / NAME).read_bytes() == (whole / NAME).read_bytes()
 
 
 def test_a_finished_run_is_left_alone_and_may_grow(tmp_path):
@@ -108,10 +120,20 @@ def test_a_finished_run_is_left_alone_and_may_grow(tmp_path):
     train(tiny.run(steps=32), folder)
     first = metrics.read(folder)
     assert train(tiny.run(steps=32), folder) == 32
+    assert _last_exposure(folder) == 31
     assert train(tiny.run(steps=48), folder) == 48
     grown = metrics.read(folder)
+    assert _last_exposure(folder) == 47
+    assert train(tiny.run(steps=32), folder) == 48  # asked for less than there is
+    assert _last_exposure(folder) == 47
+    assert read_manifest(folder)["shown"] == tiny.run().schedule().shown(48).tolist()
     np.testing.assert_array_equal(grown["loss"][: len(first["loss"])], first["loss"])
     assert grown["step"][-1] == 48
+
+
+def _last_exposure(folder):
+    (found,) = read_exposures(folder).values()
+    return found.steps[-1]
 
 
 def test_another_recipe_is_refused_with_the_difference(whole):

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import tiny
 
 from rare_retention.errors import ConfigError
-from rare_retention.train.plan import check_budget, log_spaced, make_plan, sizes
+from rare_retention.train.plan import check_budget, common, log_spaced, make_plan, sizes
 
 
 def test_log_spaced_points():
@@ -21,6 +22,58 @@ def test_states_around_exposures():
     assert plan.snapshots == (7, 8, 9, 10, 12, 15)
     assert plan.checkpoints == (16, 32, 48)
     assert set(plan.checkpoints) | set(plan.snapshots) <= set(plan.stops)
+
+
+def even(placement="even", **changes):
+    """Exposures of the rare task at about every twentieth step, in each stream at its own."""
+    rare = 1 / (32 * 20)
+    changes = {"steps": 400, "measure__every": 400, "checkpoints__every": 400} | changes
+    return tiny.run(
+        exposure__placement=placement,
+        exposure__gap=1,
+        setting__tasks__count=2,
+        setting__tasks__prior=f"({1 - rare}, {rare})",
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("placement", ["even", "iid"])
+def test_streams_of_other_exposures_are_measured_at_common_steps_too(placement):
+    """As many as one of them takes for its own cycles, evenly over the run."""
+    runs = [even(placement, stream=i, snapshots__cycles=1) for i in range(3)]
+    plans = [make_plan(run, run.schedule()) for run in runs]
+    for run, plan in zip(runs, plans, strict=True):
+        first, *_ = exposures = run.schedule().exposures(0, 400, -1).tolist()
+        assert {first, first + 1, exposures[1], exposures[-1] + 1} <= {0, *plan.stops}
+        assert {first, first + 1, exposures[1]} <= set(plan.snapshots)
+    for name, per_doubling in (("stops", 2), ("snapshots", 1)):
+        each = 1 + len(log_spaced(19, per_doubling))
+        cycles = runs[0].measure.cycles if name == "stops" else 1
+        shared = set.intersection(*(set(getattr(plan, name)) for plan in plans))
+        evenly = np.linspace(0, 400, cycles * each + 1)[1:].round()
+        assert set(evenly.astype(int)) <= shared
+        assert len(shared) < 2 * cycles * each
+
+
+def test_common_steps_follow_from_the_rate_alone():
+    assert common(1 / 20, 400, 2, 1) == set(np.linspace(0, 400, 17)[1:].round().astype(int))
+    assert common(1.0, 5, 3, 2) == {1, 2, 3, 4, 5}
+    assert common(1 / 1000, 400, 6, 1) <= set(range(401))
+    assert 400 in common(1 / 1000, 400, 6, 1)
+    assert common(1 / 20, 400, 0, 1) == set()
+
+
+def test_bursts_are_common_already():
+    run = tiny.run(measure__every=48, snapshots__cycles=0)
+    assert make_plan(run, run.schedule()).stops == (7, 8, 9, 10, 11, 12, 14, 15, 16, 32, 47, 48)
+
+
+@pytest.mark.parametrize("placement", ["even", "iid", "burst"])
+def test_a_history_that_was_counted_gives_the_same_plan(placement):
+    run = tiny.run() if placement == "burst" else even(placement)
+    schedule = run.schedule()
+    history = schedule.history(run.steps, run.setting.watch_ids)
+    assert make_plan(run, schedule, history) == make_plan(run, schedule)
 
 
 def test_cycles_of_a_task_that_is_not_withheld_are_refused():

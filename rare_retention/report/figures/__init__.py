@@ -85,27 +85,27 @@ FIGURES: dict[str, FigureSpec] = {
         "A narrow student's signal jumps at each injection and falls back before the next; a wide "
         "student's accumulates.",
         ("4a", "16a", "20"),
-        (_LEARNED, "loss", "watch", "gap"),
+        (_LEARNED, "loss", "watch", "exposure_step"),
     ),
     "loss_change": FigureSpec(
         loss_change.loss_change,
         "At an exposure every size gains; larger ones keep more of it until the next.",
         ("8",),
-        (_LEARNED, "loss", "watch", "gap"),
+        (_LEARNED, "loss", "watch", "exposure_step"),
     ),
     "gradient_cosines": FigureSpec(
         gradient_cosines.gradient_cosines,
         "At exposures the gradient of the batch points to the task; between them it has less to do "
         "with the task the larger the model.",
         ("9",),
-        ("gram", "block_weights", "loss", "watch", "gap"),
+        ("gram", "block_weights", "loss", "watch", "exposure_step"),
     ),
     "gap_width": FigureSpec(
         gap_width.gap_width,
         "The rare signal falls with the gap, much faster for narrow students; the frequent signal "
         "stays flat, and gradients align less the wider the student.",
         ("4b", "16b"),
-        ("signal", "watch", "cosine", "gap", *_MIXTURE),
+        ("signal", "watch", "cosine", "gap", "exposure_step", *_MIXTURE),
     ),
     "competition": FigureSpec(
         competition.competition,
@@ -157,7 +157,7 @@ FIGURES: dict[str, FigureSpec] = {
         "The longer the gap between injections, the higher the loss at the same long-run "
         "frequency.",
         ("6b",),
-        ("test_loss", "gap", *_INJECTED),
+        ("test_loss", "gap", "exposure_step", *_INJECTED),
     ),
     "task_text": FigureSpec(
         task_text.task_text,

@@ -26,7 +26,7 @@ def competition(results: xr.Dataset) -> Figure:
         "Neurons between two tasks", len(points), columns, 2.9, sharey=True
     )
     for panel, (name, point) in zip(panels, points, strict=True):
-        alignment = states.measured(point["alignment"])
+        alignment = states.common(point["alignment"])
         drawn = data.spread(alignment)
         for task, colour, line in _TASKS:
             mean, low, high = data.at(drawn, task=task)

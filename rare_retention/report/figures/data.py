@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import retention, states
+from rare_retention.evidence import exposures, retention, states
 from rare_retention.theory.checks import Array
 from rare_retention.wording import plural
 
@@ -113,9 +113,18 @@ def rare_kind(results: xr.Dataset) -> str:
 
 
 def rare_value(point: xr.Dataset) -> xr.DataArray:
-    """What is learned of the rarest watched task at its measured steps; signals are normalised."""
+    """What is learned of the rarest watched task at all measured steps; signals are normalised."""
     value = retention.learned(point)
     return normalised_signal(point, value) if rare_kind(point) == "signal" else value
+
+
+def rhythm(point: xr.Dataset) -> str:
+    """How many steps apart exposures of the rarest watched task are: `gap G = 400`."""
+    apart = exposures.of(point).diff("exposure")
+    if apart.isnull().all():
+        return ""
+    low, high = int(apart.min()), int(apart.max())
+    return f"gap G = {low}" if low == high else f"{low} to {high} steps between exposures"
 
 
 def ended(results: xr.Dataset) -> xr.DataArray:

@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rare_retention.evidence import interference, states
+from rare_retention.evidence import exposures, interference, states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colours
 
@@ -47,8 +47,8 @@ def by_gap(results: xr.Dataset) -> xr.Dataset:
     """
     found = {}
     for _, point in data.points(results):
-        gap, rare = states.gap(point), states.rarest(point)
-        signal = states.before_exposure(point["signal"], gap)
+        gap, rare = int(point["gap"]), states.rarest(point)
+        signal = exposures.before_last(point["signal"], exposures.of(point))
         if signal is None:
             signal = states.final(point["signal"])
         signal = data.normalised_signal(point, signal)

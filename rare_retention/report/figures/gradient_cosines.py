@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import cosines, states
+from rare_retention.evidence import cosines
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colours
 
@@ -55,17 +55,17 @@ def gradient_cosines(results: xr.Dataset) -> Figure:
 
 def _row(panels: Sequence[Axes], point: xr.Dataset, block: str, colours: Colours) -> None:
     found = cosines.cosines(point).sel(block=block, drop=True)
+    cycle = cosines.through_cycles(point, found)
     shown, rest = cosines.at_exposures(found), cosines.between_exposures(found)
     for panel, kinds, values in ((panels[0], _AT, shown), (panels[1], _BETWEEN, rest)):
         if values.to_array().isnull().all():
             panel.text(0.5, 0.6, "none measured", transform=panel.transAxes, ha="center")
         for index, (name, (label, colour)) in enumerate(kinds.items()):
             sizes.marks(panel, values[name], colour, label, index, len(kinds))
-    _cycle(panels[2], found, states.gap(point), colours)
+    _cycle(panels[2], cycle, colours)
 
 
-def _cycle(axes: Axes, found: xr.Dataset, gap: int, colours: Colours) -> None:
-    cosine = cosines.through_cycles(found, gap)
+def _cycle(axes: Axes, cosine: xr.DataArray | None, colours: Colours) -> None:
     if cosine is None:
         axes.text(0.5, 0.6, "no cycle measured", transform=axes.transAxes, ha="center")
         return
@@ -74,8 +74,5 @@ def _cycle(axes: Axes, found: xr.Dataset, gap: int, colours: Colours) -> None:
         mean, low, high = data.at(drawn, size=size)
         axes.fill_between(since, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(since, mean, color=colour, linewidth=1.2, label=f"{size}")
-    axes.set_xscale("symlog", linthresh=1)
-    powers = [0, *(10**n for n in range(len(str(gap))) if 10**n < gap)]
-    axes.set_xticks(powers, [f"{power}" for power in powers])
-    axes.set_xticks([], minor=True)
-    axes.set(xlabel="steps since the exposure", xlim=(-0.1, gap * 1.1))
+    style.steps_since(axes, int(since[-1]), -0.1)
+    axes.set(xlabel="steps since the exposure")

@@ -33,7 +33,7 @@ def long_horizon(results: xr.Dataset) -> Figure:
 
 
 def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
-    loss = states.measured(point["loss"]) / data.baseline(point)
+    loss = states.common(point["loss"]) / data.baseline(point)
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     drawn = data.spread(loss)
     above = utility.retained(*states.mixture(point), int(point["width"])) == 0

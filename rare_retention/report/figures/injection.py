@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import retention, states
+from rare_retention.evidence import exposures, retention, states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colours
 from rare_retention.theory.checks import IntArray
@@ -30,7 +30,7 @@ def injection(results: xr.Dataset) -> Figure:
         if panel not in whole and panel not in zoom:
             panel.remove()
     for above, below, (name, point) in zip(whole, zoom, points, strict=True):
-        _run(above, name or f"gap G = {states.gap(point)}", point, colours)
+        _run(above, name or data.rhythm(point), point, colours)
         _cycle(below, point, colours)
     for row in (whole, zoom):
         for start in range(0, len(row), columns):
@@ -47,52 +47,41 @@ def injection(results: xr.Dataset) -> Figure:
 
 
 def _run(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
-    value = data.rare_value(point)
+    value = states.common(data.rare_value(point))
     _lines(axes, value["step"].to_numpy(), value, colours)
-    last, gap = int(point["step"].max()), states.gap(point)
-    injections = np.arange(gap, last + 1, gap)
-    if len(injections) <= _MOST_TICKS:
+    after = exposures.of(point) + 1
+    after = after.where(after <= int(value["step"][-1]))
+    injections = np.unique(after.to_numpy()[after.notnull().to_numpy()])
+    counts = after.notnull().sum("exposure").to_numpy()
+    least, most = counts[counts > 0].min(initial=counts.max()), counts.max()
+    # Streams that are exposed at steps of their own share no ticks.
+    if len(injections) == most <= _MOST_TICKS:
         _ticks(axes, injections)
     else:
-        name = f"{name} ({len(injections)} injections)"
+        number = f"{most}" if least == most else f"{least} to {most}"
+        name = f"{name} ({number} injections)"
     axes.set(title=name, xlabel="step")
     style.step_ticks(axes)
 
 
 def _cycle(axes: Axes, point: xr.Dataset, colours: Colours) -> None:
-    """The change since just before an injection; offset 1 is the state just after it."""
-    value, gap = data.rare_value(point), states.gap(point)
-    steps = cycle_steps(value["step"].to_numpy(), gap)
-    if not len(steps):
+    """The change since just before an injection; offset 1 is the state just after it.
+
+    The second densely measured one of each stream: the first starts from untrained decoders, and in
+    late ones a wide student has little left to gain.
+    """
+    found = retention.through_cycles(data.rare_value(point), exposures.of(point), nth=1)
+    if found is None:
         axes.text(0.5, 0.5, "no cycle measured", transform=axes.transAxes, ha="center")
         return
-    mine = value.sel(step=steps)
-    offset = steps - steps[0]
-    _lines(axes, offset, mine - mine.isel(step=0), colours)
+    mine = found.isel(cycle=0)
+    offset, starts = mine["offset"].to_numpy(), np.unique(mine["start"].dropna("stream"))
+    _lines(axes, offset, mine - mine.isel(offset=0), colours)
     axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     _ticks(axes, np.array([1]))
-    axes.set_xscale("symlog", linthresh=1)
-    powers = [0, *(10**n for n in range(len(str(gap))) if 10**n <= gap)]
-    axes.set_xticks(powers, [f"{p}" for p in powers])
-    axes.set_xticks([], minor=True)
-    axes.set(xlabel=f"steps since {steps[0]} (log scale)", xlim=(0, gap * 1.1))
-
-
-def cycle_steps(steps: IntArray, gap: int) -> IntArray:
-    """Measured steps of the second densely measured cycle: empty if there is none.
-
-    The second, because the first starts from untrained decoders, and in late ones a wide student
-    has little left to gain; the only one, where there is but one.
-
-    Args:
-        steps: measured steps, ascending.
-        gap: steps G between exposures.
-
-    Returns:
-        From the state just before an exposure to the one just before the next.
-    """
-    dense = retention.dense_cycles(steps, gap)
-    return dense[min(1, len(dense) - 1)] if dense else steps[:0]
+    style.steps_since(axes, offset[-1])
+    since = f"{starts[0]:.0f}" if len(starts) == 1 else "just before"
+    axes.set(xlabel=f"steps since {since} (log scale)")
 
 
 def _lines(axes: Axes, x: IntArray, values: xr.DataArray, colours: Colours) -> None:

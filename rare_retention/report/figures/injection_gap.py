@@ -3,7 +3,7 @@
 import xarray as xr
 from matplotlib.figure import Figure
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import exposures, language, states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.language import GUESSING, blocks, canvas, loss_axes, over
 
@@ -38,7 +38,7 @@ def by_gap(point: xr.Dataset, name: str, task: str) -> xr.DataArray:
 
     def late(at: xr.Dataset) -> xr.DataArray:
         values = at[name].sel(task=task)
-        before = states.before_exposure(states.late(values), states.gap(at))
+        before = exposures.before_last(values, exposures.of(at, task), late=0.25)
         return states.final(values) if before is None else before
 
     return states.along(point, "gap", late, unfinished=True)

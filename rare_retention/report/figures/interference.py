@@ -58,7 +58,7 @@ def _changes(axes: Axes, points: list[xr.Dataset], colours: Colours) -> None:
 def _bound(axes: Axes, points: list[xr.Dataset], colours: Colours) -> None:
     for point in points:
         bound, gradient = point["basis_bound"], point["basis_gradient"]
-        _dots(axes, states.measured(bound), states.measured(gradient), colours)
+        _dots(axes, states.common(bound), states.common(gradient), colours)
     axes.set(
         title="common gradient (Theorem 4)",
         xlabel=r"bound $2\sqrt{\lambda_1(M_F)\,\delta_F(U)}$",
@@ -88,7 +88,7 @@ def _dots(axes: Axes, x: xr.DataArray, y: xr.DataArray, colours: Colours) -> Non
 
 def _cumulative(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     found = changes(point)
-    steps = states.measured(point["reference"])["step"].to_numpy()
+    steps = states.common(point["reference"])["step"].to_numpy()
     for kind, line in (("predicted", "--"), ("measured", "-")):
         total = found[kind].cumsum("step", skipna=False)
         drawn = data.spread(total.pad(step=(1, 0), constant_values=0.0))

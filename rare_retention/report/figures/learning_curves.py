@@ -41,7 +41,7 @@ def learning_curves(results: xr.Dataset) -> Figure:
 
 
 def _curve(axes: Axes, point: xr.Dataset, task: str, colour: Colour) -> None:
-    loss = states.measured(point["loss"].sel(task=task))
+    loss = states.common(point["loss"].sel(task=task))
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     mean, low, high = data.at(data.spread(loss))
     tokens = loss["step"].to_numpy() * language.step_tokens(point)
@@ -50,7 +50,7 @@ def _curve(axes: Axes, point: xr.Dataset, task: str, colour: Colour) -> None:
 
 
 def _references(axes: Axes, point: xr.Dataset) -> None:
-    loss = states.measured(point["reference_loss"])
+    loss = states.common(point["reference_loss"])
     loss = loss.sel(step=loss["step"] > 0)
     mean = loss.mean([d for d in loss.dims if d not in ("step", "prompt")])
     tokens = mean["step"].to_numpy() * language.step_tokens(point)

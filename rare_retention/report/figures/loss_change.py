@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import retention, states
+from rare_retention.evidence import exposures, retention, states
 from rare_retention.evidence.retention import LEARNED
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colour, Colours
@@ -32,7 +32,7 @@ def loss_change(results: xr.Dataset) -> Figure:
     colours = style.size_colours(data.sizes(results))
     for panel, (name, point) in zip(panels, points, strict=False):
         _change(panel, point, colours)
-        panel.set_title(name or f"gap G = {states.gap(point)}")
+        panel.set_title(name or data.rhythm(point))
     shades = list(style.frequency_colours(range(len(points))).values())
     _summaries(panels[-3:], [point for _, point in points], shades)
     for panel in panels[-3:]:
@@ -53,25 +53,17 @@ def loss_change(results: xr.Dataset) -> Figure:
 
 def _change(axes: Axes, point: xr.Dataset, colours: Colours) -> None:
     loss = states.measured(point["loss"].sel(task=states.rarest(point), drop=True))
-    gap, last = states.gap(point), int(loss["step"][-1])
-    each = retention.through_cycles(loss, gap)
+    each = retention.through_cycles(loss, exposures.of(point))
     if each is None:
         axes.text(0.5, 0.5, "no cycle measured", transform=axes.transAxes, ha="center")
         return
     change = each - each.sel(offset=0)
-    late = change.sel(cycle=retention.in_second_half(change["cycle"], gap, last))
+    late = change.where(change["start"] >= int(loss["step"][-1]) / 2)
     _lines(axes, change, colours, "--")
     _lines(axes, late, colours, "-")
     axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
-    axes.set_xscale("symlog", linthresh=1)
-    powers = [0, *(10**n for n in range(len(str(gap))) if 10**n <= gap)]
-    axes.set_xticks(powers, [f"{power}" for power in powers])
-    axes.set_xticks([], minor=True)
-    axes.set(
-        xlabel="steps since just before (log scale)",
-        ylabel="change of the loss",
-        xlim=(0, gap * 1.1),
-    )
+    style.steps_since(axes, int(each["offset"][-1]))
+    axes.set(xlabel="steps since just before (log scale)", ylabel="change of the loss")
 
 
 def _lines(axes: Axes, change: xr.DataArray, colours: Colours, line: str) -> None:

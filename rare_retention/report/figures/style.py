@@ -224,6 +224,15 @@ def step_ticks(panel: Axes) -> None:
     panel.xaxis.set_major_formatter(_SHORT)
 
 
+def steps_since(panel: Axes, last: int, first: float = 0.0) -> None:
+    """An axis of steps since an exposure, from `first` to `last`, logarithmic from 1 on."""
+    panel.set_xscale("symlog", linthresh=1)
+    powers = [0, *(10**n for n in range(len(str(last))))]
+    panel.set_xticks(powers, [f"{power}" for power in powers])
+    panel.set_xticks([], minor=True)
+    panel.set_xlim(first, last * 1.1)
+
+
 def plain_log_x(panel: Axes) -> None:
     """A logarithmic x axis in short numbers that has a few of them however short it is."""
     if not np.isfinite(panel.dataLim.minposx):  # every student is missing

@@ -50,7 +50,7 @@ def task_compute(results: xr.Dataset) -> Figure:
 
 
 def _panel(axes: Axes, point: xr.Dataset, task: str, colours: Colours) -> None:
-    loss = states.measured(point["loss"]).sel(task=task)
+    loss = states.common(point["loss"]).sel(task=task)
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     tokens, mean = language.step_tokens(point), data.spread(loss).mean
     paths(axes, language.compute(mean, tokens), loss, colours)

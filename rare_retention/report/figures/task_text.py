@@ -27,7 +27,7 @@ def task_text(results: xr.Dataset) -> Figure:
     for (block, points), panels in zip(found, groups, strict=True):
         for panel, (name, point) in zip(panels, points, strict=False):
             text = data.spread(language.text_loss(point)).mean
-            task = states.measured(point["loss"]).sel(task=block.task)
+            task = states.common(point["loss"]).sel(task=block.task)
             paths(panel, text, task, colours)
             panel.invert_xaxis()  # training goes from left to right
             panel.set_title(title(block.name, name))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import exposures, language, states
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
@@ -95,10 +95,12 @@ def _equal_compute(results: xr.Dataset) -> xr.DataArray:
 def _gap_slope(results: xr.Dataset) -> xr.DataArray:
     def slope(task: str, point: xr.Dataset) -> xr.DataArray:
         def late(at: xr.Dataset) -> xr.DataArray:
-            gap = states.gap(at)
-            before = states.before_exposure(states.late(language.left(at, task)), gap)
+            share = language.share_left(at, task, at["loss"])
+            before = exposures.before_last(share, exposures.of(at, task), late=0.25)
             if before is None:
-                raise NotTested(f"at gap {gap} no late state just before an exposure was measured")
+                raise NotTested(
+                    f"at gap {int(at['gap'])} no late state just before an exposure was measured"
+                )
             return before
 
         left = _by(point, "gap", late).mean("size", skipna=False)

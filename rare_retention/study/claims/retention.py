@@ -1,4 +1,4 @@
-"""Claims on withheld tasks: what the gap costs, what is gained at an exposure and what is kept.
+"""Claims on rare tasks: what the gap costs, what is gained at an exposure and what is kept.
 
 What is learned of a task is its signal or, of one that is injected into text, 1 minus the share of
 the loss of guessing that is left (`evidence.retention.learned`).
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import retention, states
+from rare_retention.evidence import exposures, retention, states
 from rare_retention.evidence.retention import LEAST_GAIN
 from rare_retention.study.claims.claim import (
     Claim,
@@ -145,18 +145,16 @@ def _cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset:
     require(point, "watch")
     if "signal" not in point:
         require(point, "loss", "chance")
-    gap = states.gap(point)
-    if gap < 2:
-        raise NotTested("no task is withheld")
+    require(point, "exposure_step")
     found = retention.learned_cycles(point, least)
     if found is None:
-        raise NotTested(f"no whole cycle of gap {gap} was measured")
+        raise NotTested("no whole cycle between exposures was measured")
     return found
 
 
 def _whole(point: xr.Dataset) -> xr.DataArray:
-    """Whether every cycle of every size was measured for a stream and initialisation."""
-    return states.complete(_cycles(point)["gain"])
+    """Whether no cycle of any size is missing for a stream and initialisation."""
+    return retention.whole(_cycles(point))
 
 
 def _rare_by_gap(point: xr.Dataset) -> xr.DataArray:
@@ -164,13 +162,14 @@ def _rare_by_gap(point: xr.Dataset) -> xr.DataArray:
 
 
 def _by_gap(results: xr.Dataset, task: str) -> xr.DataArray:
-    """Signals of a task just before the last measured exposure, with a dimension `gap`."""
+    """Signals of a task just before the rarest one's last exposure so measured, by `gap`."""
     if "gap" not in results.dims:
         raise NotTested("the study does not vary the gap")
+    require(results, "exposure_step")
     found = {}
     for point in states.points(results):
-        gap = states.gap(point)
-        held = states.before_exposure(_signal(point, task), gap)
+        gap = int(point["gap"])
+        held = exposures.before_last(_signal(point, task), exposures.of(point))
         if held is None:
             raise NotTested(f"at gap {gap} no state just before an exposure was measured")
         found[gap] = held.reset_coords(drop=True)

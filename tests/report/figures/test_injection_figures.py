@@ -1,11 +1,12 @@
 """Figures of what an injection gains and how gradients point, on planted gains and cosines."""
 
+import made_exposures
 import made_injection
 import numpy as np
 import pytest
 from made_injection import SHOWN
 
-from rare_retention.evidence import retention
+from rare_retention.evidence import exposures, retention
 from rare_retention.report.figures import FIGURES, data
 
 UNITS = ("stream", "initialisation")
@@ -27,6 +28,12 @@ def entries(figure):
 def bars(panel, label):
     (found,) = [c for c in panel.containers if c.get_label() == label]
     return found.lines[0]
+
+
+def cycles(point):
+    return retention.cycles(
+        retention.learned(point), exposures.of(point), least_gain=retention.LEAST_GAIN
+    )
 
 
 def test_injection_shows_the_loss_of_an_injected_task():
@@ -74,8 +81,7 @@ def test_what_each_size_keeps_stands_beside_it(study):
     results = study("loss_change")
     figure = FIGURES["loss_change"].draw(results)
     gain, kept, life = figure.axes[2:5]
-    value = retention.learned(results.sel(gap=100))
-    found = retention.cycles(value, 100, least_gain=retention.LEAST_GAIN)
+    found = cycles(results.sel(gap=100))
     shown = bars(gain, "1").get_ydata()
     np.testing.assert_allclose(shown, found["gain"].mean(("cycle", *UNITS)), rtol=1e-5)
     share = retention.share_kept(found).mean(UNITS)
@@ -88,8 +94,10 @@ def test_cycles_of_a_learned_task_do_not_count(study):
     results = study("loss_change").sel(gap=[100])
     known = results["loss"].where(results["step"] < 750, results["loss"] / 100)
     results = results.assign(loss=known)
-    found = retention.cycles(retention.learned(results.sel(gap=100)), 100)
-    early = found["gain"].sel(cycle=found["cycle"] < 7)  # that of step 699, which learns it, too
+    found = cycles(results.sel(gap=100))
+    early = found["gain"].isel(
+        cycle=(found["exposure"] < 7).all("stream").values
+    )  # that of step 699, which learns it, too
     assert early.sizes["cycle"] < found.sizes["cycle"]
     shown = bars(FIGURES["loss_change"].draw(results).axes[1], "0").get_ydata()
     np.testing.assert_allclose(shown, early.mean(("cycle", *UNITS)), rtol=1e-5)
@@ -130,6 +138,7 @@ def test_cosines_have_a_row_of_panels_for_each_block_and_gap(study):
 def test_batches_that_all_hold_the_task_have_none_between():
     results = made_injection.study(gaps=(20,)).isel(gap=0)
     every = results.isel(step=results["step"] % 20 == 0).assign_coords(gap=1)
+    every = every.drop_dims("exposure").pipe(made_exposures.with_bursts)
     figure = FIGURES["gradient_cosines"].draw(every)
     assert [text.get_text() for text in figure.axes[1].texts] == ["none measured"]
     assert [text.get_text() for text in figure.axes[2].texts] == ["no cycle measured"]

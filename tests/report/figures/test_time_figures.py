@@ -1,9 +1,10 @@
 """Figures over training: injections, gaps, neurons, long horizons, interference."""
 
+import made_exposures
 import numpy as np
 import pytest
 
-from rare_retention.report.figures import FIGURES, injection
+from rare_retention.report.figures import FIGURES
 from rare_retention.theory import utility
 
 
@@ -58,22 +59,9 @@ def test_too_many_injections_are_counted_instead_of_marked(made):
     assert not lines(panel, "injection")
 
 
-@pytest.mark.parametrize(
-    ("steps", "found"),
-    [
-        ([0, 7, 8, 9, 12, 15, 16, 40], [7, 8, 9, 12, 15]),
-        ([7, 8, 15, 16, 23], [15, 16, 23]),
-        ([7, 8, 9, 10, 11, 12, 15, 16, 23], [7, 8, 9, 10, 11, 12, 15]),  # the denser one
-        ([7, 8, 9, 12], []),  # ends before the next exposure
-        ([8, 9, 15], []),  # nothing just before
-    ],
-)
-def test_a_cycle_goes_from_just_before_an_exposure_to_just_before_the_next(steps, found):
-    assert injection.cycle_steps(np.array(steps), 8).tolist() == found
-
-
 def test_a_run_without_gaps_has_no_cycle(made):
     results = made.retention(gaps=(16,)).isel(gap=0).assign_coords(gap=1)
+    results = results.drop_dims("exposure").pipe(made_exposures.with_bursts)
     panel = FIGURES["injection"].draw(results).axes[1]
     assert [text.get_text() for text in panel.texts] == ["no cycle measured"]
 

@@ -1,5 +1,6 @@
 """Results of studies whose truth is planted: as the paper says, or broken on purpose."""
 
+import made_exposures
 import numpy as np
 import pytest
 import xarray as xr
@@ -71,6 +72,11 @@ def _mixed_point(
             ),
             "frequency": ("task", prior),
             "spectrum": (("task", "direction"), spectra),
+            "is_withheld": ("task", np.zeros(tasks)),
+            "exposure_step": (
+                ("stream", "watch", "exposure"),
+                np.tile(np.arange(1001.0), (streams, 1, 1)),  # in every batch
+            ),
             "finished": (("stream",), np.ones(streams, bool)),
         },
         {
@@ -142,7 +148,7 @@ def _burst(
         signal[:, i, :, :, here, 0] = frequent(gap)
         signal[:, i, :, :, here, -1] = rare.T[:, None, :, None]
     signal += rng.normal(0, NOISE, signal.shape)
-    return xr.Dataset(
+    results = xr.Dataset(
         {
             "signal": (
                 ("stream", "gap", "size", "initialisation", "step", "task"),
@@ -165,6 +171,7 @@ def _burst(
         },
         {"inputs": 256},
     )
+    return made_exposures.with_bursts(results)
 
 
 def _saw_teeth(students, gap, length, lag):

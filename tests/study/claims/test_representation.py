@@ -68,7 +68,7 @@ def test_evidence_from_elsewhere_is_not_what_the_claim_is_about():
 
 def test_pairs_that_the_model_cannot_answer_test_no_cause():
     results = representation()
-    unknown = results["loss"].where(results["task"] == 0, 9.0)
+    unknown = results["loss"].where(results["task"] == "text", 9.0)
     found = one(results.assign(test_loss=unknown), CAUSAL)
     assert found.verdict == "not tested" and "test half" in found.note
 

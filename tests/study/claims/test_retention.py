@@ -1,10 +1,12 @@
 """Claims on withheld tasks: students that keep or lose as the paper says, and others."""
 
+import made_exposures
 import made_injection
 import numpy as np
 import pytest
 import xarray as xr
 
+from rare_retention.evidence import retention, states
 from rare_retention.study.claims import judge
 
 ALL = (
@@ -111,16 +113,50 @@ def test_one_gap_is_enough_for_its_cycles(burst, name):
     assert one(burst().isel(gap=1), name).verdict == "holds"
 
 
+def in_phases(results, phase, lost=()):
+    """One gap's results with everything later in the last stream, but for lost steps of it."""
+    streams = [results.isel(stream=[i]) for i in range(results.sizes["stream"])]
+    late = streams[-1].isel(step=~np.isin(results["step"], lost))
+    late = late.assign_coords(step=late["step"] + phase)
+    late = late.assign(exposure_step=late["exposure_step"] + phase)
+    return xr.concat([*streams[:-1], late], "stream", data_vars="minimal", join="outer")
+
+
+@pytest.mark.parametrize("name", [*BY_CYCLE, MATCHED])
+def test_streams_of_other_phases_are_judged_as_aligned_ones_are(burst, name):
+    """As under `even`: where exposures stand in a stream does not matter."""
+    students = (climbing(0.05, 0.1), climbing(0.05, 0.5)) if name == MATCHED else None
+    results = (burst(students) if students else burst()).isel(gap=1)
+    found, aligned = one(in_phases(results, 5), name), one(results, name)
+    assert aligned.units == 2 and aligned.verdict in ("holds", "fails")
+    for part in ("verdict", "estimate", "low", "high", "units", "note"):
+        assert getattr(found, part) == getattr(aligned, part), part
+
+
 @pytest.mark.parametrize("name", BY_CYCLE)
-def test_without_exposures_there_are_no_cycles(burst, mixed, name):
-    assert one(mixed(), name).note == "no task is withheld"
+def test_a_stream_of_fewer_cycles_is_not_missing(burst, name):
+    """As under `iid`: the second cycle was hardly measured in the last stream."""
+    results = in_phases(burst().isel(gap=1), 5, lost=range(129, 190))
+    cycles = retention.learned_cycles(next(states.points(results)))
+    assert cycles["exposure"].notnull().sum("cycle").values.tolist() == [4, 3]
+    verdict = one(results, name)
+    assert (verdict.verdict, verdict.units) == ("holds", 2)
+
+
+@pytest.mark.parametrize("name", BY_CYCLE)
+def test_without_whole_cycles_there_is_nothing_to_judge(burst, mixed, name):
+    """In every batch, or at every sixteenth step but hardly measured."""
+    assert one(mixed(), name).note == "no whole cycle between exposures was measured"
     sparse = burst().isel(gap=0).sel(step=[0, 16, 1024])
-    assert one(sparse, name).note == "no whole cycle of gap 16 was measured"
+    assert one(sparse, name).note == "no whole cycle between exposures was measured"
+    unknown = burst().drop_vars("exposure_step")
+    assert one(unknown, name).note == "the results hold no exposure_step"
 
 
 def test_a_gap_of_one_is_a_control(burst):
     """Tasks shown at every step have no cycles, but their signal compares with withheld ones."""
     results = burst().isel(gap=[0, 0, 1]).assign_coords(gap=[1, 16, 64])
+    results = made_exposures.with_bursts(results.drop_vars(["exposure_step", "exposure_count"]))
     assert one(results, "wide_accumulates").estimate == one(burst(), "wide_accumulates").estimate
     assert one(results, "gap_lowers_rare_signal").verdict == "holds"
 

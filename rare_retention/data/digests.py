@@ -1,0 +1,102 @@
+"""Digests of token files that cost seconds at any size, and what differs where two texts do.
+
+A file of up to its share of 48 MiB is hashed whole. Of a larger one the first and the last block of
+8 KiB are hashed, and between them one block in each of many equal stretches, at places that depend
+on the size alone. So a digest sees a file whose windows were put into another order, and any other
+text; a change of a few tokens of a large file it may miss.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from rare_retention.data.token_files import READERS, TokenFile
+
+VERSION = 1  # Raise it with any change that gives an old file another digest.
+WHOLE = 48 * 2**20  # bytes of a corpus that are hashed at most, until `LEAST` asks for more
+BLOCK = (
+    2**13
+)  # bytes, no more than a window has in most studies: to move a window is to move blocks
+BLOCKS = 2**11  # of a corpus: requests to remote storage, or movements of a disk
+LEAST = 4  # blocks of a file, however many files there are
+
+
+def spans(size: int, files: int) -> list[tuple[int, int]]:
+    """Which bytes of a file are hashed, as (start, end); a pure function of its arguments.
+
+    Args:
+        size: bytes of the file.
+        files: of its corpus, which share what is read.
+    """
+    count = max(BLOCKS // files, LEAST)
+    if size <= max(WHOLE // files, count * BLOCK):
+        return [(0, size)]
+    stretch = (size - 2 * BLOCK) // (count - 2)
+    # The raw words of a bit generator are the same in every version of NumPy.
+    words = np.random.PCG64(size).random_raw(count - 2)
+    inside = (words % np.uint64(stretch - BLOCK + 1)).astype(np.int64)
+    middle = BLOCK + np.arange(count - 2) * stretch + inside
+    return [(start, start + BLOCK) for start in [0, *middle.tolist(), size - BLOCK]]
+
+
+def is_whole(file: TokenFile, files: int) -> bool:
+    """Whether the digest of a file is the SHA-256 of all its bytes."""
+    return len(spans(file.size, files)) == 1
+
+
+def digests(files: Sequence[TokenFile]) -> list[str]:
+    """The digest of each file of a corpus, 64 hexadecimal digits.
+
+    Raises:
+        UserError: a file has become shorter since it was opened.
+    """
+    chosen = [spans(file.size, len(files)) for file in files]
+    asked = [(file, *span) for file, own in zip(files, chosen, strict=True) for span in own]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda ask: ask[0].piece(*ask[1:]), asked)
+        return [_digest(file, own, found) for file, own in zip(files, chosen, strict=True)]
+
+
+def _digest(file: TokenFile, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for _ in own:
+        digest.update(next(found))
+    if len(own) > 1:
+        digest.update(file.size.to_bytes(8, "little"))
+    return digest.hexdigest()
+
+
+def names(files: Sequence[TokenFile]) -> list[str]:
+    """The path of each file from the innermost folder that holds them all, such as "a/0.npy"."""
+    parts = [str(file.path).split("/") for file in files]
+    levels = list(zip(*(each[:-1] for each in parts), strict=False))
+    shared = next((i for i, level in enumerate(levels) if len(set(level)) > 1), len(levels))
+    return ["/".join(each[shared:]) for each in parts]
+
+
+def change(before: Sequence[str], after: Sequence[str]) -> str:
+    """What happened to the files of a text, in one clause; "" if nothing did.
+
+    Args:
+        before: "NAME DIGEST" of each file, in their order.
+        after: the same, later.
+    """
+    if len(before) != len(after):
+        return f"{len(after):,} files where there were {len(before):,}"
+    old, new = ([line.rsplit(" ", 1) for line in lines] for lines in (before, after))
+    pairs = list(zip(old, new, strict=True))
+    moved = [(a[0], b[0]) for a, b in pairs if a[1] != b[1]]
+    if moved and sorted(a[1] for a in old) == sorted(b[1] for b in new):
+        a, b = moved[0]
+        where = f"{b} now stands where {a} stood" if a != b else f"{a} holds what another held"
+        return f"the same files in another order: {where}{_more(moved)}"
+    if moved:
+        return f"other bytes in {moved[0][1]}{_more(moved)}"
+    renamed = [(a[0], b[0]) for a, b in pairs if a[0] != b[0]]
+    return f"{renamed[0][0]} is now {renamed[0][1]}{_more(renamed)}" if renamed else ""
+
+
+def _more(found: Sequence[object]) -> str:
+    return f", and {len(found) - 1:,} more" if len(found) > 1 else ""

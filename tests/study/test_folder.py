@@ -1,0 +1,128 @@
+"""The folder of a study: whose it is, and of which layout."""
+
+import json
+
+import pytest
+import tiny
+import tiny_text
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.record.layout import LAYOUT
+from rare_retention.study.folder import RECIPE, STUDY, claim, stored_study
+from rare_retention.study.grid import Study
+
+GRID = "({'field': 'exposure.gap', 'values': (4, 8)},)"
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return epath.Path(tmp_path / "study")
+
+
+def change(path, **fields):
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_a_claimed_folder_holds_its_study(workdir):
+    claim(tiny.study(), workdir)
+    assert stored_study(workdir) == tiny.study()
+    assert json.loads((workdir / RECIPE).read_text()) == {
+        "layout": LAYOUT,
+        "name": "quickstart",
+        "apart": False,
+        "run": tiny.run().recipe(),
+    }
+
+
+def test_one_host_writes_for_all(workdir):
+    claim(tiny.study(), workdir, write=False)
+    assert not workdir.exists()
+
+
+def test_a_study_may_grow(workdir):
+    claim(tiny.study(grid=GRID), workdir)
+    more = tiny.study(
+        grid=GRID.replace("8", "8, 16"), streams=2, run__steps=96, run__exposure__gap=16
+    )
+    claim(more, workdir)
+    assert stored_study(workdir) == more
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"name": "other"}, "name: 'quickstart' -> 'other'"),
+        ({"run__batch": 64}, "run.batch: 32 -> 64"),
+        ({"run__exposure__gap": 16}, "run.exposure.gap: 8 -> 16"),
+    ],
+)
+def test_another_study_is_refused_and_the_folder_left_as_it_is(changes, line, workdir):
+    claim(tiny.study(), workdir)
+    with pytest.raises(UserError) as caught:
+        claim(tiny.study(**changes), workdir)
+    assert str(caught.value) == (
+        f"{workdir}: holds another study: {line}; choose another --workdir, or undo the change"
+    )
+    assert stored_study(workdir) == tiny.study()
+
+
+def test_a_study_of_another_text_is_refused_with_the_reason(workdir, tmp_path):
+    text = tmp_path / "text"
+    text.mkdir()
+
+    def study():
+        return Study(name="text", run=tiny_text.run(tiny_text.language(text)))
+
+    tiny_text.write_tokens(text)
+    claim(study(), workdir)
+    claim(study(), workdir)
+    tiny_text.write_tokens(text, seed=1)
+    with pytest.raises(UserError, match=r"run\.setting\.corpus\.identity: '\w+' -> '\w+' \(the tex"
+                       r"t has changed: other bytes in 0\.npy, and 2 more\); choose"):  # fmt: skip
+        claim(study(), workdir)
+
+
+@pytest.mark.parametrize("layout", [1, LAYOUT + 1])
+def test_another_layout_is_refused_in_one_line(layout, workdir):
+    """Files of the first layout do not say theirs."""
+    claim(tiny.study(), workdir)
+    about = json.loads((workdir / RECIPE).read_text())
+    del about["layout"]
+    (workdir / RECIPE).write_text(json.dumps(about if layout == 1 else about | {"layout": layout}))
+    before = (workdir / RECIPE).read_bytes()
+    for read in (lambda: claim(tiny.study(), workdir), lambda: stored_study(workdir)):
+        with pytest.raises(UserError) as caught:
+            read()
+        assert str(caught.value) == (
+            f"{workdir}/recipe.json: written by another version of rare_retention (layout {layout} "
+            f"of workdirs, this one has {LAYOUT}); choose another --workdir, or use the version "
+            "that wrote it"
+        )
+    assert (workdir / RECIPE).read_bytes() == before
+
+
+def test_what_is_no_study_is_said(workdir):
+    with pytest.raises(UserError, match=r"study: holds no study \(there is no study.json\)"):
+        stored_study(workdir)
+    claim(tiny.study(), workdir)
+    (workdir / RECIPE).unlink()
+    with pytest.raises(UserError, match=r"recipe\.json: is missing; restore it, or choose another"):
+        stored_study(workdir)
+    (workdir / RECIPE).write_text("{")
+    with pytest.raises(UserError, match=r"recipe\.json: damaged"):
+        claim(tiny.study(), workdir)
+
+
+def test_a_kill_leaves_no_study_without_its_recipe(workdir, monkeypatch):
+    """A folder without study.json holds none, and is free."""
+    from rare_retention.study import folder
+
+    written = []
+
+    def write(path, data):
+        written.append(path.name)
+
+    monkeypatch.setattr(folder, "write_json", write)
+    claim(tiny.study(), workdir)
+    assert written == [RECIPE, STUDY]
