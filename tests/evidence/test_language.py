@@ -34,29 +34,32 @@ def point(text, task, steps):
             "chance": ("task", [NAN, 1 / E]),
             "unigram_entropy": 6.0,
         },
-        {"size": ["small", "large"][: len(loss)], "step": steps, "task": [0, 1]},
+        {"size": ["small", "large"][: len(loss)], "step": steps, "task": ["text", "sum"]},
     )
 
 
 def test_every_task_but_text_is_injected():
-    assert language.injected(xr.Dataset(coords={"task": [0, 1, 2]})) == [1, 2]
+    assert language.injected(xr.Dataset(coords={"task": ["text", "sum", "order"]})) == [
+        "sum",
+        "order",
+    ]
 
 
 def test_guessing_costs_the_logarithm_of_the_labels():
     chance = xr.DataArray([[NAN, 0.5, 0.01], [NAN, NAN, NAN]], dims=("per_token", "task"))
-    given_ = xr.Dataset({"chance": chance}, {"task": [0, 1, 2]})
-    assert language.guessing(given_, 1) == pytest.approx(np.log(2))
-    assert language.guessing(given_, 2) == pytest.approx(np.log(100))
+    given_ = xr.Dataset({"chance": chance}, {"task": ["text", "order", "sum"]})
+    assert language.guessing(given_, "order") == pytest.approx(np.log(2))
+    assert language.guessing(given_, "sum") == pytest.approx(np.log(100))
 
 
 def test_no_more_than_all_is_left():
-    found = language.left(point([[9, 5]], [[7, 0.25]], [0, 4]), 1)
+    found = language.left(point([[9, 5]], [[7, 0.25]], [0, 4]), "sum")
     assert found.dims == ("stream", "size", "initialisation", "step")
     np.testing.assert_allclose(found.to_numpy().ravel(), [1, 0.25])
 
 
 def test_a_missing_state_leaves_nothing_to_say():
-    found = language.left(point([[9, 5], [9, NAN]], [[1, 0.25], [1, NAN]], [0, 4]), 1)
+    found = language.left(point([[9, 5], [9, NAN]], [[1, 0.25], [1, NAN]], [0, 4]), "sum")
     assert np.isnan(found.sel(size="large", step=4)).all()
     assert found.sel(size="small", step=4) == pytest.approx(0.25)
 
@@ -126,7 +129,7 @@ def test_a_size_that_only_knows_the_unigrams_shares_no_text_loss():
 def test_tasks_are_compared_at_the_same_text_loss():
     text = [[8, 6, 4], [8, 4, 2]]
     here = point(text, [[1, 0.9, 0.8], [1, 0.6, 0]], [0, 10, 20])
-    found = language.at_text_loss(here, 1, xr.DataArray([4.0, 6.0], dims="level"))
+    found = language.at_text_loss(here, "sum", xr.DataArray([4.0, 6.0], dims="level"))
     found = found.isel(stream=0, initialisation=0).transpose("size", "level")
     # The large one passes 6 at step 5, half way between 1 and 0.6.
     np.testing.assert_allclose(found, [[0.8, 0.9], [0.6, 0.8]], rtol=1e-6)

@@ -179,7 +179,7 @@ def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
     small, large = results["parameters"].values.tolist()
     assert 2 * 8 * 256 < small < large
     assert results.attrs["row_tokens"] == 16 and results.attrs["batch"] == 8
-    assert list(results.attrs["tasks"]) == ["text", "comparison", "recall"]
+    assert results["task"].values.tolist() == ["text", "comparison", "recall"]
     assert results["per_token"].values.tolist() == [0.04, 0.01]
     assert results["loss"].dims == (
         *("stream", "per_token", "size", "initialisation", "step", "task"),
@@ -187,8 +187,8 @@ def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
     assert results["step"].values.tolist() == [0, 3, 6]
     assert np.isfinite(results["loss"]).all() and results["finished"].all()
     rates = results["instances_per_token"]
-    assert rates.sel(task=1).values.tolist() == [0.04, 0.01]
-    np.testing.assert_allclose(results["frequency"].sel(task=1), [0.64, 0.16])
+    assert rates.sel(task="comparison").values.tolist() == [0.04, 0.01]
+    np.testing.assert_allclose(results["frequency"].sel(task="comparison"), [0.64, 0.16])
     assert results["loss"].attrs["units"] == "nats"
 
 

@@ -79,7 +79,7 @@ def test_prediction_puts_each_width_at_theorem_3(study):
 def test_prediction_bars_go_from_least_to_greatest(study):
     results = study("observed_vs_predicted")
     figure = FIGURES["observed_vs_predicted"].draw(results)
-    point = results.isel(prior_exponent=0, step=-1).sel(size=16, task=2)
+    point = results.isel(prior_exponent=0, step=-1).sel(size=16, task="regression 3")
     total = float(point["spectrum"].sum())
     (bars,) = container(figure.axes[0], "16").lines[2]
     ends = bars.get_segments()[2][:, 1]
@@ -152,7 +152,7 @@ def test_rank_one_takes_the_median_of_the_runs(study):
     results["signal"][:] = 0.0
     for stream, draw, first in ((0, 0, 4), (0, 1, 6), (1, 0, 6), (1, 1, 9)):
         wide = results["size"] >= first
-        place = {"stream": stream, "initialisation": draw, "size": wide, "task": 3}
+        place = {"stream": stream, "initialisation": draw, "size": wide, "task": "regression 4"}
         results["signal"].loc[place] = 0.8
     (panel,) = FIGURES["rank_one"].draw(results).axes
     marks, _, (bars,) = container(panel, "observed").lines

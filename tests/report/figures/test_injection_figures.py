@@ -43,7 +43,7 @@ def test_injection_shows_the_loss_of_an_injected_task():
     assert figure.axes[0].get_ylabel() == "1 - loss / loss of guessing"
     assert {"4M", "20M", "80M"} < set(entries(figure))
     (line,) = lines(figure.axes[1], SMALL)
-    loss = results["loss"].sel(gap=100, size=SMALL, task=1).dropna("step", how="all")
+    loss = results["loss"].sel(gap=100, size=SMALL, task="comparison").dropna("step", how="all")
     np.testing.assert_allclose(line.get_ydata(), 1 - loss.mean(UNITS) / np.log(2), atol=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_loss_changes_since_just_before_an_exposure(study):
     assert (late.get_linestyle(), every.get_linestyle()) == ("-", "--")
     x = late.get_xdata()
     assert (x[0], x[1], x[-1]) == (0, 1, 100)
-    loss = results["loss"].sel(gap=100, size=SMALL, task=1).mean(UNITS)
+    loss = results["loss"].sel(gap=100, size=SMALL, task="comparison").mean(UNITS)
     there = loss.dropna("step")["step"].values
     starts = [s for s in there if s % 100 == 99 and np.isin(s + x, there).all()]
     for line, chosen in ((every, starts), (late, [s for s in starts if s >= 750])):

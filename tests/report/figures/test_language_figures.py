@@ -62,7 +62,10 @@ def test_size_frequency_shows_training_loss_and_test_accuracy_at_the_end(study):
     figure = FIGURES["size_frequency"].draw(results)
     assert titles(figure) == ["comparison", "comparison", "addition", "addition"]
     for panel, name, task in zip(
-        figure.axes, ("loss", "test_accuracy") * 2, (1, 1, 2, 2), strict=True
+        figure.axes,
+        ("loss", "test_accuracy") * 2,
+        np.repeat(made_language.TASKS[1:], 2),
+        strict=True,
     ):
         marks = panel.containers[1].lines[0]
         assert marks.get_xdata().tolist() == [2.4e-7, 2.4e-5]
@@ -90,7 +93,7 @@ def test_learning_curves_have_a_curve_for_each_frequency_over_tokens(study):
     curve = line(figure.axes[4], "2.4e-07")
     steps = results["step"].values[1:]  # step 0 has no logarithm
     np.testing.assert_allclose(curve.get_xdata(), steps * BATCH * ROW_TOKENS)
-    loss = results["loss"].sel(task=2, per_token=2.4e-7, size=NAMES[1]).mean(UNITS)[1:]
+    loss = results["loss"].sel(task="addition", per_token=2.4e-7, size=NAMES[1]).mean(UNITS)[1:]
     np.testing.assert_allclose(curve.get_ydata(), loss, rtol=1e-5)
     assert {"f = 2.4e-07", "f = 2.4e-05"} < set(entries(figure))
 
@@ -124,7 +127,7 @@ def test_injection_gap_shows_both_halves_just_before_an_injection(study):
     assert marks.get_xdata().tolist() == [1, 10, 100]
     for gap, shown in zip((1, 10, 100), marks.get_ydata(), strict=True):
         step = 10_000 if gap == 1 else 9999
-        value = results["test_loss"].sel(gap=gap, step=step, task=2, size=NAMES[0])
+        value = results["test_loss"].sel(gap=gap, step=step, task="addition", size=NAMES[0])
         assert shown == pytest.approx(float(value.mean()), rel=1e-5)
 
 
@@ -132,9 +135,9 @@ def test_injection_gap_takes_the_end_where_no_late_state_stands_before_an_inject
     results = study("injection_gap")
     results = results.sel(step=results["step"] != 9999)
     results = results.assign_coords(step=[9 if s == 20 else s for s in results["step"].values])
-    found = injection_gap.by_gap(results, "loss", 1)
+    found = injection_gap.by_gap(results, "loss", "comparison")
     np.testing.assert_allclose(
-        found, results["loss"].sel(task=1, step=10_000).transpose(*found.dims)
+        found, results["loss"].sel(task="comparison", step=10_000).transpose(*found.dims)
     )
 
 
@@ -157,8 +160,8 @@ def test_task_text_draws_the_task_against_the_text(study):
     assert titles(figure)[3] == "addition, frequency f = 2.4e-07"
     mean = results["loss"].sel(per_token=2.4e-7, size=NAMES[2]).mean(UNITS)
     path = line(panel, NAMES[2])
-    np.testing.assert_allclose(path.get_xdata(), mean.sel(task=0), rtol=1e-5)
-    np.testing.assert_allclose(path.get_ydata(), mean.sel(task=2), rtol=1e-5)
+    np.testing.assert_allclose(path.get_xdata(), mean.sel(task="text"), rtol=1e-5)
+    np.testing.assert_allclose(path.get_ydata(), mean.sel(task="addition"), rtol=1e-5)
     left, right = panel.get_xlim()
     assert left > right
 
@@ -166,7 +169,7 @@ def test_task_text_draws_the_task_against_the_text(study):
 def test_task_compute_draws_the_task_against_compute_and_its_frontier(study):
     results = study("task_compute")
     panel = FIGURES["task_compute"].draw(results).axes[1]  # comparison, rare
-    mean = results["loss"].sel(per_token=2.4e-7, task=1).mean(UNITS)[:, 1:]
+    mean = results["loss"].sel(per_token=2.4e-7, task="comparison").mean(UNITS)[:, 1:]
     tokens = mean["step"].values * BATCH * ROW_TOKENS
     for name, parameters in SIZES.items():
         path = line(panel, name)

@@ -44,7 +44,7 @@ def test_probes_are_drawn_over_training_out_of_and_in_sample(study):
     assert titles(figure) == [f"{k}, {f}" for k in ("comparison", "addition") for f in places]
     panel = figure.axes[2]
     for name, label in (("r2", NAMES[1]), ("r2_in_sample", f"in {NAMES[1]}")):
-        mean = results[name].sel(per_token=2.4e-5, task=2, size=NAMES[1]).mean(UNITS)
+        mean = results[name].sel(per_token=2.4e-5, task="addition", size=NAMES[1]).mean(UNITS)
         drawn = line(panel, label)
         assert drawn.get_xdata().tolist() == list(SNAPSHOTS)
         np.testing.assert_allclose(drawn.get_ydata(), mean)
@@ -55,7 +55,7 @@ def test_modes_over_all_layers_stand_beside_those_of_chance(study):
     results = study("fourier_modes")
     figure = FIGURES["fourier_modes"].draw(results)
     assert titles(figure) == ["addition"]  # a comparison has no sum
-    last = results.isel(snapshot=-1).sel(task=2, per_token=2.4e-7).sum("layer").mean(UNITS)
+    last = results.isel(snapshot=-1).sel(task="addition", per_token=2.4e-7).sum("layer").mean(UNITS)
     (panel,) = figure.axes
     label = "frequency f = 2.4e-07"
     np.testing.assert_allclose(bars(panel)[label], np.column_stack([PARAMETERS, last["modes"]]))
@@ -70,7 +70,7 @@ def test_alignment_stands_between_a_random_subspace_and_the_whole_stream(study):
     results = study("alignment")
     figure = FIGURES["alignment"].draw(results)
     assert titles(figure) == ["comparison", "addition"]
-    last = results.isel(snapshot=-1).sel(task=1, per_token=2.4e-5).mean(UNITS)
+    last = results.isel(snapshot=-1).sel(task="comparison", per_token=2.4e-5).mean(UNITS)
     label = "frequency f = 2.4e-05"
     np.testing.assert_allclose(bars(figure.axes[0])[label][:, 1], last["alignment"])
     for kind, name in (("random subspace", "random"), ("all of the stream", "whole")):
@@ -83,7 +83,12 @@ def test_null_interventions_are_drawn_by_layer(study):
     results = study("null_intervention")
     figure = FIGURES["null_intervention"].draw(results)
     panel = figure.axes[titles(figure).index("comparison, frequency f = 2.4e-07")]
-    last = results["null_effect"].isel(snapshot=-1).sel(task=1, per_token=2.4e-7).mean(UNITS)
+    last = (
+        results["null_effect"]
+        .isel(snapshot=-1)
+        .sel(task="comparison", per_token=2.4e-7)
+        .mean(UNITS)
+    )
     marks = bars(panel)[NAMES[2]]
     np.testing.assert_allclose(marks, np.column_stack([[1, 2, 3, 4], last.sel(size=NAMES[2])]))
 
