@@ -127,7 +127,7 @@ def collect_published(
 
     with tqdm(total=len(kinds), desc="evidence", unit="measurement") as bar:
         parts = _measured(workdir / FOLDER / "published", about, models, setting, kinds, options)
-        joined = xr.merge(list(_counted(bar, parts)))
+        joined = xr.merge(list(_counted(bar, parts)), compat="no_conflicts")
     save(joined, workdir / EVIDENCE)
     return joined
 
