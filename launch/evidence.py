@@ -116,7 +116,7 @@ def _lines(found: xr.Dataset) -> Iterator[str]:
     """Values that are one number, at the last snapshot: mean, least and greatest of all models."""
     last = found.isel(snapshot=-1) if "snapshot" in found.dims else found
     for task in last["task"].to_numpy().tolist():
-        yield f"{found.attrs['tasks'][task]}:"
+        yield f"{task}:"
         for name, values in last.sel(task=task).items():
             if {"layer", "neuron"} & set(values.dims) or values.isnull().all():
                 continue

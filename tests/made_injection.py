@@ -74,8 +74,7 @@ def study(gaps=GAPS, gain=GAIN, half_life=HALF_LIFE, streams=2, initialisations=
     base = made_language.language(
         (), gaps, streams=streams, initialisations=initialisations, steps=union
     )
-    base = base.isel(task=[0, 1]).drop_dims(["prompt", "watch"]).assign_coords(watch=[1])
-    base.attrs["tasks"] = list(made_language.TASKS[:2])
+    base = base.isel(task=[0, 1]).drop_dims(["prompt", "watch"]).assign_coords(watch=["comparison"])
     loss = base["loss"].to_numpy().copy()
     vectors = list(gradients.names(("comparison",)))
     grams = np.full((*loss.shape[:-1], len(BLOCKS), len(vectors), len(vectors)), np.nan)

@@ -105,8 +105,8 @@ def language(
             "parameters": ("size", list(sizes.values())),
             "initialisation": np.arange(initialisations),
             "step": np.asarray(steps),
-            "task": np.arange(len(TASKS)),
-            "watch": [1, 2],
+            "task": list(TASKS),
+            "watch": list(TASKS[1:]),
             "prompt": ["increase", "sum"],
             **({} if gaps else {"gap": 1}),
         },
@@ -116,7 +116,6 @@ def language(
             "batch": BATCH,
             "row_tokens": ROW_TOKENS,
             "steps": int(steps[-1]),
-            "tasks": list(TASKS),
             "study": json.dumps({"run": {"batch": BATCH}}),
         },
     )

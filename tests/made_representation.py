@@ -43,6 +43,6 @@ def representation(rates=RATES[:3], gaps=(), sizes=SIZES, streams=2, noise=0.01,
             values = values.expand_dims(layer=LAYERS, axis=-1) * fading
         elif name in layered:
             values = values.expand_dims(layer=LAYERS, axis=-1) * layered[name]
-            values = values.where(values["task"] == 2)  # addition alone has a sum
-        results[name] = values.where(values["task"] > 0)
+            values = values.where(values["task"] == "addition")  # addition alone has a sum
+        results[name] = values.where(values["task"] != "text")
     return results.assign_coords(layer=np.arange(1, LAYERS + 1))

@@ -48,8 +48,8 @@ def ladder(sizes=SIZES, lengths=LENGTHS, streams=2, initialisations=1, noise=0.0
             "parameters": ("size", parameters),
             "initialisation": np.arange(initialisations),
             "step": steps,
-            "task": [0, 1],
-            "watch": [1],
+            "task": ["text", "comparison"],
+            "watch": ["comparison"],
             "gap": 1,
         },
         {
@@ -58,7 +58,6 @@ def ladder(sizes=SIZES, lengths=LENGTHS, streams=2, initialisations=1, noise=0.0
             "batch": BATCH,
             "row_tokens": ROW_TOKENS,
             "steps": int(steps[-1]),
-            "tasks": ["text", "comparison"],
             "study": json.dumps({"run": {"batch": BATCH}}),
         },
     )

@@ -39,7 +39,7 @@ def cosines(point: xr.Dataset) -> xr.Dataset:
         `by_chance` [..., step, block]: the mean square of the cosine of unrelated directions, one
         over the number of weights.
     """
-    task = str(point.attrs["tasks"][states.rarest(point)])
+    task = states.rarest(point)
     gram = states.measured(point["gram"])
     whole, own = gradients.whole(gram), {gradients.batch_of(task): 1.0}
     rest = {name: weight for name, weight in whole.items() if name not in own}

@@ -43,12 +43,12 @@ def near(steps: IntArray, exposures: Array) -> Near:
     return Near(number, steps - padded[number], padded[number + 1] - steps)
 
 
-def of(point: xr.Dataset, task: int | None = None) -> xr.DataArray:
+def of(point: xr.Dataset, task: str | None = None) -> xr.DataArray:
     """Steps of a watched task's exposures at one grid point [stream, exposure], NaN-padded.
 
     Args:
         point: of a study's grid.
-        task: the rarest watched one by default.
+        task: its name; the rarest watched one by default.
     """
     steps: xr.DataArray = point["exposure_step"].sel(
         watch=states.rarest(point) if task is None else task, drop=True

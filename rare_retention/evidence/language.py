@@ -1,9 +1,9 @@
 """How language models learn tasks that are injected into natural text (Figs. 5, 6, 22, 23).
 
-Task 0 is natural text; every other task is injected, and its loss is that of guessing among its
-labels until something is learned. A value of the grid's dimension `per_token` is
-the instances of an injected task per training token. Functions of a point
-take one point of a study's grid, as from `states.points`.
+The task "text" is natural text; every other task is injected, and its loss is that of guessing
+among its labels until something is learned. A value of the grid's dimension `per_token` is the
+instances of an injected task per training token. Functions of a point take one point of a study's
+grid, as from `states.points`.
 """
 
 import math
@@ -15,8 +15,8 @@ import xarray as xr
 from rare_retention.evidence import states
 from rare_retention.theory.checks import Array
 
-TEXT = 0
-"""The task that is natural text."""
+TEXT = "text"
+"""Name of the task that is natural text."""
 
 LEARNED = 0.5
 """A task counts as learned where less than this share of the loss of guessing is left."""
@@ -25,12 +25,12 @@ FLOPS_PER_TOKEN = 6
 """Of a training step for each parameter and token (Fig. 23)."""
 
 
-def injected(results: xr.Dataset) -> list[int]:
-    """The injected tasks, by their ids."""
-    return [int(task) for task in results["task"] if int(task) != TEXT]
+def injected(results: xr.Dataset) -> list[str]:
+    """Names of the injected tasks."""
+    return [task for task in results["task"].to_numpy().tolist() if task != TEXT]
 
 
-def guessing(point: xr.Dataset, task: int) -> float:
+def guessing(point: xr.Dataset, task: str) -> float:
     """Loss in nats of guessing among the labels of an injected task.
 
     The same all over the grid; NaN where no run of a point has begun.
@@ -38,7 +38,7 @@ def guessing(point: xr.Dataset, task: int) -> float:
     return -math.log(float(point["chance"].sel(task=task).max()))
 
 
-def left(point: xr.Dataset, task: int, half: Literal["", "test_"] = "") -> xr.DataArray:
+def left(point: xr.Dataset, task: str, half: Literal["", "test_"] = "") -> xr.DataArray:
     """Share of the loss of guessing that a task's has left, at most 1, at the common steps.
 
     At most 1, because a student that does not know the labels yet is no further from the task than
@@ -46,13 +46,13 @@ def left(point: xr.Dataset, task: int, half: Literal["", "test_"] = "") -> xr.Da
 
     Args:
         point: of a study's grid.
-        task: id.
+        task: its name.
         half: of the task's instances, the training half by default.
     """
     return share_left(point, task, states.common(point[f"{half}loss"]))
 
 
-def share_left(point: xr.Dataset, task: int, loss: xr.DataArray) -> xr.DataArray:
+def share_left(point: xr.Dataset, task: str, loss: xr.DataArray) -> xr.DataArray:
     """`left` of losses of the point's tasks at any steps."""
     loss = loss.sel(task=task, drop=True)
     share: xr.DataArray = (loss / guessing(point, task)).clip(max=1)
@@ -141,7 +141,7 @@ def shared_text_losses(point: xr.Dataset, count: int) -> xr.DataArray:
     return (lowest + part * room).where(room > 0)
 
 
-def at_text_loss(point: xr.Dataset, task: int, level: xr.DataArray) -> xr.DataArray:
+def at_text_loss(point: xr.Dataset, task: str, level: xr.DataArray) -> xr.DataArray:
     """What is left of a task when a size's text loss first is as low as a level (Fig. 22)."""
     return at_step(left(point, task), first_reach(text_loss(point), level))
 

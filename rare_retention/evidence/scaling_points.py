@@ -30,7 +30,7 @@ class Points:
 
     Attributes:
         task: name of the task.
-        index: of the task.
+        index: place of the task in its table or results.
         place: point of the grid, where a study varies more than sizes and lengths.
         parameters: N [points].
         tokens: D [points].
@@ -152,14 +152,13 @@ def read_point(point: xr.Dataset, since: float = 1.0, place: str = "") -> list[P
     run, step, size, draw = np.nonzero(kept.any(-1))
     per_step = int(point.attrs["batch"]) * int(point.attrs["row_tokens"])
     students = np.ravel_multi_index((run, size, draw), np.array(kept.shape)[[0, 2, 3]])
-    names = np.atleast_1d(point.attrs.get("tasks", [f"task {k}" for k in point["task"].values]))
     found = []
     for index, task in enumerate(point["task"].to_numpy()):
         there = kept[run, step, size, draw, index]
         found.append(
             Points(
-                task=str(names[task]),
-                index=int(task),
+                task=str(task),
+                index=index,
                 place=place,
                 parameters=point["parameters"].to_numpy()[size[there]].astype(np.float64),
                 tokens=point["step"].to_numpy()[step[there]].astype(np.float64) * per_step,

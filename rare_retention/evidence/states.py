@@ -104,20 +104,21 @@ def mixture(point: xr.Dataset) -> tuple[Array, Array]:
     )
 
 
-def rarest(point: xr.Dataset) -> int:
-    """The rarest of the watched tasks, by its id; of equally rare ones the last.
+def rarest(point: xr.Dataset) -> str:
+    """Name of the rarest of the watched tasks; of equally rare ones the last.
 
     Raises:
         ValueError: the point has none of them.
     """
-    found = np.intersect1d(point["watch"], point["task"])
-    if not found.size:
+    watched = point["watch"].to_numpy().tolist()
+    found = [task for task in point["task"].to_numpy().tolist() if task in watched]
+    if not found:
         raise ValueError("the grid point has none of the watched tasks")
-    if "frequency" not in point:
-        return int(found.max())
-    shares = point["frequency"].sel(task=found)
-    shares = shares.mean([d for d in shares.dims if d != "task"])
-    return int(found[shares.to_numpy() == shares.min().item()].max())
+    if "frequency" in point:
+        shares = point["frequency"].sel(task=found)
+        shares = shares.mean([d for d in shares.dims if d != "task"])
+        found = [task for task, least in zip(found, shares == shares.min(), strict=True) if least]
+    return str(found[-1])
 
 
 def measured(values: xr.DataArray) -> xr.DataArray:

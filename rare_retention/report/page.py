@@ -233,7 +233,8 @@ def lost(results: xr.Dataset) -> list[str]:
     final, names, sizes = data.ended(results), states.grid(results), data.names(results)
     order = ("stream", *names)
     runs = final.stack(run=order).transpose("run", "size", "initialisation")
-    finished = results["finished"].stack(run=order)
+    ended = results["finished"].broadcast_like(final.isel(initialisation=0, drop=True))
+    finished = ended.stack(run=order).transpose("run", "size")
     lines = []
     for run, whole in zip(runs, finished, strict=True):
         place = [f"stream {int(run['stream'])}"]
@@ -247,8 +248,10 @@ def lost(results: xr.Dataset) -> list[str]:
             lines.append(f"{', '.join(place)}: every student")
         elif students:
             lines.append(f"{', '.join(place)}: {', '.join(students)}")
-        elif not bool(whole):
-            lines.append(f"{', '.join(place)}: stopped early, measured to where it came")
+        elif not bool(whole.all()):
+            early = [sizes[size] for size in whole["size"].to_numpy()[~whole.to_numpy()].tolist()]
+            which = "" if len(early) == whole.size else f": {', '.join(early)}"
+            lines.append(f"{', '.join(place)}{which}: stopped early, measured to where it came")
     return lines
 
 

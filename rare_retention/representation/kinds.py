@@ -131,7 +131,7 @@ def check(
 def measure(
     kind: str,
     models: Mapping[str, Sequence[Olmo]],
-    subjects: Mapping[int, Subject],
+    subjects: Mapping[str, Subject],
     options: Options,
 ) -> xr.Dataset:
     """One kind of evidence on every model and task.
@@ -139,7 +139,7 @@ def measure(
     Args:
         kind: key of `KINDS`.
         models: size -> its models, from small to large, one for each initialisation.
-        subjects: id of each task -> the task.
+        subjects: name of each task -> the task.
         options: where and how it is looked for.
 
     Returns:

@@ -16,6 +16,7 @@ from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.data.injection import injections
 from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
+from rare_retention.evidence.language import TEXT
 from rare_retention.models import attention, vocabulary
 from rare_retention.models.olmo import Architecture, Compute, Olmo
 from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
@@ -26,7 +27,6 @@ from rare_retention.tasks.comparison import Comparison
 from rare_retention.tasks.injected import LENGTH, Instances, instances
 from rare_retention.tasks.natural import Prompts, prompts
 
-TEXT = "text"
 LAYER_WEIGHTS = ("qkv", "out", "gate_up", "down")
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
 

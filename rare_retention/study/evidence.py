@@ -84,7 +84,7 @@ def collect(
             for snapshot in found
             for part in _counted(bar, _of_snapshot(snapshot, kinds, options))
         ]
-    joined = join(study.dimensions, parts).assign_attrs(tasks=list(setting.task_names))
+    joined = join(study.dimensions, parts)
     save(joined, workdir / EVIDENCE)
     return joined
 
@@ -119,7 +119,7 @@ def collect_published(
             f"below {setting.windows.vocabulary:,}; expected a corpus in the model's own tokens"
         )
     check(options, kinds, {name: shape}, list(subjects(setting).values()))
-    identity = {str(k): each.tokens.tolist() for k, each in subjects(setting).items()}
+    identity = {name: each.tokens.tolist() for name, each in subjects(setting).items()}
     about = {"recipe": identity, "digests": digests(jax.tree.map(np.asarray, params))}
 
     def models() -> Models:
@@ -127,7 +127,7 @@ def collect_published(
 
     with tqdm(total=len(kinds), desc="evidence", unit="measurement") as bar:
         parts = _measured(workdir / FOLDER / "published", about, models, setting, kinds, options)
-        joined = xr.merge(list(_counted(bar, parts))).assign_attrs(tasks=list(setting.task_names))
+        joined = xr.merge(list(_counted(bar, parts)), compat="no_conflicts")
     save(joined, workdir / EVIDENCE)
     return joined
 
@@ -144,10 +144,10 @@ def language(setting: object, source: str) -> Language:
     return setting
 
 
-def subjects(setting: Language) -> dict[int, Subject]:
-    """Id of each injected task -> what is asked of it."""
+def subjects(setting: Language) -> dict[str, Subject]:
+    """Name of each injected task -> what is asked of it."""
     pairs = zip(setting.tasks, setting.instances, strict=True)
-    return {k: subject(task, found) for k, (task, found) in enumerate(pairs, start=1)}
+    return {task.name: subject(task, found) for task, found in pairs}
 
 
 def snapshots(study: Study, workdir: epath.Path) -> list[Snapshot]:

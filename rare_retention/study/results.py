@@ -94,15 +94,18 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     for name, constant in about["constants"].items():
         variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
     withheld = [float(task in about["withheld"]) for task in range(len(about["tasks"]))]
-    variables["is_withheld"] = ("task", withheld, {"units": "1"})
+    variables["is_withheld"] = (
+        "task",
+        withheld,
+        {"units": "1", "long_name": "whether the task is absent between bursts"},
+    )
     variables |= _exposures(folder, about, int(steps[-1]))
-    watch = about["watch"]
     coordinates = {
         "size": list(sizes),
         "initialisation": draws,
         "step": steps,
-        "task": np.arange(len(about["tasks"])),
-        "watch": watch,
+        "task": about["tasks"],
+        "watch": [about["tasks"][k] for k in about["watch"]],
     }
     done = np.full(len(sizes), about["status"] == "finished")
     variables["finished"] = ("size", done, {"units": "1", "long_name": "whether the run has ended"})
@@ -118,7 +121,6 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         {
             "inputs": about["inputs"],
             "row_tokens": about["row_tokens"],
-            "tasks": about["tasks"],
         },
     )
 

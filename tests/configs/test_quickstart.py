@@ -36,9 +36,9 @@ def test_its_claims_hold(workdir):
 
 def test_the_contrast_is_plain(workdir):
     results = load(epath.Path(workdir) / "results.nc")
-    rare = results.signal.sel(task=1).mean(["stream", "initialisation"])
+    rare = results.signal.sel(task="regression 2").mean(["stream", "initialisation"])
     before, after = 800 - 1, slice(800, 830)  # around the second injection
-    narrow, wide = rare.sel(width=3), rare.sel(width=12)
+    narrow, wide = rare.sel(size=3), rare.sel(size=12)
     assert narrow.sel(step=after).max() - narrow.sel(step=before) > 0.1
     assert narrow.sel(step=1199) - narrow.sel(step=before) < 0.02
     assert wide.sel(step=3199) > 0.6 and wide.sel(step=399) < 0.3

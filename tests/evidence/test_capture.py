@@ -43,7 +43,7 @@ def point(signal, prior, spectra, widths, residual=None):
     }
     if residual is not None:
         data["residual"] = (dims, np.stack([0 * residual + 1, residual], axis=3))
-    tasks = np.arange(len(prior))
+    tasks = [f"task {k}" for k in range(len(prior))]
     return xr.Dataset(
         data,
         {
@@ -238,4 +238,4 @@ def test_levels_that_a_task_does_not_have_are_never_learned():
     expected = [[False, False], [True, False], [True, False]]
     assert found["predicted"].sel(level=2).values.tolist() == expected
     assert found["observed"].sel(level=2).squeeze().values.tolist() == expected
-    assert found["judged"].sel(level=2, task=1).any().item() is False
+    assert found["judged"].sel(level=2, task="task 1").any().item() is False

@@ -64,7 +64,9 @@ def test_a_second_watched_task_belongs_to_the_others(point):
         gram=(("block", "step", "vector", "other"), gram),
         block_weights=(("step", "block"), [[8.0], [8.0]]),
     )
-    point = point.assign_coords(vector=names, other=names, block=["all"], watch=[0, 1])
+    point = point.assign_coords(
+        vector=names, other=names, block=["all"], watch=["text", "comparison"]
+    )
     found = cosines.cosines(point)
     assert found["g_t"].values.ravel().tolist() == [1, 1]
     assert found["g_nt"].values.ravel().tolist() == [0, 0]

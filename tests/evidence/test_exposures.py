@@ -37,10 +37,10 @@ def test_exposures_are_those_of_the_rarest_watched_task_or_another():
             "exposure_step": (("stream", "watch", "exposure"), [[[3.0, 9], [5, NAN]]]),
             "frequency": ("task", [0.7, 0.2, 0.1]),
         },
-        {"watch": [1, 2], "task": [0, 1, 2]},
+        {"watch": ["b", "c"], "task": ["a", "b", "c"]},
     )
     assert exposures.of(point).isel(stream=0, exposure=0) == 5
-    assert exposures.of(point, 1).values.tolist() == [[3, 9]]
+    assert exposures.of(point, "b").values.tolist() == [[3, 9]]
 
 
 def test_each_stream_has_its_own_steps_and_exposures():

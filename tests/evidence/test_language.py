@@ -1,5 +1,6 @@
 """Shares left, times, equal text loss, equal compute and the frontier, against worked numbers."""
 
+import made_language
 import numpy as np
 import pytest
 import xarray as xr
@@ -34,29 +35,32 @@ def point(text, task, steps):
             "chance": ("task", [NAN, 1 / E]),
             "unigram_entropy": 6.0,
         },
-        {"size": ["small", "large"][: len(loss)], "step": steps, "task": [0, 1]},
+        {"size": ["small", "large"][: len(loss)], "step": steps, "task": ["text", "sum"]},
     )
 
 
 def test_every_task_but_text_is_injected():
-    assert language.injected(xr.Dataset(coords={"task": [0, 1, 2]})) == [1, 2]
+    assert language.injected(xr.Dataset(coords={"task": ["text", "sum", "order"]})) == [
+        "sum",
+        "order",
+    ]
 
 
 def test_guessing_costs_the_logarithm_of_the_labels():
     chance = xr.DataArray([[NAN, 0.5, 0.01], [NAN, NAN, NAN]], dims=("per_token", "task"))
-    given_ = xr.Dataset({"chance": chance}, {"task": [0, 1, 2]})
-    assert language.guessing(given_, 1) == pytest.approx(np.log(2))
-    assert language.guessing(given_, 2) == pytest.approx(np.log(100))
+    given_ = xr.Dataset({"chance": chance}, {"task": ["text", "order", "sum"]})
+    assert language.guessing(given_, "order") == pytest.approx(np.log(2))
+    assert language.guessing(given_, "sum") == pytest.approx(np.log(100))
 
 
 def test_no_more_than_all_is_left():
-    found = language.left(point([[9, 5]], [[7, 0.25]], [0, 4]), 1)
+    found = language.left(point([[9, 5]], [[7, 0.25]], [0, 4]), "sum")
     assert found.dims == ("stream", "size", "initialisation", "step")
     np.testing.assert_allclose(found.to_numpy().ravel(), [1, 0.25])
 
 
 def test_a_missing_state_leaves_nothing_to_say():
-    found = language.left(point([[9, 5], [9, NAN]], [[1, 0.25], [1, NAN]], [0, 4]), 1)
+    found = language.left(point([[9, 5], [9, NAN]], [[1, 0.25], [1, NAN]], [0, 4]), "sum")
     assert np.isnan(found.sel(size="large", step=4)).all()
     assert found.sel(size="small", step=4) == pytest.approx(0.25)
 
@@ -126,7 +130,7 @@ def test_a_size_that_only_knows_the_unigrams_shares_no_text_loss():
 def test_tasks_are_compared_at_the_same_text_loss():
     text = [[8, 6, 4], [8, 4, 2]]
     here = point(text, [[1, 0.9, 0.8], [1, 0.6, 0]], [0, 10, 20])
-    found = language.at_text_loss(here, 1, xr.DataArray([4.0, 6.0], dims="level"))
+    found = language.at_text_loss(here, "sum", xr.DataArray([4.0, 6.0], dims="level"))
     found = found.isel(stream=0, initialisation=0).transpose("size", "level")
     # The large one passes 6 at step 5, half way between 1 and 0.6.
     np.testing.assert_allclose(found, [[0.8, 0.9], [0.6, 0.8]], rtol=1e-6)
@@ -188,3 +192,13 @@ def test_pairs_of_frequencies_are_learned_in_order(rows, share):
     np.testing.assert_allclose(language.learned_in_order(times(*rows)), [[share]])
     turned = times(*[row[::-1] for row in rows], rates=(1e-5, 1e-6, 1e-7))
     np.testing.assert_allclose(language.learned_in_order(turned), [[share]])
+
+
+def test_what_is_left_is_read_at_common_steps():
+    """A stream may be measured at steps of its own, around its exposures."""
+    point = made_language.language(()).isel(step=slice(0, 6)).copy(deep=True)
+    alone = int(point["step"][3])
+    point["loss"].loc[{"stream": 1, "step": alone}] = np.nan
+    for values in (language.left(point, "comparison"), language.text_loss(point)):
+        assert alone not in values["step"] and values.sizes["step"] == 5
+        assert values.notnull().all()

@@ -258,6 +258,16 @@ def test_short_cycles_are_dense_by_what_fits_into_them():
     assert numbers(retention.dense_cycles(steps, shown)) == [0, 1, 2]
 
 
+def test_short_cycles_do_not_say_how_densely_long_ones_are_measured():
+    """One of all its 9 states is no measure of others with 6 logarithmic ones in as many steps."""
+    shown = np.array([10.0, 18, 58, 98])
+    logarithmic = [0, 1, 2, 3, 5, 7, 17, 33, 40]
+    steps = np.unique(
+        [*range(10, 19), *(18 + np.array(logarithmic)), *(58 + np.array(logarithmic))]
+    )
+    assert numbers(retention.dense_cycles(steps, shown)) == [0, 1, 2]
+
+
 def planted(shown, total, gain=0.3, kept=0.5, lag=2):
     """A value that gains at each exposure and loses all but a share at the next one."""
     value, steps, level = np.zeros(total + 1), np.arange(total + 1), 0.0
@@ -367,7 +377,8 @@ def test_one_cycle_can_be_picked_in_each_stream():
 
 def test_what_is_learned_is_the_rarest_watched_signal():
     values = np.arange(12.0).reshape(3, 4)
-    point = xr.Dataset({"signal": (("step", "task"), values)}, {"task": range(4), "watch": [1, 2]})
+    names = {"task": ["a", "b", "c", "d"], "watch": ["b", "c"]}
+    point = xr.Dataset({"signal": (("step", "task"), values)}, names)
     assert retention.learned(point.assign_coords(step=[0, 1, 2])).values.tolist() == [2, 6, 10]
 
 
@@ -377,7 +388,7 @@ def test_or_what_is_gained_on_guessing():
     loss = np.array([[9, 10.0], [9, guess], [9, 0.25 * guess], [9, 1.5 * guess]])
     point = xr.Dataset(
         {"loss": (("step", "task"), loss), "chance": ("task", [np.nan, 0.5])},
-        {"step": [0, 1, 2, 3], "task": [0, 1], "watch": [1]},
+        {"step": [0, 1, 2, 3], "task": ["text", "order"], "watch": ["order"]},
     )
     np.testing.assert_allclose(retention.learned(point), [1 - 10 / guess, 0, 0.75, -0.5])
 

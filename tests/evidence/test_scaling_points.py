@@ -72,9 +72,6 @@ def test_each_point_of_a_grid_has_points_of_its_own():
 def test_a_study_of_one_length_needs_no_grid():
     results = made.ladder(lengths=(1000,)).isel(steps=0)
     assert set(read_results(results)[0].tokens) == {1000 * TOKENS_PER_STEP}
-    unnamed = results.copy()
-    del unnamed.attrs["tasks"]
-    assert [points.name for points in read_results(unnamed)] == ["task 0", "task 1"]
 
 
 def test_results_that_count_no_tokens_are_refused():

@@ -26,7 +26,7 @@ def grid():
             "frequency": (("gap", "task"), [[0.5, 0.5], [1.0, NAN], [NAN, NAN]]),
             "finished": (("stream", "gap"), [[True, True, False]]),
         },
-        {"gap": [4, 8, 16], "task": [0, 1], "step": [0, 10, 20, 30], "watch": [0, 1]},
+        {"gap": [4, 8, 16], "task": ["a", "b"], "step": [0, 10, 20, 30], "watch": ["a", "b"]},
     )
 
 
@@ -34,14 +34,14 @@ def test_points_know_their_place_and_their_tasks():
     found = list(states.points(grid()))
     assert [int(point["gap"]) for point in found] == [4, 8]
     assert [point.sizes["task"] for point in found] == [2, 1]
-    assert [states.rarest(point) for point in found] == [1, 0]
+    assert [states.rarest(point) for point in found] == ["b", "a"]
     assert [states.final(point["signal"]).max() for point in found] == [1, 2]
 
 
 def test_points_can_keep_a_dimension():
     (point,) = states.points(grid(), ["gap"])
     assert point["signal"].sizes["gap"] == 3
-    assert point["task"].values.tolist() == [0, 1]
+    assert point["task"].values.tolist() == ["a", "b"]
 
 
 def test_values_of_points_are_joined_along_their_dimension():
@@ -146,8 +146,9 @@ def test_mixture_orders_and_fills():
 
 def test_the_rarest_task_is_the_least_frequent_one():
     """Wherever it stands; of equally rare ones it is the last."""
-    places = {"task": range(4), "watch": [0, 1, 3]}
-    for shares, rarest in (([0.2, 0.4, 0.1, 0.3], 0), ([0.25] * 4, 3), ([0.4, 0.1, 0.4, 0.1], 3)):
+    places = {"task": ["z", "b", "y", "a"], "watch": ["a", "b", "z"]}
+    cases = (([0.2, 0.4, 0.1, 0.3], "z"), ([0.25] * 4, "a"), ([0.4, 0.1, 0.4, 0.1], "a"))
+    for shares, rarest in cases:
         assert states.rarest(xr.Dataset({"frequency": ("task", shares)}, places)) == rarest
 
 

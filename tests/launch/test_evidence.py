@@ -25,10 +25,11 @@ from rare_retention.report.figures import FROM_SNAPSHOTS
 from rare_retention.representation import das, fourier
 from rare_retention.study import evidence as module
 from rare_retention.study.folder import claim
-from rare_retention.study.grid import Axis, Study, cells
+from rare_retention.study.grid import Axis, Study, units
 from rare_retention.tasks import Comparison, ModularAddition
 
 RATES = (1 / tiny_text.TOKENS, 3 / tiny_text.TOKENS)
+NAMES = ["modular addition", "comparison"]
 FEW = "--pairs=20"
 
 
@@ -68,12 +69,12 @@ def kept(study, tmp_path_factory):
     """The study's folder with snapshots of initial weights; one run has a step more."""
     workdir = epath.Path(tmp_path_factory.mktemp("kept"))
     claim(study, workdir)
-    for i, cell in enumerate(cells(study)):
-        folder = workdir / "runs" / cell.name
-        write_manifest(folder, identity=cell.run.identity())
-        store = Store(folder / "retention", cell.run.identity())
+    for i, unit in enumerate(units(study)):
+        folder = workdir / "runs" / unit.name
+        write_manifest(folder, identity=unit.run.identity())
+        store = Store(folder / "retention", unit.run.identity())
         for step in (0, 4)[: i + 1]:
-            store.save(step, cell.run.setting.init())
+            store.save(step, unit.run.setting.init())
         store.close()
     return workdir
 
@@ -104,13 +105,13 @@ def test_every_snapshot_is_measured(measured):
         *("snapshot", "task"),
     )
     assert found["null_effect"].dims == (*found["r2"].dims, "layer")
-    assert found["snapshot"].values.tolist() == [0, 4] and found["task"].values.tolist() == [1, 2]
+    assert found["snapshot"].values.tolist() == [0, 4] and found["task"].values.tolist() == NAMES
     assert set(FROM_SNAPSHOTS) < set(found.data_vars)
     there = found["r2"].notnull().any(("stream", "size", "initialisation", "task"))
     assert there.values.tolist() == [[True, False], [True, True]]
     assert np.isfinite(found["null_effect"].sel(snapshot=0)).all()
-    assert np.isfinite(found["modes"].sel(snapshot=0, task=1)).all()
-    assert found["modes"].sel(task=2).isnull().all()  # a comparison has no sum
+    assert np.isfinite(found["modes"].sel(snapshot=0, task="modular addition")).all()
+    assert found["modes"].sel(task="comparison").isnull().all()  # a comparison has no sum
     assert found["r2"].attrs["units"] == "share"
     first, second = (found["null_effect"].sel(snapshot=0, initialisation=i) for i in range(2))
     assert not np.allclose(first, second)
@@ -177,9 +178,9 @@ def test_what_was_interrupted_goes_on(workdir, monkeypatch, counted):
 
 def test_other_weights_are_measured_again(workdir, study, counted):
     assert call(f"--workdir={workdir}", "--kinds=probe") == 0
-    (cell, _) = cells(study)
-    store = Store(workdir / "runs" / cell.name / "retention", cell.run.identity())
-    params = cell.run.setting.init()
+    (unit, _) = units(study)
+    store = Store(workdir / "runs" / unit.name / "retention", unit.run.identity())
+    params = unit.run.setting.init()
     store.delete(0)
     store.save(
         0, {name: {**tree, "embedding": tree["embedding"] + 1} for name, tree in params.items()}
@@ -202,7 +203,7 @@ def test_a_published_model_is_asked_about_the_tasks_of_a_config(study, tmp_path,
     assert found["r2"].dims == ("size", "initialisation", "task")
     assert found["size"].values.tolist() == ["model"]
     assert found["parameters"].values.tolist() == [shape.parameters]
-    assert found.attrs["tasks"] == ["text", "modular addition", "comparison"]
+    assert found["task"].values.tolist() == NAMES
     monkeypatch.setattr(module, "measure", None)
     assert call(*arguments, "--kinds=probe,neurons") == 0
 
@@ -245,18 +246,18 @@ def test_a_study_without_snapshots_says_how_to_keep_some(workdir):
 
 @pytest.mark.parametrize("place", ["manifest.json", "retention/0/meta/metadata"])
 def test_snapshots_of_another_recipe_are_refused(workdir, study, place):
-    cell = next(iter(cells(study)))
-    path = workdir / "runs" / cell.name / place
+    unit = units(study)[0]
+    path = workdir / "runs" / unit.name / place
     text = path.read_text()
-    path.write_text(text.replace(cell.run.identity(), "0123456789abcdef"))
+    path.write_text(text.replace(unit.run.identity(), "0123456789abcdef"))
     assert path.read_text() != text
     with pytest.raises(UserError, match="belongs to recipe 0123456789abcdef, not"):
         call(f"--workdir={workdir}", "--kinds=probe")
 
 
 def test_a_damaged_snapshot_is_one_line(workdir, study):
-    cell = next(iter(cells(study)))
-    snapshot = workdir / "runs" / cell.name / "retention" / "0"
+    unit = units(study)[0]
+    snapshot = workdir / "runs" / unit.name / "retention" / "0"
     (snapshot / "meta" / "metadata").write_text("{")
     with pytest.raises(UserError, match="retention/0: cannot be restored") as caught:
         call(f"--workdir={workdir}", "--kinds=probe")

@@ -54,7 +54,7 @@ def test_a_study_leaves_its_report(workdir):
 def test_the_same_command_again_trains_nothing(workdir, capsys):
     before = (workdir / "report.html").read_bytes()
     assert call(study, CONFIG, *SMALL, f"--workdir={workdir}") == 0
-    assert "1 run finished, 0 failed" in capsys.readouterr().out
+    assert "1 unit finished, 0 failed" in capsys.readouterr().out
     assert (workdir / "report.html").read_bytes() == before
 
 
@@ -179,7 +179,7 @@ def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
     small, large = results["parameters"].values.tolist()
     assert 2 * 8 * 256 < small < large
     assert results.attrs["row_tokens"] == 16 and results.attrs["batch"] == 8
-    assert list(results.attrs["tasks"]) == ["text", "comparison", "recall"]
+    assert results["task"].values.tolist() == ["text", "comparison", "recall"]
     assert results["per_token"].values.tolist() == [0.04, 0.01]
     assert results["loss"].dims == (
         *("stream", "per_token", "size", "initialisation", "step", "task"),
@@ -187,8 +187,8 @@ def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
     assert results["step"].values.tolist() == [0, 3, 6]
     assert np.isfinite(results["loss"]).all() and results["finished"].all()
     rates = results["instances_per_token"]
-    assert rates.sel(task=1).values.tolist() == [0.04, 0.01]
-    np.testing.assert_allclose(results["frequency"].sel(task=1), [0.64, 0.16])
+    assert rates.sel(task="comparison").values.tolist() == [0.04, 0.01]
+    np.testing.assert_allclose(results["frequency"].sel(task="comparison"), [0.64, 0.16])
     assert results["loss"].attrs["units"] == "nats"
 
 
@@ -199,7 +199,7 @@ def test_a_study_of_language_models_goes_on_where_its_corpus_moved(text_workdir,
     stored.write_text(stored.read_text().replace(tiny_text.corpus().path, "/gone"))
     moved = language(run__setting__corpus__path=tmp_path)
     assert call(study, *moved, f"--workdir={text_workdir}") == 0
-    assert "2 runs finished, 0 failed" in capsys.readouterr().out
+    assert "2 units finished, 0 failed" in capsys.readouterr().out
     other = language(run__setting__corpus__path=tmp_path, run__setting__task_seed=1)
     with pytest.raises(UserError, match=r"holds another study: run.setting.task_seed: 0 -> 1;"):
         call(study, *other, f"--workdir={text_workdir}")

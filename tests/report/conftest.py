@@ -158,8 +158,8 @@ def assemble(
         stream=np.arange(shape.streams),
         **sizes(shape.widths),
         initialisation=np.arange(shape.initialisations),
-        task=np.arange(shape.tasks),
-        watch=[shape.tasks - 1],
+        task=(names := [f"regression {k + 1}" for k in range(shape.tasks)]),
+        watch=names[-1:],
     ).transpose(*order)
     if "gap" not in dims:
         results = results.assign_coords(gap=1)
@@ -254,7 +254,7 @@ def neurons(streams: int = 3, total: int = 200) -> xr.Dataset:
             **sizes((1, 2)),
             "initialisation": [0],
             "step": np.arange(total + 1),
-            "task": [0, 1],
+            "task": ["common", "rare"],
             "gap": 1,
         },
         {

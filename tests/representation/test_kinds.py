@@ -40,22 +40,28 @@ def test_a_subject_is_a_table_of_pairs_of_values():
 
 def test_models_and_tasks_have_places_of_their_own(models):
     first = own_answers(models["deep"][0], grid(4))
-    subjects = {1: Subject(first, cyclic=False), 3: Subject(first[::-1, ::-1], cyclic=True)}
+    subjects = {
+        "order": Subject(first, cyclic=False),
+        "sum": Subject(first[::-1, ::-1], cyclic=True),
+    }
     found = measure("neurons", models, subjects, Options())
     assert found["null_effect"].dims == ("size", "initialisation", "task", "layer")
     assert found["size"].values.tolist() == ["deep", "flat"]
-    assert found["task"].values.tolist() == [1, 3]
+    assert found["task"].values.tolist() == ["order", "sum"]
     assert found["layer"].values.tolist() == [1, 2, 3]
     for name, group in models.items():
         for i, model in enumerate(group):
             effects = neurons.null_effects(model, first).scores
-            mine = found["null_effect"].sel(size=name, initialisation=i, task=1)
+            mine = found["null_effect"].sel(size=name, initialisation=i, task="order")
             np.testing.assert_allclose(mine[: len(effects)], effects, rtol=1e-6)
             assert np.isnan(mine[len(effects) :]).all()
-    named = found["task_neuron"].sel(size="flat", task=3)
+    named = found["task_neuron"].sel(size="flat", task="sum")
     assert sorted(named[0].values[:6]) == list(range(6)) and np.isnan(named[0, 6:]).all()
     modes = measure("fourier", models, subjects, Options())["modes"]
-    assert modes.sel(task=1).isnull().all() and modes.sel(task=3, size="deep").notnull().all()
+    assert (
+        modes.sel(task="order").isnull().all()
+        and modes.sel(task="sum", size="deep").notnull().all()
+    )
 
 
 @pytest.mark.parametrize("position", [0, 1])
@@ -63,16 +69,19 @@ def test_probes_read_the_value_of_the_token_at_their_position(position):
     """The planted value stands where its token does, and nowhere in the noise of the other."""
     model, tokens, _ = weigher(symbols=40)
     found = measure(
-        "probe", {"one": [model]}, {1: Subject(tokens, cyclic=False)}, Options(position=position)
+        "probe",
+        {"one": [model]},
+        {"order": Subject(tokens, cyclic=False)},
+        Options(position=position),
     )
     assert found["r2"].item() > 0.99
 
 
 def test_measures_are_what_is_measured(models):
-    subjects = {1: Subject(own_answers(models["deep"][0], grid(4)), cyclic=True)}
+    subjects = {"sum": Subject(own_answers(models["deep"][0], grid(4)), cyclic=True)}
     for name in ("probe", "fourier", "neurons"):
         kind = KINDS[name]
-        values = kind.measure(models["deep"][0], subjects[1], Options())
+        values = kind.measure(models["deep"][0], subjects["sum"], Options())
         assert set(values) == set(kind.measures)
 
 

@@ -53,7 +53,7 @@ def test_a_study_that_has_grown_lacks_evidence_of_its_new_runs(parts):
     joined = with_evidence(grown, path)
     assert joined.sizes["stream"] == 3
     assert joined["r2"].sel(stream=2).isnull().all()
-    assert joined["r2"].sel(stream=1, task=1).notnull().all()
+    assert joined["r2"].sel(stream=1, task="comparison").notnull().all()
 
 
 def test_evidence_of_unfinished_runs_is_no_evidence(whole):

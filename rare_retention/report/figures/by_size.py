@@ -12,7 +12,7 @@ from rare_retention.evidence import representation
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colour, Line
 
-Values = Callable[[xr.Dataset, int], tuple[xr.DataArray, ...]]
+Values = Callable[[xr.Dataset, str], tuple[xr.DataArray, ...]]
 """Point of the grid and task -> values, and what they are to be compared with, all [size, ...]."""
 
 
@@ -39,7 +39,7 @@ def draw(
                 _points(panel, found, colour, label)
                 for other, (kind, line) in zip(others, levels.items(), strict=True):
                     _level(panel, other, colour, line, f"{kind}, {label}")
-        panel.set_title(str(results.attrs["tasks"][task]))
+        panel.set_title(task)
         _name_sizes(panel, data.names_by_parameters(results))
     style.label(panels, 3, "size", y)
     entries = [

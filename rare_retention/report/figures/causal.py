@@ -53,7 +53,7 @@ def null_intervention(results: xr.Dataset) -> Figure:
                 elinewidth=1,
                 label=f"{size}",
             )
-        panel.set_title(title(str(results.attrs["tasks"][task]), name))
+        panel.set_title(title(task, name))
         panel.set(ylim=(0, None), xlim=(layers[0] - 0.3, layers[-1] + 0.3))
         panel.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     style.label(panels, 3, "MLP layer left out", "change of the labels'\nscores (logits)")
@@ -62,6 +62,6 @@ def null_intervention(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _alignment(point: xr.Dataset, task: int) -> tuple[xr.DataArray, ...]:
+def _alignment(point: xr.Dataset, task: str) -> tuple[xr.DataArray, ...]:
     names = ("alignment", "alignment_random", "alignment_whole")
     return tuple(representation.at_end(point, name, task) for name in names)

@@ -41,7 +41,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     shares = capture.shares(point)
     seen = data.spread(shares["observed"])
     predicted = data.spread(shares["predicted"].where(shares["observed"].notnull()))
-    tasks = point["task"].to_numpy() + 1
+    tasks = np.arange(point.sizes["task"]) + 1
     for size, colour in colours.items():
         mine = data.at(seen, size=size)
         axes.plot(

@@ -90,6 +90,11 @@ def names_by_parameters(results: xr.Dataset) -> dict[int, str]:
     )
 
 
+def number(results: xr.Dataset, task: str) -> int:
+    """Place of a task in the order of frequency, the most frequent is 1."""
+    return int(results.get_index("task").get_loc(task)) + 1
+
+
 def baseline(point: xr.Dataset) -> xr.DataArray:
     """Loss of the mean predictor l_k,baseline = Tr C_k [task]."""
     _, spectra = states.mixture(point)

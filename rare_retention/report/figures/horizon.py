@@ -39,7 +39,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
     above = utility.retained(*states.mixture(point), int(point["width"])) == 0
     steps = loss["step"].to_numpy()
     for task in np.argsort(above, kind="stable"):  # the highlighted ones on top
-        mean, low, high = data.at(drawn, task=int(point["task"][task]))
+        mean, low, high = data.at(drawn, task=point["task"][task].item())
         colour = style.VERMILLION if above[task] else style.SKY
         if above[task]:
             axes.fill_between(steps, low, high, color=colour, alpha=0.08, linewidth=0)

@@ -30,7 +30,7 @@ def injection_gap(results: xr.Dataset) -> Figure:
     return figure
 
 
-def by_gap(point: xr.Dataset, name: str, task: int) -> xr.DataArray:
+def by_gap(point: xr.Dataset, name: str, task: str) -> xr.DataArray:
     """Late values of a task just before an injection, at the end where none was measured so.
 
     Late are the states of the last quarter: an early one would compare runs of different length.

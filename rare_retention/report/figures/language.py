@@ -30,12 +30,12 @@ class Block(NamedTuple):
     Attributes:
         name: of the task and of the place.
         point: what is drawn in the panels.
-        task: its id.
+        task: its name.
     """
 
     name: str
     point: xr.Dataset
-    task: int
+    task: str
 
 
 def blocks(results: xr.Dataset, keep: str) -> list[Block]:
@@ -46,7 +46,7 @@ def blocks(results: xr.Dataset, keep: str) -> list[Block]:
         keep: that dimension.
     """
     return [
-        Block(title(str(results.attrs["tasks"][task]), name), point, task)
+        Block(title(task, name), point, task)
         for name, point in data.points(results, (keep,))
         for task in language.injected(point)
     ]

@@ -40,7 +40,7 @@ def learning_curves(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, point: xr.Dataset, task: int, colour: Colour) -> None:
+def _curve(axes: Axes, point: xr.Dataset, task: str, colour: Colour) -> None:
     loss = states.common(point["loss"].sel(task=task))
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     mean, low, high = data.at(data.spread(loss))

@@ -26,7 +26,7 @@ def probe_r2(results: xr.Dataset) -> Figure:
     colours = style.size_colours(data.sizes(results))
     for panel, (name, point, task) in zip(panels, drawn, strict=True):
         _lines(panel, point, task, colours)
-        panel.set_title(title(str(results.attrs["tasks"][task]), name))
+        panel.set_title(title(task, name))
         panel.set_ylim(_LOWEST, 1.03)
         style.step_ticks(panel)
     style.label(panels, 3, "step", "R² of the value")
@@ -39,7 +39,7 @@ def probe_r2(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _lines(panel: Axes, point: xr.Dataset, task: int, colours: Colours) -> None:
+def _lines(panel: Axes, point: xr.Dataset, task: str, colours: Colours) -> None:
     found, in_sample = (
         data.spread(representation.over_training(point, name, task))
         for name in ("r2", "r2_in_sample")

@@ -32,7 +32,7 @@ def rank_one(results: xr.Dataset) -> Figure:
 
 
 def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
-    tasks = point["task"].to_numpy() + 1
+    tasks = np.arange(point.sizes["task"]) + 1
     top = 1.05 * float(point["width"].max())
     found = capture.rank_one_widths(point)
     predicted = found["predicted"].where(found["predicted"] > 0)

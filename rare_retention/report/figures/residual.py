@@ -25,7 +25,7 @@ def residual_axis(results: xr.Dataset) -> Figure:
     style.label(
         panels, columns, r"residual of the common tasks $\delta_F$", r"signal $\tilde{s}_k$"
     )
-    rarest = max(states.rarest(point) for _, point in points) + 1
+    rarest = max(data.number(results, states.rarest(point)) for _, point in points)
     marks = [
         Line2D([], [], color=style.GREY, marker=m, mfc="white", lw=0.8, label=f"task {k}")
         for k, m in enumerate(_FREQUENT, 1)
@@ -45,7 +45,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
     residual = data.spread(found["residual"])
     for place, mark in enumerate(_FREQUENT[: found.sizes["task"]]):
         signal = data.normalised_signal(point, found["frequent"].isel(task=place))
-        if int(signal["task"]) != states.rarest(point):
+        if signal["task"].item() != states.rarest(point):
             _task(axes, residual, data.spread(signal), mark, colours)
     _task(axes, residual, data.spread(data.normalised_signal(point, found["rare"])), "o", colours)
     line = float(found["line"])

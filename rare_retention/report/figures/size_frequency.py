@@ -34,7 +34,7 @@ def size_frequency(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _final(point: xr.Dataset, name: str, task: int) -> xr.DataArray:
+def _final(point: xr.Dataset, name: str, task: str) -> xr.DataArray:
     def last(at: xr.Dataset) -> xr.DataArray:
         return states.final(at[name].sel(task=task))
 

@@ -49,7 +49,7 @@ def task_compute(results: xr.Dataset) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, point: xr.Dataset, task: int, colours: Colours) -> None:
+def _panel(axes: Axes, point: xr.Dataset, task: str, colours: Colours) -> None:
     loss = states.common(point["loss"]).sel(task=task)
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     tokens, mean = language.step_tokens(point), data.spread(loss).mean

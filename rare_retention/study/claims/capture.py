@@ -159,9 +159,15 @@ def _inverted(point: xr.Dataset) -> tuple[xr.Dataset, xr.DataArray]:
 
 
 def _rarer_has_more(levels: xr.DataArray) -> xr.DataArray:
-    """Whether of two tasks the rarer, along `rarer`, is learned to a higher level."""
-    other = levels.rename(task="rarer")
-    more: xr.DataArray = (other > levels) & (other["rarer"] > levels["task"])
+    """Whether of two tasks the rarer, along `rarer`, is learned to a higher level.
+
+    Args:
+        levels: with the dimension `task`, the most frequent first.
+    """
+    names = levels["task"]
+    place = xr.DataArray(np.arange(len(names)), {"task": names}, ("task",))
+    other, behind = levels.rename(task="rarer"), place.rename(task="rarer")
+    more: xr.DataArray = (other > levels) & (behind > place)
     return more
 
 

@@ -89,15 +89,15 @@ def over_points(
 
 def over_tasks(
     results: xr.Dataset,
-    tasks: Iterable[int],
-    statistic: Callable[[int, xr.Dataset], xr.DataArray],
+    tasks: Iterable[str],
+    statistic: Callable[[str, xr.Dataset], xr.DataArray],
     *keep: str,
 ) -> xr.DataArray:
     """Mean of a statistic over injected tasks and over the points of the grid.
 
     Args:
         results: of a study.
-        tasks: ids; those that cannot test the claim do not count.
+        tasks: their names; those that cannot test the claim do not count.
         statistic: of a task at one point; it raises NotTested where it cannot test the claim.
         keep: dimensions of the grid that stay within each point.
 

@@ -5,7 +5,7 @@ import xarray as xr
 from rare_retention.evidence import states
 from rare_retention.study.claims.claim import Claim, NotTested, over_points, require
 
-_RARE = 1
+_RARE = "rare"
 
 
 def _one_neuron(results: xr.Dataset) -> xr.DataArray:

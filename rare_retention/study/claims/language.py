@@ -30,7 +30,7 @@ _UNLEARNED = "no size learns the task at any frequency"
 def _smallest_minus_largest(results: xr.Dataset) -> xr.DataArray:
     require_sizes(results)
 
-    def difference(task: int, point: xr.Dataset) -> xr.DataArray:
+    def difference(task: str, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
         return _difference(final.sel(per_token=_rarest_learned(final), drop=True))
 
@@ -38,7 +38,7 @@ def _smallest_minus_largest(results: xr.Dataset) -> xr.DataArray:
 
 
 def _learned_in_order(results: xr.Dataset) -> xr.DataArray:
-    def share(task: int, point: xr.Dataset) -> xr.DataArray:
+    def share(task: str, point: xr.Dataset) -> xr.DataArray:
         def reach(at: xr.Dataset) -> xr.DataArray:
             return language.first_reach(language.left(at, task), language.LEARNED)
 
@@ -54,7 +54,7 @@ def _between_curves(results: xr.Dataset) -> xr.DataArray:
     require(results, "unigram_entropy")
     require_sizes(results)
 
-    def distance(task: int, point: xr.Dataset) -> xr.DataArray:
+    def distance(task: str, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
         most = float(final["per_token"].max())
         ends = _ends(final.sel(per_token=most)).mean(states.UNITS)
@@ -71,7 +71,7 @@ def _small_plateaus(results: xr.Dataset) -> xr.DataArray:
     require(results, "unigram_entropy")
     require_sizes(results)
 
-    def difference(task: int, point: xr.Dataset) -> xr.DataArray:
+    def difference(task: str, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
         rare = point.sel(per_token=_rarest_learned(final))
         return _at_text_loss(rare, task, 1).isel(level=0, drop=True)
@@ -82,7 +82,7 @@ def _small_plateaus(results: xr.Dataset) -> xr.DataArray:
 def _equal_compute(results: xr.Dataset) -> xr.DataArray:
     require_sizes(results)
 
-    def difference(task: int, point: xr.Dataset) -> xr.DataArray:
+    def difference(task: str, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
         rare = point.sel(per_token=_rarest_learned(final))
         smaller, larger = language.at_equal_compute(language.left(rare, task))
@@ -93,7 +93,7 @@ def _equal_compute(results: xr.Dataset) -> xr.DataArray:
 
 
 def _gap_slope(results: xr.Dataset) -> xr.DataArray:
-    def slope(task: int, point: xr.Dataset) -> xr.DataArray:
+    def slope(task: str, point: xr.Dataset) -> xr.DataArray:
         def late(at: xr.Dataset) -> xr.DataArray:
             share = language.share_left(at, task, at["loss"])
             before = exposures.before_last(share, exposures.of(at, task), late=0.25)
@@ -124,14 +124,14 @@ def _text_learned(results: xr.Dataset) -> xr.DataArray:
 
 
 def _over_injected(
-    results: xr.Dataset, statistic: Callable[[int, xr.Dataset], xr.DataArray], keep: str
+    results: xr.Dataset, statistic: Callable[[str, xr.Dataset], xr.DataArray], keep: str
 ) -> xr.DataArray:
     """Mean of a statistic over injected tasks and over grid points that keep one dimension."""
     require(results, "loss", "chance")
     return over_tasks(results, language.injected(results), statistic, keep)
 
 
-def _final(point: xr.Dataset, task: int) -> xr.DataArray:
+def _final(point: xr.Dataset, task: str) -> xr.DataArray:
     """What is left of a task at the end [per_token, ...]."""
     return _by(point, "per_token", lambda at: states.final(language.left(at, task)))
 
@@ -165,7 +165,7 @@ def _rarest_learned(left: xr.DataArray) -> float:
     return rarest
 
 
-def _at_text_loss(point: xr.Dataset, task: int, count: int) -> xr.DataArray:
+def _at_text_loss(point: xr.Dataset, task: str, count: int) -> xr.DataArray:
     """What the smallest size has left at text losses that all pass, minus what the largest has."""
     levels = language.shared_text_losses(point, count)
     return _difference(language.at_text_loss(point, task, levels))

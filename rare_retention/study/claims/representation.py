@@ -30,7 +30,7 @@ def _r2_by_size(results: xr.Dataset) -> xr.DataArray:
     _require(results, "r2")
     require_sizes(results)
 
-    def difference(task: int, point: xr.Dataset) -> xr.DataArray:
+    def difference(task: str, point: xr.Dataset) -> xr.DataArray:
         _learning_sizes(point, task)
         found = representation.at_end(point, "r2", task).clip(min=0)  # below, nothing can be read
         return found.isel(size=-1, drop=True) - found.isel(size=0, drop=True)
@@ -43,7 +43,7 @@ def _modes_by_frequency(results: xr.Dataset) -> xr.DataArray:
     if "per_token" not in results.dims:
         raise NotTested("the study does not vary the frequency")
 
-    def difference(task: int, point: xr.Dataset) -> xr.DataArray:
+    def difference(task: str, point: xr.Dataset) -> xr.DataArray:
         at = {float(one["per_token"]): one for one in states.points(point)}
         if len(at) < 2:
             raise NotTested("fewer than two values of the frequency have a finished run")
@@ -63,7 +63,7 @@ def _first_layer(results: xr.Dataset) -> xr.DataArray:
     if results.sizes["layer"] < 2:
         raise NotTested("the models have one layer only")
 
-    def ratio(task: int, point: xr.Dataset) -> xr.DataArray:
+    def ratio(task: str, point: xr.Dataset) -> xr.DataArray:
         sizes = _learning_sizes(point, task)
         found = representation.at_end(point, "null_effect", task).sel(size=sizes)
         first = found.sel(layer=1, drop=True)
@@ -76,7 +76,7 @@ def _first_layer(results: xr.Dataset) -> xr.DataArray:
 def _value_is_causal(results: xr.Dataset) -> xr.DataArray:
     _require(results, "alignment")
 
-    def success(task: int, point: xr.Dataset) -> xr.DataArray:
+    def success(task: str, point: xr.Dataset) -> xr.DataArray:
         if _learning_sizes(point, task)[-1] != point["size"][-1]:
             raise NotTested(_UNLEARNED + " by the largest size")
         left = language.left(point, task, half="test_").isel(size=-1)
@@ -104,7 +104,7 @@ def _require(results: xr.Dataset, *names: str) -> None:
             raise NotTested(f"launch.evidence was run with {said}, the claim is about its defaults")
 
 
-def _learning_sizes(point: xr.Dataset, task: int) -> list[Any]:
+def _learning_sizes(point: xr.Dataset, task: str) -> list[Any]:
     """The sizes that learn a task at a point of the grid, from small to large.
 
     Raises:
@@ -119,7 +119,7 @@ def _learning_sizes(point: xr.Dataset, task: int) -> list[Any]:
 
 def _over_asked(
     results: xr.Dataset,
-    statistic: Callable[[int, xr.Dataset], xr.DataArray],
+    statistic: Callable[[str, xr.Dataset], xr.DataArray],
     name: str,
     *keep: str,
 ) -> xr.DataArray:

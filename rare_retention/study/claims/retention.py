@@ -55,7 +55,7 @@ def _frequent_range(results: xr.Dataset) -> xr.DataArray:
     require(results, "signal")
 
     def largest(point: xr.Dataset) -> xr.DataArray:
-        frequent = _by_gap(point, int(point["task"].min()))
+        frequent = _by_gap(point, point["task"][0].item())
         span = frequent.max("gap", skipna=False) - frequent.min("gap", skipna=False)
         greatest: xr.DataArray = span.max("size", skipna=False)
         return greatest
@@ -161,7 +161,7 @@ def _rare_by_gap(point: xr.Dataset) -> xr.DataArray:
     return _by_gap(point, states.rarest(point))
 
 
-def _by_gap(results: xr.Dataset, task: int) -> xr.DataArray:
+def _by_gap(results: xr.Dataset, task: str) -> xr.DataArray:
     """Signals of a task just before the rarest one's last exposure so measured, by `gap`."""
     if "gap" not in results.dims:
         raise NotTested("the study does not vary the gap")
@@ -179,7 +179,7 @@ def _by_gap(results: xr.Dataset, task: int) -> xr.DataArray:
     return xr.concat(found.values(), gaps, coords="minimal", compat="override", join="exact")
 
 
-def _signal(point: xr.Dataset, task: int) -> xr.DataArray:
+def _signal(point: xr.Dataset, task: str) -> xr.DataArray:
     return point["signal"].sel(task=task, drop=True)
 
 

@@ -13,7 +13,7 @@ def test_modes_over_all_layers_stand_beside_those_of_chance(study):
     results = study("fourier_modes")
     figure = FIGURES["fourier_modes"].draw(results)
     assert titles(figure) == ["addition"]  # a comparison has no sum
-    last = results.isel(snapshot=-1).sel(task=2, per_token=2.4e-7).sum("layer").mean(UNITS)
+    last = results.isel(snapshot=-1).sel(task="addition", per_token=2.4e-7).sum("layer").mean(UNITS)
     (panel,) = figure.axes
     label = "frequency f = 2.4e-07"
     np.testing.assert_allclose(points(panel)[label], np.column_stack([PARAMETERS, last["modes"]]))

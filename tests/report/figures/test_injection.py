@@ -73,7 +73,7 @@ def test_injection_shows_the_loss_of_an_injected_task():
     assert figure.axes[0].get_ylabel() == "1 - loss / loss of guessing"
     assert {"4M", "20M", "80M"} < set(entries(figure))
     (line,) = lines(figure.axes[1], SMALL)
-    loss = results["loss"].sel(gap=100, size=SMALL, task=1).dropna("step", how="all")
+    loss = results["loss"].sel(gap=100, size=SMALL, task="comparison").dropna("step", how="all")
     np.testing.assert_allclose(line.get_ydata(), 1 - loss.mean(UNITS) / np.log(2), atol=1e-6)
 
 

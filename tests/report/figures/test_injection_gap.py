@@ -19,7 +19,7 @@ def test_injection_gap_shows_both_halves_just_before_an_injection(study):
     assert marks.get_xdata().tolist() == [1, 10, 100]
     for gap, shown in zip((1, 10, 100), marks.get_ydata(), strict=True):
         step = 10_000 if gap == 1 else 9999
-        value = results["test_loss"].sel(gap=gap, step=step, task=2, size=NAMES[0])
+        value = results["test_loss"].sel(gap=gap, step=step, task="addition", size=NAMES[0])
         assert shown == pytest.approx(float(value.mean()), rel=1e-5)
 
 
@@ -27,9 +27,9 @@ def test_injection_gap_takes_the_end_where_no_late_state_stands_before_an_inject
     results = study("injection_gap")
     results = results.sel(step=results["step"] != 9999)
     results = results.assign_coords(step=[9 if s == 20 else s for s in results["step"].values])
-    found = injection_gap.by_gap(results, "loss", 1)
+    found = injection_gap.by_gap(results, "loss", "comparison")
     np.testing.assert_allclose(
-        found, results["loss"].sel(task=1, step=10_000).transpose(*found.dims)
+        found, results["loss"].sel(task="comparison", step=10_000).transpose(*found.dims)
     )
 
 

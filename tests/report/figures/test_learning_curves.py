@@ -19,7 +19,7 @@ def test_learning_curves_have_a_curve_for_each_frequency_over_tokens(study):
     curve = line(figure.axes[4], "2.4e-07")
     steps = results["step"].values[1:]  # step 0 has no logarithm
     np.testing.assert_allclose(curve.get_xdata(), steps * BATCH * ROW_TOKENS)
-    loss = results["loss"].sel(task=2, per_token=2.4e-7, size=NAMES[1]).mean(UNITS)[1:]
+    loss = results["loss"].sel(task="addition", per_token=2.4e-7, size=NAMES[1]).mean(UNITS)[1:]
     np.testing.assert_allclose(curve.get_ydata(), loss, rtol=1e-5)
     assert {"f = 2.4e-07", "f = 2.4e-05"} < set(entries(figure))
 

@@ -32,7 +32,7 @@ def test_loss_changes_since_just_before_an_exposure(study):
     assert (late.get_linestyle(), every.get_linestyle()) == ("-", "--")
     x = late.get_xdata()
     assert (x[0], x[1], x[-1]) == (0, 1, 100)
-    loss = results["loss"].sel(gap=100, size=SMALL, task=1).mean(UNITS)
+    loss = results["loss"].sel(gap=100, size=SMALL, task="comparison").mean(UNITS)
     there = loss.dropna("step")["step"].values
     starts = [s for s in there if s % 100 == 99 and np.isin(s + x, there).all()]
     for line, chosen in ((every, starts), (late, [s for s in starts if s >= 750])):

@@ -22,7 +22,7 @@ def test_prediction_puts_each_width_at_theorem_3(study):
 def test_prediction_bars_go_from_least_to_greatest(study):
     results = study("observed_vs_predicted")
     figure = FIGURES["observed_vs_predicted"].draw(results)
-    point = results.isel(prior_exponent=0, step=-1).sel(size=16, task=2)
+    point = results.isel(prior_exponent=0, step=-1).sel(size=16, task="regression 3")
     total = float(point["spectrum"].sum())
     (bars,) = container(figure.axes[0], "16").lines[2]
     ends = bars.get_segments()[2][:, 1]

@@ -17,7 +17,7 @@ def test_probes_are_drawn_over_training_out_of_and_in_sample(study):
     assert titles(figure) == [f"{k}, {f}" for k in ("comparison", "addition") for f in places]
     panel = figure.axes[2]
     for name, label in (("r2", NAMES[1]), ("r2_in_sample", f"in {NAMES[1]}")):
-        mean = results[name].sel(per_token=2.4e-5, task=2, size=NAMES[1]).mean(UNITS)
+        mean = results[name].sel(per_token=2.4e-5, task="addition", size=NAMES[1]).mean(UNITS)
         drawn = line(panel, label)
         assert drawn.get_xdata().tolist() == list(SNAPSHOTS)
         np.testing.assert_allclose(drawn.get_ydata(), mean)

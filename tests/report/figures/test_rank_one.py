@@ -23,7 +23,7 @@ def test_rank_one_takes_the_median_of_the_runs(study):
     results["signal"][:] = 0.0
     for stream, draw, first in ((0, 0, 4), (0, 1, 6), (1, 0, 6), (1, 1, 9)):
         wide = results["size"] >= first
-        place = {"stream": stream, "initialisation": draw, "size": wide, "task": 3}
+        place = {"stream": stream, "initialisation": draw, "size": wide, "task": "regression 4"}
         results["signal"].loc[place] = 0.8
     (panel,) = FIGURES["rank_one"].draw(results).axes
     marks, _, (bars,) = container(panel, "observed").lines

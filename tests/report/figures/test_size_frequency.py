@@ -13,7 +13,10 @@ def test_size_frequency_shows_training_loss_and_test_accuracy_at_the_end(study):
     figure = FIGURES["size_frequency"].draw(results)
     assert titles(figure) == ["comparison", "comparison", "addition", "addition"]
     for panel, name, task in zip(
-        figure.axes, ("loss", "test_accuracy") * 2, (1, 1, 2, 2), strict=True
+        figure.axes,
+        ("loss", "test_accuracy") * 2,
+        np.repeat(made_language.TASKS[1:], 2),
+        strict=True,
     ):
         marks = panel.containers[1].lines[0]
         assert marks.get_xdata().tolist() == [2.4e-7, 2.4e-5]

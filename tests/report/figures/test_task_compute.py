@@ -11,7 +11,7 @@ from rare_retention.report.figures import FIGURES
 def test_task_compute_draws_the_task_against_compute_and_its_frontier(study):
     results = study("task_compute")
     panel = FIGURES["task_compute"].draw(results).axes[1]  # comparison, rare
-    mean = results["loss"].sel(per_token=2.4e-7, task=1).mean(UNITS)[:, 1:]
+    mean = results["loss"].sel(per_token=2.4e-7, task="comparison").mean(UNITS)[:, 1:]
     tokens = mean["step"].values * BATCH * ROW_TOKENS
     for name, parameters in SIZES.items():
         path = line(panel, name)

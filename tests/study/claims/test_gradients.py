@@ -109,7 +109,7 @@ def test_what_cannot_be_tested_says_why(study, change, name, note):
 
 def test_first_order_changes_of_language_models_are_judged_too(study):
     """Updates that change the reference loss by 0.9 of what they do."""
-    loss = study["loss"].sel(task=[1]).rename(task="watch")
+    loss = study["loss"].sel(task=["comparison"]).rename(task="watch")
     change = loss.copy()
     for gap in study["gap"]:
         at = loss.sel(gap=gap).notnull().all([d for d in loss.dims if d not in ("step", "gap")])

@@ -63,10 +63,10 @@ def test_the_rarest_watched_task_is_judged(mixed):
     """A second, more frequent watched task whose gradients say the opposite changes nothing."""
     results = mixed()
     other = results[["cosine", "reference", "predicted_change"]]
-    other = other.assign_coords(watch=[2]).map(np.negative)
+    other = other.assign_coords(watch=["regression 3"]).map(np.negative)
     both = results.drop_dims("watch").assign(
         {name: xr.concat([other[name], results[name]], "watch") for name in other}
     )
-    assert both["watch"].values.tolist() == [2, 7]
+    assert both["watch"].values.tolist() == ["regression 3", "regression 8"]
     for name in ALL:
         assert one(both, name).estimate == one(results, name).estimate

@@ -43,7 +43,7 @@ def test_the_difference_in_r2_is_that_of_the_ends_where_a_size_learns():
 
 
 def test_modes_are_counted_beyond_chance_over_all_layers(paper):
-    last = paper.sel(task=2).isel(snapshot=-1)
+    last = paper.sel(task="addition").isel(snapshot=-1)
     beyond = (last["modes"] - last["modes_by_chance"]).sum("layer")
     left = (last["loss"].isel(step=-1) / np.log(100)).mean(UNITS)
     sizes = (left.isel(per_token=0) < 0.5).values
@@ -68,7 +68,7 @@ def test_evidence_from_elsewhere_is_not_what_the_claim_is_about():
 
 def test_pairs_that_the_model_cannot_answer_test_no_cause():
     results = representation()
-    unknown = results["loss"].where(results["task"] == 0, 9.0)
+    unknown = results["loss"].where(results["task"] == "text", 9.0)
     found = one(results.assign(test_loss=unknown), CAUSAL)
     assert found.verdict == "not tested" and "test half" in found.note
 

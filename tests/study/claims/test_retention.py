@@ -251,7 +251,7 @@ def test_what_is_learned_below_guessing_builds_nothing_up():
     """Before the first injection no size knows the labels: that is gained, and kept, by all."""
     alike = made_injection.study((100,), gain=(0.1,) * 3, half_life=(10,) * 3)
     unknown = xr.DataArray([6.2, 6.4, 6.6], {"size": alike["size"]}, ("size",))
-    early = (alike["step"] < 100) & (alike["task"] == 1) & alike["loss"].notnull()
+    early = (alike["step"] < 100) & (alike["task"] == "comparison") & alike["loss"].notnull()
     lower = alike.assign(loss=alike["loss"].where(~early, unknown).transpose(*alike["loss"].dims))
     found, expected = one(lower, "wide_accumulates"), one(alike, "wide_accumulates")
     assert (found.verdict, found.estimate) == (expected.verdict, pytest.approx(expected.estimate))
