@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from drawn import entries, line, titles
 from made_language import SIZES
+from matplotlib.figure import Figure
 
 from rare_retention.report.figures import FIGURES, style
-from rare_retention.report.figures.language import canvas
+from rare_retention.report.figures.language import canvas, loss_axes
 
 ALL = ("size_frequency", "learning_curves", "injection_gap", "task_text", "task_compute")
 
@@ -63,3 +64,15 @@ def test_a_group_of_panels_begins_a_row(count, rows, columns):
         assert (spot.rowspan.start, spot.colspan.start) == (g * rows, 0)
         assert group[0].get_ylabel() == "y"
         assert group[-1].get_xlabel() == "x"
+
+
+@pytest.mark.parametrize(("lowest", "shown"), [(1 / 50, 1 / 50), (1 / 5000, 1 / 500)])
+def test_losses_far_below_guessing_are_cut_off(lowest, shown):
+    """What is learned is learned; the scale is for what is not."""
+    panels = Figure().subplots(1, 2)
+    panels[0].plot([1, 2], [lowest, 2.0])
+    panels[1].plot([1, 2], [0.5, 3.0])
+    loss_axes(panels, 1.0)
+    for panel in panels:
+        assert panel.get_ylim() == pytest.approx((shown / 1.3, 3.0 * 1.3))
+        assert line(panel, "guessing").get_ydata()[0] == 1

@@ -37,3 +37,11 @@ def test_a_width_without_students_is_grey_and_noted(study, lose):
     assert np.isnan(np.ma.filled(shown[:, 2], np.nan)).all()
     assert np.isfinite(np.ma.filled(np.delete(shown, 2, axis=1), np.nan)).all()
     assert "8 of 48 students missing" in figure.legends[0].get_title().get_text()
+
+
+def test_a_staircase_that_no_width_reaches_is_left_out(study):
+    """Tasks of one direction never have two features."""
+    (panel, *_) = FIGURES["phase_diagram"].draw(study("rank_one")).axes
+    one, two, three = (patch.get_data().values for patch in panel.patches)
+    assert one.tolist() == list(range(1, 13))
+    assert np.isnan(two).all() and np.isnan(three).all()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from drawn import lines
 
+from rare_retention.evidence import capture
 from rare_retention.report.figures import FIGURES
 from rare_retention.theory import interference, utility
 
@@ -31,3 +32,10 @@ def test_residual_axis_has_no_line_where_the_rarest_task_is_common(made):
     (panel,) = FIGURES["residual_axis"].draw(results).axes
     assert not [x for x in panel.get_lines() if x.get_linestyle() == "--"]
     assert len(lines(panel, "frequent")) == 1  # the other task is the rarest
+
+
+def test_residual_axis_has_no_line_where_no_residual_is_left_of_it(study, monkeypatch):
+    against = capture.against_residual
+    monkeypatch.setattr(capture, "against_residual", lambda *a: against(*a).assign(line=0.0))
+    panel = FIGURES["residual_axis"].draw(study("residual_axis")).axes[0]
+    assert not [x for x in panel.get_lines() if x.get_linestyle() == "--"]
