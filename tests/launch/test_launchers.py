@@ -178,7 +178,8 @@ def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
     assert results["width"].values.tolist() == [8, 16]
     small, large = results["parameters"].values.tolist()
     assert 2 * 8 * 256 < small < large
-    assert results.attrs["row_tokens"] == 16 and results.attrs["batch"] == 8
+    assert results["step_rows"].values.tolist() == [8, 8]
+    assert results["step_tokens"].values.tolist() == [128, 128]
     assert results["task"].values.tolist() == ["text", "comparison", "recall"]
     assert results["per_token"].values.tolist() == [0.04, 0.01]
     assert results["loss"].dims == (
