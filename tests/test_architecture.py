@@ -1,4 +1,4 @@
-"""The picture of the architecture, held against the imports: data flows one way."""
+"""The picture of the architecture, held against the files: data flows one way, tests mirror it."""
 
 import ast
 from pathlib import Path
@@ -67,3 +67,16 @@ def test_nothing_imports_a_launcher_but_launchers():
 
 def test_no_import_runs_in_a_circle():
     assert not [name for name in MODULES if name in reachable(name)]
+
+
+def test_every_module_has_a_test_file_of_its_own():
+    """tests/x/test_y.py for rare_retention/x/y.py: it is found, and shows what has none."""
+    without = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "rare_retention").rglob("*.py")
+        if path.name != "__init__.py"
+        and not (
+            ROOT / "tests" / path.parent.relative_to(ROOT / "rare_retention") / f"test_{path.name}"
+        ).exists()
+    ]
+    assert not without

@@ -69,6 +69,13 @@ def test_one_file_is_read_like_many(raw):
     assert found.held_out().shape == (0, 10)
 
 
+def test_windows_need_no_copy_on_a_cpu(raw):
+    """JAX takes memory as it is where it begins at a multiple of 64 bytes."""
+    found = open_corpus(Corpus(path=str(raw), held_out=2), 10)
+    for rows in range(1, 20):
+        assert found.gather(np.arange(rows) % 7).ctypes.data % 64 == 0
+
+
 def test_sequential_order_is_that_of_the_files_each_epoch(raw):
     found = open_corpus(Corpus(path=str(raw), order="sequential", held_out=2), 10)
     np.testing.assert_array_equal(found.held_out(), windows(STARTS[[1, 5]]))

@@ -90,6 +90,16 @@ def test_the_standard_library_leaves_out_tests_and_packages():
     assert "def " in documents[0] + documents[1]
 
 
+def test_the_standard_library_is_the_same_on_every_machine(tmp_path, monkeypatch):
+    """Without what a build of Python or its owner wrote, wherever it stands."""
+    root = tmp_path / "python[3]"
+    for name in ("b.py", "a/c.py", "_sysconfigdata_x.py", "sitecustomize.py", "a/tests/d.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(root))
+    assert texts(standard_library()) == ["a/c.py", "b.py"]
+
+
 def test_the_standard_library_skips_what_is_no_utf8(tmp_path, monkeypatch):
     (tmp_path / "good.py").write_text("x")
     (tmp_path / "bad.py").write_bytes(b"\xff")

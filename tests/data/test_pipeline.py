@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rare_retention.data import pipeline
 from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import chunks, spans
 from rare_retention.parallel import MeshShape, make_mesh
@@ -41,6 +44,8 @@ def test_chunks_carry_the_batches(largest):
             np.testing.assert_array_equal(chunk.batches["task"][i], schedule().rows(step))
             np.testing.assert_array_equal(chunk.batches["row"][i], np.arange(16))
             steps.append(step)
+        behind = jax.device_get(chunk.batches["row"])[chunk.stop - chunk.start :]
+        assert not behind.any()
         ends.append(chunk.stop)
     assert steps == list(range(9))
     assert ends == {1: [*range(1, 10)], 2 * 16 * 8: [2, 3, 4, 6, 8, 9], 2**20: [*STOPS]}[largest]
@@ -57,11 +62,19 @@ def test_the_global_batch_is_the_same_for_any_number_of_hosts(hosts):
         np.testing.assert_array_equal(whole[0], schedule().rows(chunk.start))
 
 
+def test_a_host_makes_the_rows_that_its_devices_hold():
+    held = {0: (slice(None), slice(8, 12)), 1: (slice(None), slice(12, None))}
+    layout = SimpleNamespace(addressable_devices_indices_map=lambda shape: held)
+    assert pipeline._local(layout, 16) == slice(8, 16)
+
+
 def test_a_resumed_pipeline_yields_the_same_chunks():
-    mesh = make_mesh(MeshShape(data=8))
-    whole = list(chunks(source, 16, STOPS, 0, mesh))
-    resumed = list(chunks(source, 16, STOPS, 3, mesh))
-    assert [(chunk.start, chunk.stop) for chunk in resumed] == [(3, 4), (4, 9)]
+    """As long as the longest of the whole run, so that nothing is compiled anew."""
+    mesh, stops = make_mesh(MeshShape(data=8)), (5, 6, 9)
+    whole = list(chunks(source, 16, stops, 0, mesh))
+    resumed = list(chunks(source, 16, stops, 5, mesh))
+    assert [(chunk.start, chunk.stop) for chunk in resumed] == [(5, 6), (6, 9)]
+    assert {chunk.batches["row"].shape for chunk in resumed} == {(5, 16)}
     for a, b in zip(whole[1:], resumed, strict=True):
         jax.tree.map(np.testing.assert_array_equal, jax.device_get(a), jax.device_get(b))
 

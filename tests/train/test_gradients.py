@@ -94,3 +94,11 @@ def test_inner_products_are_those_of_flat_vectors(seed, magnitude):
         norms = np.linalg.norm(flat, axis=1)
         error = np.abs(found[student] - flat @ flat.T) / np.outer(norms, norms)
         assert error.max() < 1e-6
+
+
+def test_inner_products_of_half_precision_are_taken_in_single():
+    """bfloat16 has eight bits: the square of 1 + 2^-7 is no number of it."""
+    vector = {"w": jnp.full((1, 4), 1 + 2**-7, jnp.bfloat16)}
+    found = gram([vector])
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, [[[4 * (1 + 2**-7) ** 2]]])

@@ -47,6 +47,11 @@ def test_a_run_records_what_its_plan_says(whole):
     assert values["loss"].shape == (len(plan.stops) + 1, 4, 4)
     assert np.isfinite(values["loss"]).all()
     assert np.isnan(values["train_loss"][0]).all() and np.isfinite(values["train_loss"][1:]).all()
+    shown = np.array([run.schedule().counts(stop - 1) > 0 for stop in plan.stops])
+    assert not shown.all()  # the batch of a task that it does not hold has no loss
+    np.testing.assert_array_equal(
+        np.isfinite(values["batch_loss"][1:]), np.repeat(shown[:, None], 4, axis=1)
+    )
     assert tuple(steps_in(whole / RETENTION)) == plan.snapshots
     assert steps_in(whole / RESUME) == [32, 48]
 

@@ -24,6 +24,13 @@ def test_states_around_exposures():
     assert set(plan.checkpoints) | set(plan.snapshots) <= set(plan.stops)
 
 
+def test_regular_snapshots_begin_at_the_start_and_end_with_the_run():
+    run = tiny.run(snapshots__cycles=0, snapshots__every=20)
+    plan = make_plan(run, run.schedule())
+    assert plan.snapshots == (0, 20, 40, 48)
+    assert {20, 40, 48} <= set(plan.stops) and 0 not in plan.stops
+
+
 def even(placement="even", **changes):
     """Exposures of the rare task at about every twentieth step, in each stream at its own."""
     rare = 1 / (32 * 20)

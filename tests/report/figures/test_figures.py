@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rare_retention.errors import ConfigError
-from rare_retention.report.figures import FIGURES, select, style
+from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, OF_SNAPSHOTS, select, style
+from rare_retention.representation.kinds import KINDS
 
 NAMES = sorted(FIGURES)
 
@@ -126,3 +127,9 @@ def test_more_grid_dimensions_make_more_panels(study):
     assert len(figure.axes) == 6
     assert figure.axes[3].get_title(loc="left").endswith("peak = 0.01")
     assert np.all([panel.get_lines() for panel in figure.axes[:3]])
+
+
+def test_variables_of_figures_are_measured_by_a_kind():
+    measured = {name for kind in KINDS.values() for name in kind.measures}
+    assert measured > FROM_SNAPSHOTS
+    assert {n for f in OF_SNAPSHOTS for n in FIGURES[f].needs if n in measured} == FROM_SNAPSHOTS

@@ -1,57 +1,20 @@
-"""Figures of what an injection gains and how gradients point, on planted gains and cosines."""
+"""What an exposure gains and a size keeps, on planted gains."""
 
-import made_exposures
 import made_injection
 import numpy as np
 import pytest
-from made_injection import SHOWN
+from drawn import UNITS, lines, marks, titles
 
 from rare_retention.evidence import exposures, retention
-from rare_retention.report.figures import FIGURES, data
+from rare_retention.report.figures import FIGURES
 
-UNITS = ("stream", "initialisation")
-SMALL, LARGE = "4M", "80M"
-
-
-def lines(panel, label):
-    return [x for x in panel.get_lines() if x.get_label() == str(label)]
-
-
-def titles(figure):
-    return [panel.get_title(loc="left") for panel in figure.axes]
-
-
-def entries(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def bars(panel, label):
-    (found,) = [c for c in panel.containers if c.get_label() == label]
-    return found.lines[0]
+SMALL = "4M"
 
 
 def cycles(point):
     return retention.cycles(
         retention.learned(point), exposures.of(point), least_gain=retention.LEAST_GAIN
     )
-
-
-def test_injection_shows_the_loss_of_an_injected_task():
-    results = made_injection.study()
-    figure = FIGURES["injection"].draw(results)
-    assert figure.get_suptitle() == "Task loss under injections"
-    assert figure.axes[0].get_ylabel() == "1 - loss / loss of guessing"
-    assert {"4M", "20M", "80M"} < set(entries(figure))
-    (line,) = lines(figure.axes[1], SMALL)
-    loss = results["loss"].sel(gap=100, size=SMALL, task="comparison").dropna("step", how="all")
-    np.testing.assert_allclose(line.get_ydata(), 1 - loss.mean(UNITS) / np.log(2), atol=1e-6)
-
-
-def test_a_signal_is_shown_as_it_was(study):
-    results = study("injection")
-    assert data.rare_kind(results) == "signal"
-    panel = FIGURES["injection"].draw(results).axes[0]
-    assert panel.get_ylabel() == data.RARE_VALUES["signal"]
 
 
 def test_loss_changes_since_just_before_an_exposure(study):
@@ -82,10 +45,10 @@ def test_what_each_size_keeps_stands_beside_it(study):
     figure = FIGURES["loss_change"].draw(results)
     gain, kept, life = figure.axes[2:5]
     found = cycles(results.sel(gap=100))
-    shown = bars(gain, "1").get_ydata()
+    shown = marks(gain, "1").get_ydata()
     np.testing.assert_allclose(shown, found["gain"].mean(("cycle", *UNITS)), rtol=1e-5)
     share = retention.share_kept(found).mean(UNITS)
-    np.testing.assert_allclose(bars(kept, "1").get_ydata(), share, rtol=1e-5)
+    np.testing.assert_allclose(marks(kept, "1").get_ydata(), share, rtol=1e-5)
     assert lines(life, "1")[0].get_ydata()[0] == pytest.approx(6, rel=0.1)
     assert [tick.get_text() for tick in gain.get_xticklabels()] == ["4M", "20M", "80M"]
 
@@ -99,7 +62,7 @@ def test_cycles_of_a_learned_task_do_not_count(study):
         cycle=(found["exposure"] < 7).all("stream").values
     )  # that of step 699, which learns it, too
     assert early.sizes["cycle"] < found.sizes["cycle"]
-    shown = bars(FIGURES["loss_change"].draw(results).axes[1], "0").get_ydata()
+    shown = marks(FIGURES["loss_change"].draw(results).axes[1], "0").get_ydata()
     np.testing.assert_allclose(shown, early.mean(("cycle", *UNITS)), rtol=1e-5)
 
 
@@ -121,25 +84,3 @@ def test_loss_change_without_cycles_says_so(study):
     figure = FIGURES["loss_change"].draw(study("loss_change").sel(gap=[20], step=[0, 50, 1500]))
     assert [text.get_text() for text in figure.axes[0].texts] == ["no cycle measured"]
     assert not figure.axes[1].containers
-
-
-def test_cosines_have_a_row_of_panels_for_each_block_and_gap(study):
-    figure = FIGURES["gradient_cosines"].draw(study("gradient_cosines"))
-    assert len(figure.axes) == 12
-    assert titles(figure)[0] == "neurons: at exposures\ngap G = 20"
-    assert titles(figure)[-1] == "all weights: over a cycle\ngap G = 100"
-    shown = bars(figure.axes[6], "g: the batch").get_ydata()
-    np.testing.assert_allclose(shown, SHOWN, atol=0.01)
-    (line,) = lines(figure.axes[8], LARGE)
-    assert line.get_xdata()[0] == 0 and line.get_xdata()[-1] == 99
-    assert line.get_ydata()[0] == pytest.approx(SHOWN[2], abs=0.02)
-
-
-def test_batches_that_all_hold_the_task_have_none_between():
-    results = made_injection.study(gaps=(20,)).isel(gap=0)
-    every = results.isel(step=results["step"] % 20 == 0).assign_coords(gap=1)
-    every = every.drop_dims("exposure").pipe(made_exposures.with_bursts)
-    figure = FIGURES["gradient_cosines"].draw(every)
-    assert [text.get_text() for text in figure.axes[1].texts] == ["none measured"]
-    assert [text.get_text() for text in figure.axes[2].texts] == ["no cycle measured"]
-    assert figure.axes[0].has_data()

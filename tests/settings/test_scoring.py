@@ -1,0 +1,71 @@
+"""Losses, accuracies and natural prompts of a model whose scores are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rare_retention.parallel import MeshShape, make_mesh
+from rare_retention.settings.scoring import prompted, scores
+from rare_retention.tasks.natural import Prompts
+
+WORDS, HIDDEN = 6, 3
+RNG = np.random.default_rng(0)
+TOKENS = RNG.integers(0, WORDS, (3, 5)).astype(np.int32)
+ASKED = Prompts(
+    "sum",
+    TOKENS,
+    numbers=np.array([1, 4, 5], np.int32),
+    right=np.array([[True, False, False], [True, True, False], [False, True, True]]),
+)
+
+
+class Planted:
+    """A model that looks at the current word alone.
+
+    Attributes:
+        rows: how many rows it was last asked about.
+        unembedding: [V, D].
+    """
+
+    def __init__(self):
+        self.table = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
+        self.unembedding = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
+        self.rows = 0
+
+    def __call__(self, tokens):
+        self.rows = len(tokens)
+        return self.table[tokens]
+
+    def log_probabilities(self):
+        """Of the next word, in float64, [V, V]."""
+        logits = np.asarray(self.table, np.float64) @ np.asarray(self.unembedding, np.float64).T
+        return logits - np.log(np.exp(logits).sum(1, keepdims=True))
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "on eight devices"])
+def model(request):
+    """Under no mesh, and under one over which three rows do not spread evenly."""
+    if not request.param:
+        yield Planted()
+        return
+    with jax.set_mesh(make_mesh(MeshShape(data=8))):
+        planted = Planted()
+        yield planted
+        assert planted.rows == 8  # each device has as many rows as any other
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_targets_are_scored_from_the_first_one_on(model, first):
+    before, targets = TOKENS[:, first - 1 : -1], TOKENS[:, first:]
+    words = model.log_probabilities()
+    loss, accuracy = scores(model, TOKENS, first)
+    assert float(loss) == pytest.approx(-words[before, targets].mean(), rel=1e-5)
+    assert float(accuracy) == pytest.approx((words.argmax(1)[before] == targets).mean())
+
+
+def test_any_right_number_answers_a_prompt(model):
+    """Minus log of the sum of their probabilities after the last word of the prompt."""
+    chances = np.exp(model.log_probabilities())[TOKENS[:, -1]]
+    right = [chances[0, 1], chances[1, [1, 4]].sum(), chances[2, [4, 5]].sum()]
+    assert float(prompted(model, ASKED)) == pytest.approx(-np.log(right).mean(), rel=1e-5)
