@@ -94,7 +94,11 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     for name, constant in about["constants"].items():
         variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
     withheld = [float(task in about["withheld"]) for task in range(len(about["tasks"]))]
-    variables["is_withheld"] = ("task", withheld, {"units": "1"})
+    variables["is_withheld"] = (
+        "task",
+        withheld,
+        {"units": "1", "long_name": "whether the task is absent between bursts"},
+    )
     variables |= _exposures(folder, about, int(steps[-1]))
     coordinates = {
         "size": list(sizes),

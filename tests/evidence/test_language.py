@@ -1,5 +1,6 @@
 """Shares left, times, equal text loss, equal compute and the frontier, against worked numbers."""
 
+import made_language
 import numpy as np
 import pytest
 import xarray as xr
@@ -191,3 +192,13 @@ def test_pairs_of_frequencies_are_learned_in_order(rows, share):
     np.testing.assert_allclose(language.learned_in_order(times(*rows)), [[share]])
     turned = times(*[row[::-1] for row in rows], rates=(1e-5, 1e-6, 1e-7))
     np.testing.assert_allclose(language.learned_in_order(turned), [[share]])
+
+
+def test_what_is_left_is_read_at_common_steps():
+    """A stream may be measured at steps of its own, around its exposures."""
+    point = made_language.language(()).isel(step=slice(0, 6)).copy(deep=True)
+    alone = int(point["step"][3])
+    point["loss"].loc[{"stream": 1, "step": alone}] = np.nan
+    for values in (language.left(point, "comparison"), language.text_loss(point)):
+        assert alone not in values["step"] and values.sizes["step"] == 5
+        assert values.notnull().all()

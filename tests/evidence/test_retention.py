@@ -258,6 +258,16 @@ def test_short_cycles_are_dense_by_what_fits_into_them():
     assert numbers(retention.dense_cycles(steps, shown)) == [0, 1, 2]
 
 
+def test_short_cycles_do_not_say_how_densely_long_ones_are_measured():
+    """One of all its 9 states is no measure of others with 6 logarithmic ones in as many steps."""
+    shown = np.array([10.0, 18, 58, 98])
+    logarithmic = [0, 1, 2, 3, 5, 7, 17, 33, 40]
+    steps = np.unique(
+        [*range(10, 19), *(18 + np.array(logarithmic)), *(58 + np.array(logarithmic))]
+    )
+    assert numbers(retention.dense_cycles(steps, shown)) == [0, 1, 2]
+
+
 def planted(shown, total, gain=0.3, kept=0.5, lag=2):
     """A value that gains at each exposure and loses all but a share at the next one."""
     value, steps, level = np.zeros(total + 1), np.arange(total + 1), 0.0
