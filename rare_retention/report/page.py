@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple, TypedDict
 
 import jinja2
+import numpy as np
 import xarray as xr
 from etils import epath
 
@@ -23,7 +24,6 @@ STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figur
 _SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not tested": "–"}
 _RELATIONS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 _NOTHING = "–"
-_SCALES = {"inputs D": "inputs", "batch B": "batch", "tokens a row": "row_tokens"}
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("rare_retention.report"),
     autoescape=True,
@@ -210,11 +210,18 @@ def summary(results: xr.Dataset) -> dict[str, str]:
         "initialisations": f"{results.sizes['initialisation']} of each size",
         "tasks K": f"{results.sizes['task']}",
     }
-    found |= {
-        name: f"{results.attrs[key]}" for name, key in _SCALES.items() if results.attrs.get(key)
-    }
+    if results.attrs.get("inputs"):
+        found["inputs D"] = f"{results.attrs['inputs']}"
+    found["batch B"] = _each(results["step_rows"])
+    found["tokens a row"] = _each(results["step_tokens"] / results["step_rows"])
     steps = results.sizes["step"]
     return found | {"steps": f"{results.attrs['steps']} (measured at {steps})"}
+
+
+def _each(values: xr.DataArray) -> str:
+    """The different values of some runs, but for those that have not begun."""
+    found = values.to_numpy()
+    return ", ".join(number(value) for value in np.unique(found[np.isfinite(found)]))
 
 
 def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
@@ -233,7 +240,8 @@ def lost(results: xr.Dataset) -> list[str]:
     final, names, sizes = data.ended(results), states.grid(results), data.names(results)
     order = ("stream", *names)
     runs = final.stack(run=order).transpose("run", "size", "initialisation")
-    finished = results["finished"].stack(run=order)
+    ended = results["finished"].broadcast_like(final.isel(initialisation=0, drop=True))
+    finished = ended.stack(run=order).transpose("run", "size")
     lines = []
     for run, whole in zip(runs, finished, strict=True):
         place = [f"stream {int(run['stream'])}"]
@@ -247,8 +255,10 @@ def lost(results: xr.Dataset) -> list[str]:
             lines.append(f"{', '.join(place)}: every student")
         elif students:
             lines.append(f"{', '.join(place)}: {', '.join(students)}")
-        elif not bool(whole):
-            lines.append(f"{', '.join(place)}: stopped early, measured to where it came")
+        elif not bool(whole.all()):
+            early = [sizes[size] for size in whole["size"].to_numpy()[~whole.to_numpy()].tolist()]
+            which = "" if len(early) == whole.size else f": {', '.join(early)}"
+            lines.append(f"{', '.join(place)}{which}: stopped early, measured to where it came")
     return lines
 
 

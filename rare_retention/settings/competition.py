@@ -118,9 +118,9 @@ class Competition(TaskRows):
             "angle": Measure(("neuron",), "rad", "angle from the common direction to the rare one"),
         }
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """Name -> (dimensions, float64 values) of what does not change in training."""
-        return {"frequency": (("task",), self.frequencies)}
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
+        """Shares of the two tasks."""
+        return {"frequency": (Measure(("task",), "share", "shares p and q"), self.frequencies)}
 
     @cached_property
     def _stacks(self) -> Stacks:

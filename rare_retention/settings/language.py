@@ -251,15 +251,18 @@ class Language:
         }
         return tree
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
         """Shares and frequencies of the tasks, chance of a right label, entropy of single words."""
         rates = [math.nan, *(task.per_token for task in self.tasks)]
         chance = [math.nan, *(1 / found.labels for found in self.instances)]
+        by_task = ("task",)
+        per_token = Measure(by_task, "instances / token", "instances per training token")
+        entropy = Measure((), "nats", "entropy of the corpus' single tokens")
         return {
-            "frequency": (("task",), self.frequencies),
-            "instances_per_token": (("task",), np.array(rates)),
-            "chance": (("task",), np.array(chance)),
-            "unigram_entropy": ((), np.array(_entropy(self.windows))),
+            "frequency": (Measure(by_task, "share", "share of the slots"), self.frequencies),
+            "instances_per_token": (per_token, np.array(rates)),
+            "chance": (Measure(by_task, "share", "accuracy of guessing a label"), np.array(chance)),
+            "unigram_entropy": (entropy, np.array(_entropy(self.windows))),
         }
 
     @property

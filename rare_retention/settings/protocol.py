@@ -36,7 +36,13 @@ class Student(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """What a measured value is: its dimensions after the student, its unit, its meaning."""
+    """What a measured value or a constant is.
+
+    Attributes:
+        dims: its dimensions; of a measured value those after the student and the step.
+        unit: such as "nats".
+        meaning: in a few words.
+    """
 
     dims: tuple[str, ...]
     unit: str
@@ -109,8 +115,11 @@ class Setting(Protocol):
         """All of the setting that decides what is learned, as plain JSON values."""
         ...
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """What theory needs of the tasks: name -> (dimensions, values), "frequency" among them."""
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
+        """What does not change in training: name -> what it is and float64 values.
+
+        "frequency" is among them; theory needs the others.
+        """
         ...
 
     @property

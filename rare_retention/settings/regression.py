@@ -85,11 +85,12 @@ class Regression(TaskRows):
         """Inputs are drawn from the step's key."""
         return True
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
         """Prior pi_k and spectra lambda_{k,j}."""
+        spectrum = Measure(("task", "direction"), "mean squared error", "eigenvalues lambda_{k,j}")
         return {
-            "frequency": (("task",), self.frequencies),
-            "spectrum": (("task", "direction"), self.tasks.spectra()),
+            "frequency": (Measure(("task",), "share", "prior pi_k"), self.frequencies),
+            "spectrum": (spectrum, self.tasks.spectra()),
         }
 
     @property

@@ -34,7 +34,7 @@ from rare_retention.representation.residuals import assemble
 from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Study, Unit, units
-from rare_retention.study.results import EVIDENCE, join
+from rare_retention.study.results import EVIDENCE, join, units_of
 
 FOLDER = "evidence"
 
@@ -127,7 +127,7 @@ def collect_published(
 
     with tqdm(total=len(kinds), desc="evidence", unit="measurement") as bar:
         parts = _measured(workdir / FOLDER / "published", about, models, setting, kinds, options)
-        joined = xr.merge(list(_counted(bar, parts)))
+        joined = xr.merge(list(_counted(bar, parts)), compat="no_conflicts")
     save(joined, workdir / EVIDENCE)
     return joined
 
@@ -240,4 +240,5 @@ def _counted(bar: "tqdm[Any]", parts: Iterable[xr.Dataset]) -> Iterator[xr.Datas
 def _at(step: int, part: xr.Dataset) -> xr.Dataset:
     """Evidence with the dimension `snapshot`: the step of the state that it was found in."""
     placed = part.expand_dims(snapshot=[step])
+    placed["snapshot"].attrs["units"] = units_of("snapshot")
     return placed.transpose("size", "initialisation", "snapshot", ...)

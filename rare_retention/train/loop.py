@@ -201,12 +201,14 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
             "watch": list(setting.watch_ids),
             "exposure_unit": "instances" if setting.row_tokens > 1 else "rows",
             "inputs": setting.inputs,
-            "row_tokens": setting.row_tokens,
+            "step_rows": run.batch,
+            "step_tokens": run.batch * setting.row_tokens,
+            "step_flops": {str(size): own for size, own in setting.flops(run.batch).items()},
             "labels": {name: list(names) for name, names in setting.labels.items()},
             "measures": {name: measure._asdict() for name, measure in measures.items()},
             "constants": {
-                name: {"dims": dims, "values": values.tolist()}
-                for name, (dims, values) in setting.constants().items()
+                name: {**measure._asdict(), "values": values.tolist()}
+                for name, (measure, values) in setting.constants().items()
             },
             "withheld": withheld(run.schedule()),
             "planned": planned(run.schedule(), run.steps),

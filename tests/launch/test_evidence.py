@@ -25,7 +25,7 @@ from rare_retention.report.figures import FROM_SNAPSHOTS
 from rare_retention.representation import das, fourier
 from rare_retention.study import evidence as module
 from rare_retention.study.folder import claim
-from rare_retention.study.grid import Axis, Study, cells
+from rare_retention.study.grid import Axis, Study, units
 from rare_retention.tasks import Comparison, ModularAddition
 
 RATES = (1 / tiny_text.TOKENS, 3 / tiny_text.TOKENS)
@@ -69,12 +69,12 @@ def kept(study, tmp_path_factory):
     """The study's folder with snapshots of initial weights; one run has a step more."""
     workdir = epath.Path(tmp_path_factory.mktemp("kept"))
     claim(study, workdir)
-    for i, cell in enumerate(cells(study)):
-        folder = workdir / "runs" / cell.name
-        write_manifest(folder, identity=cell.run.identity())
-        store = Store(folder / "retention", cell.run.identity())
+    for i, unit in enumerate(units(study)):
+        folder = workdir / "runs" / unit.name
+        write_manifest(folder, identity=unit.run.identity())
+        store = Store(folder / "retention", unit.run.identity())
         for step in (0, 4)[: i + 1]:
-            store.save(step, cell.run.setting.init())
+            store.save(step, unit.run.setting.init())
         store.close()
     return workdir
 
@@ -178,9 +178,9 @@ def test_what_was_interrupted_goes_on(workdir, monkeypatch, counted):
 
 def test_other_weights_are_measured_again(workdir, study, counted):
     assert call(f"--workdir={workdir}", "--kinds=probe") == 0
-    (cell, _) = cells(study)
-    store = Store(workdir / "runs" / cell.name / "retention", cell.run.identity())
-    params = cell.run.setting.init()
+    (unit, _) = units(study)
+    store = Store(workdir / "runs" / unit.name / "retention", unit.run.identity())
+    params = unit.run.setting.init()
     store.delete(0)
     store.save(
         0, {name: {**tree, "embedding": tree["embedding"] + 1} for name, tree in params.items()}
@@ -246,18 +246,18 @@ def test_a_study_without_snapshots_says_how_to_keep_some(workdir):
 
 @pytest.mark.parametrize("place", ["manifest.json", "retention/0/meta/metadata"])
 def test_snapshots_of_another_recipe_are_refused(workdir, study, place):
-    cell = next(iter(cells(study)))
-    path = workdir / "runs" / cell.name / place
+    unit = units(study)[0]
+    path = workdir / "runs" / unit.name / place
     text = path.read_text()
-    path.write_text(text.replace(cell.run.identity(), "0123456789abcdef"))
+    path.write_text(text.replace(unit.run.identity(), "0123456789abcdef"))
     assert path.read_text() != text
     with pytest.raises(UserError, match="belongs to recipe 0123456789abcdef, not"):
         call(f"--workdir={workdir}", "--kinds=probe")
 
 
 def test_a_damaged_snapshot_is_one_line(workdir, study):
-    cell = next(iter(cells(study)))
-    snapshot = workdir / "runs" / cell.name / "retention" / "0"
+    unit = units(study)[0]
+    snapshot = workdir / "runs" / unit.name / "retention" / "0"
     (snapshot / "meta" / "metadata").write_text("{")
     with pytest.raises(UserError, match="retention/0: cannot be restored") as caught:
         call(f"--workdir={workdir}", "--kinds=probe")

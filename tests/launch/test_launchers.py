@@ -54,7 +54,7 @@ def test_a_study_leaves_its_report(workdir):
 def test_the_same_command_again_trains_nothing(workdir, capsys):
     before = (workdir / "report.html").read_bytes()
     assert call(study, CONFIG, *SMALL, f"--workdir={workdir}") == 0
-    assert "1 run finished, 0 failed" in capsys.readouterr().out
+    assert "1 unit finished, 0 failed" in capsys.readouterr().out
     assert (workdir / "report.html").read_bytes() == before
 
 
@@ -178,7 +178,8 @@ def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
     assert results["width"].values.tolist() == [8, 16]
     small, large = results["parameters"].values.tolist()
     assert 2 * 8 * 256 < small < large
-    assert results.attrs["row_tokens"] == 16 and results.attrs["batch"] == 8
+    assert results["step_rows"].values.tolist() == [8, 8]
+    assert results["step_tokens"].values.tolist() == [128, 128]
     assert results["task"].values.tolist() == ["text", "comparison", "recall"]
     assert results["per_token"].values.tolist() == [0.04, 0.01]
     assert results["loss"].dims == (
@@ -199,7 +200,7 @@ def test_a_study_of_language_models_goes_on_where_its_corpus_moved(text_workdir,
     stored.write_text(stored.read_text().replace(tiny_text.corpus().path, "/gone"))
     moved = language(run__setting__corpus__path=tmp_path)
     assert call(study, *moved, f"--workdir={text_workdir}") == 0
-    assert "2 runs finished, 0 failed" in capsys.readouterr().out
+    assert "2 units finished, 0 failed" in capsys.readouterr().out
     other = language(run__setting__corpus__path=tmp_path, run__setting__task_seed=1)
     with pytest.raises(UserError, match=r"holds another study: run.setting.task_seed: 0 -> 1;"):
         call(study, *other, f"--workdir={text_workdir}")

@@ -106,8 +106,8 @@ def test_what_it_says_of_itself():
     assert setting.watch_ids == (1,)
     assert setting.inputs == 2
     np.testing.assert_allclose(setting.frequencies, [0.8, 0.2])
-    (name, (dims, values)), *others = setting.constants().items()
-    assert (name, dims, others) == ("frequency", ("task",), [])
+    (name, (measure, values)), *others = setting.constants().items()
+    assert (name, measure.dims, others) == ("frequency", ("task",), [])
     np.testing.assert_array_equal(values, setting.frequencies)
     assert config.from_json(Competition, config.to_json(setting)) == setting
 

@@ -78,8 +78,8 @@ def test_frequencies_fit_the_tasks(setting):
     assert len(pi) == len(setting.task_names) == len(set(setting.task_names))
     assert np.all(np.diff(pi) <= 0)
     assert pi.sum() == pytest.approx(1, abs=1e-12)
-    dims, values = setting.constants()["frequency"]
-    assert dims == ("task",)
+    measure, values = setting.constants()["frequency"]
+    assert (measure.dims, measure.unit) == (("task",), "share")
     np.testing.assert_array_equal(values, pi)
     assert all(0 <= k < len(pi) for k in setting.watch_ids)
 

@@ -207,7 +207,7 @@ def test_what_it_says_of_itself():
     assert SETTING.inputs == 14
     np.testing.assert_array_equal(SETTING.frequencies, TASKS.frequencies())
     constants = SETTING.constants()
-    assert {name: dims for name, (dims, _) in constants.items()} == {
+    assert {name: measure.dims for name, (measure, _) in constants.items()} == {
         "frequency": ("task",),
         "spectrum": ("task", "direction"),
     }

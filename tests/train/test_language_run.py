@@ -41,9 +41,9 @@ def test_everything_is_measured(whole):
         assert np.isfinite(rows).all(), name
     assert about["shown"] == tiny_text.run().schedule().shown(8).tolist()
     assert about["planned"] == pytest.approx([96, 24, 8])
-    assert about["labels"]["width"] == ["1x8x16x2", "2x16x32x2"]
+    assert [student["size"] for student in about["students"]] == ["1x8x16x2", "2x16x32x2"]
     assert about["tasks"] == ["text", "comparison", "modular addition"]
-    assert about["row_tokens"] == 16
+    assert (about["step_rows"], about["step_tokens"]) == (8, 128)
 
 
 def test_models_learn_the_tokens_that_are_injected(whole):

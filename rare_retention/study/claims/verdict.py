@@ -127,4 +127,6 @@ def _unfinished(results: xr.Dataset) -> str:
     if "finished" not in results or results["finished"].all():
         return ""
     runs = results["finished"]
+    if "size" in runs.dims and bool((runs.all("size") == runs.any("size")).all()):
+        runs = runs.all("size")  # sizes that were trained together are one run
     return f"{runs.size - int(runs.sum())} of {runs.size} runs have not finished"

@@ -184,6 +184,29 @@ def test_task_compute_draws_the_task_against_compute_and_its_frontier(study):
     assert best.get_ydata()[-1] == pytest.approx(float(mean.min()), rel=1e-5)
 
 
+def test_tokens_and_compute_are_those_of_each_batch_and_window():
+    base = made_language.language(RATES[:2], streams=1, steps=[0, 100, 1000])
+    results = made_language.varied(base, batch=(64, 128), window=(16, 32))
+    for name, factor in (("learning_curves", 1), ("task_compute", 6 * SIZES["4M"])):
+        figure = FIGURES[name].draw(results)
+        for batch in (64, 128):
+            for window in (16, 32):
+                place = f"batch = {batch}, window = {window}"
+                here = [p for p in figure.axes if place in p.get_title(loc="left")]
+                wanted = "2.4e-05" if name == "learning_curves" else "4M"
+                at = line(here[0], wanted).get_xdata()
+                np.testing.assert_allclose(at, np.array([100, 1000]) * batch * window * factor)
+
+
+def test_prompts_stand_at_the_tokens_of_their_runs():
+    """Where frequencies differ in their batches, their means cannot share a curve."""
+    base = made_language.language(RATES[:2], streams=1, steps=[0, 100, 1000])
+    base["step_tokens"] = ("per_token", [1000.0, 2000.0])
+    panel = FIGURES["learning_curves"].draw(base).axes[0]
+    drawn = [x.get_xdata().tolist() for x in panel.get_lines() if x.get_label() == "sum"]
+    assert drawn == [[1e5, 1e6], [2e5, 2e6]]
+
+
 @pytest.mark.parametrize("name", ["task_text", "task_compute"])
 def test_a_study_of_one_frequency_has_one_panel_a_task(name):
     results = made_language.language((), streams=1, steps=[0, 100, 1000])
