@@ -22,6 +22,17 @@ def test_gap_width_takes_signals_just_before_the_last_injection(study):
         np.testing.assert_allclose(marks.get_ydata(), expected, atol=1e-5)
 
 
+def test_gap_width_shows_the_most_frequent_task_beside_it(study):
+    results = study("gap_width").isel(size=[1])
+    figure = FIGURES["gap_width"].draw(results)
+    shown = figure.axes[1].containers[0].lines[0].get_ydata()
+    first = results.isel(task=[0])
+    for gap, value in zip((16, 64), shown, strict=True):
+        values = rare(first.sel(gap=gap), 16).dropna("step")
+        before = [s for s in values["step"].values if s % gap == gap - 1]
+        assert value == pytest.approx(float(values.sel(step=before[-1])), abs=1e-5)
+
+
 def test_gap_width_averages_the_size_of_the_cosine_over_the_last_quarter(study):
     results = study("gap_width")
     marks = FIGURES["gap_width"].draw(results).axes[2].containers[1].lines[0]
