@@ -65,7 +65,6 @@ def test_report_rebuilds_from_the_runs(workdir, capsys):
     assert (workdir / "results.nc").exists()
 
 
-@pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
 def test_checkpoints_are_listed_and_verified(workdir, capsys):
     assert call(checkpoints, f"--workdir={workdir}", "--verify", config=None) == 0
     printed = capsys.readouterr().out

@@ -5,7 +5,6 @@ import shutil
 import jax
 import numpy as np
 import pytest
-import tiny
 import tiny_text
 from etils import epath
 
@@ -161,7 +160,6 @@ def test_ids_beyond_the_vocabulary_stop_a_run_that_keeps_what_it_has(tmp_path):
     assert metrics.read(folder)["step"].tolist() == [0, 2, 4, 6, 8]
 
 
-@pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
 def test_a_checkpoint_of_other_models_is_refused(tmp_path):
     folder, run = epath.Path(tmp_path), tiny_text.run()
     other = tiny_text.language(sizes=("1x8x16x2", "2x16x40x2"))
