@@ -18,7 +18,7 @@ def verdict_row(v: dict) -> str:
     """One row of the table of verdicts; an absent number is a dash."""
     found = ["–" if v[key] is None else f"{v[key]:.3g}" for key in ("estimate", "low", "high")]
     tested = v["low"] is not None
-    covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']}"
+    covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']} ({v['differ']})"
     said = f"{v['statement']} ({v['note']})" if v["note"] else v["statement"]
     limit, span = (
         f"{v['relation']} {v['threshold']:g}",

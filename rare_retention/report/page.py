@@ -71,7 +71,7 @@ def build(
     Args:
         workdir: of a study that has written `study.json` and `results.nc`.
         verdicts: judged claims with the keys claim, statement, source, statistic, threshold,
-            relation, estimate, low, high, units, covers, interval, verdict and note.
+            relation, estimate, low, high, units, covers, differ, interval, verdict and note.
         provenance: where and how the study ran.
         figures: names out of `report.figures.FIGURES`.
 
@@ -170,9 +170,16 @@ def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "css": _css(word),
         "estimate": number(verdict["estimate"]),
         "interval": f"{low} to {high}" if _NOTHING not in (low, high) else "",
-        "covers": f"{verdict['units']} {verdict['covers']}" if verdict["units"] > 1 else "",
+        "covers": _covers(verdict),
         "test": f"{_RELATIONS[verdict['relation']]} {number(verdict['threshold'])}",
     }
+
+
+def _covers(verdict: Mapping[str, Any]) -> str:
+    """Such as "3 streams (batches, initial weights and injected tasks)"."""
+    if verdict["units"] < 2:
+        return ""
+    return f"{verdict['units']} {verdict['covers']} ({verdict['differ']})"
 
 
 def number(value: object) -> str:

@@ -297,6 +297,7 @@ def verdict(**changes: Any) -> dict[str, Any]:
         "threshold": 0.5,
         "units": 3,
         "covers": "streams",
+        "differ": "batches alone",
         "streams": 3,
         "initialisations": 2,
         "note": "",

@@ -99,7 +99,8 @@ def test_every_verdict_is_shown_by_symbol_word_and_colour(built):
         assert any(attributes.get("class") == f"badge {name}" for _, attributes in parsed.tags)
         assert f".{name} {{ color:" in built
     assert built.index("Verdicts") < built.index("<figure")
-    for text in ("0.123", "0.08 to 0.17", "3 streams", "≤ 0.5", "no gap", "95% t interval"):
+    said = ("3 streams (batches alone)", "≤ 0.5", "no gap", "95% t interval")
+    for text in ("0.123", "0.08 to 0.17", *said):
         assert text in parsed.text
 
 
