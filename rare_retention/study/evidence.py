@@ -76,7 +76,7 @@ def collect(
     setting = language(study.run.setting, str(workdir))
     sizes = dict(zip(setting.labels["width"], setting.architectures.values(), strict=True))
     found = snapshots(study, workdir)
-    check(options, kinds, sizes, list(subjects(setting).values()))
+    check(options, kinds, sizes, list(subjects(setting, study.run.seeds.tasks).values()))
     with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
         parts = [
             (snapshot, part)
@@ -99,7 +99,7 @@ def collect_published(
     """Evidence of one published model, written to evidence.nc: (width, initialisation, task, ...).
 
     Args:
-        setting: whose tasks it is asked.
+        setting: whose tasks it is asked, as the first stream has them.
         shape: of the model.
         params: the pure dict of its weights.
         workdir: where evidence.nc is to stand.
@@ -115,15 +115,16 @@ def collect_published(
             f"the model has {shape.vocabulary:,} words, but the tokens of the config's corpus are "
             f"below {setting.windows.vocabulary:,}; expected a corpus in the model's own tokens"
         )
-    check(options, kinds, {"the model": shape}, list(subjects(setting).values()))
-    identity = {str(k): each.tokens.tolist() for k, each in subjects(setting).items()}
+    asked = subjects(setting, draw=0)
+    check(options, kinds, {"the model": shape}, list(asked.values()))
+    identity = {str(k): each.tokens.tolist() for k, each in asked.items()}
     about = {"recipe": identity, "digests": digests(jax.tree.map(np.asarray, params))}
 
     def models() -> Models:
         return {shape.parameters: [assemble(shape, params)]}
 
     with tqdm(total=len(kinds), desc="evidence", unit="measurement") as bar:
-        parts = _measured(workdir / FOLDER / "published", about, models, setting, kinds, options)
+        parts = _measured(workdir / FOLDER / "published", about, models, asked, kinds, options)
         joined = xr.merge(list(_counted(bar, parts))).assign_attrs(tasks=list(setting.task_names))
     save(joined, workdir / EVIDENCE)
     return joined
@@ -141,9 +142,9 @@ def language(setting: object, source: str) -> Language:
     return setting
 
 
-def subjects(setting: Language) -> dict[int, Subject]:
-    """Id of each injected task -> what is asked of it."""
-    pairs = zip(setting.tasks, setting.instances, strict=True)
+def subjects(setting: Language, draw: int) -> dict[int, Subject]:
+    """Id of each injected task -> what is asked of it, in one draw of the tasks."""
+    pairs = zip(setting.tasks, setting.instances(draw), strict=True)
     return {k: subject(task, found) for k, (task, found) in enumerate(pairs, start=1)}
 
 
@@ -193,15 +194,16 @@ def _of_snapshot(
             for group, shape in setting.architectures.items()
         }
 
-    name = f"{snapshot.step:08d}"
-    return _measured(snapshot.folder / FOLDER / name, about, models, setting, kinds, options)
+    start = snapshot.folder / FOLDER / f"{snapshot.step:08d}"
+    asked = subjects(setting, snapshot.cell.run.seeds.tasks)
+    return _measured(start, about, models, asked, kinds, options)
 
 
 def _measured(
     start: epath.Path,
     about: Mapping[str, Any],
     models: Callable[[], Models],
-    setting: Language,
+    asked: Mapping[int, Subject],
     kinds: Sequence[str],
     options: Options,
 ) -> Iterator[xr.Dataset]:
@@ -211,7 +213,7 @@ def _measured(
         start: path of the files up to the kind.
         about: what the models are.
         models: reads them.
-        setting: whose tasks they are asked.
+        asked: the tasks that they were trained on.
         kinds: keys of `representation.kinds.KINDS`.
         options: where and how evidence is looked for.
     """
@@ -223,7 +225,7 @@ def _measured(
         if not path.exists():
             held = models() if held is None else held
             with jax.default_matmul_precision("float32"):
-                save(measure(kind, held, subjects(setting), options), path)
+                save(measure(kind, held, asked, options), path)
         yield load(path, remedy="run launch.evidence again")
 
 

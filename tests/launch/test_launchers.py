@@ -250,7 +250,7 @@ BAD_TEXT = {
     "labels": (
         tiny_text.write_tokens,
         {"run__setting__tasks[0].labels": f"({tiny_text.END}, 0)"},
-        f"tasks[0].labels: token {tiny_text.END} is a symbol of S, or ends documents; change it",
+        f"tasks[0].labels: token {tiny_text.END} ends documents, or is a label of another task",
     ),
     "size": (
         tiny_text.write_tokens,

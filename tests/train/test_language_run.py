@@ -123,7 +123,7 @@ def test_a_checkpoint_of_other_models_is_refused(tmp_path):
     folder, run = epath.Path(tmp_path), tiny_text.run()
     other = tiny_text.language(sizes=("1x8x16x2", "2x16x40x2"))
     store = Store(folder / RESUME, run.identity())
-    store.save(4, jax.jit(lambda: create(other, run.optimizer.build()))())
+    store.save(4, jax.jit(lambda: create(other.traced, run.optimizer, 0))())
     store.close()
     with pytest.raises(UserError, match=r"resume/4: .*; no checkpoint is whole: delete") as caught:
         train(run, folder)
