@@ -34,7 +34,7 @@ test: lint docs ## lint, type-check, build the docs, run the tests (not the slow
 	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2 -m "not slow"
 
 test-all: $(DEV) ## run every test
-	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2 -o faulthandler_timeout=1800
+	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2
 
 lint: $(DEV) ## check style and types
 	$(PY) -m ruff check .

@@ -21,6 +21,7 @@ from rare_retention.optimizer import olmo
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison
+from rare_retention.train.loop import arguments
 from rare_retention.train.state import create
 from rare_retention.train.step import Step
 
@@ -45,20 +46,20 @@ def main(repeats: int, steps: int) -> None:
         )
         stack.enter_context(jax.set_mesh(make_mesh(run.mesh)))
         stack.enter_context(jax.default_matmul_precision(run.matmul_precision))
-        transform = run.optimizer.build()
-        state = jax.jit(lambda: create(run.setting, transform))()
-        batches = run.setting.batches(run.schedule(), range(1), slice(None))
+        traced, own = run.setting.traced, arguments(run, make_mesh(run.mesh))
+        state = jax.jit(lambda draw: create(traced, run.optimizer, draw))(own.draw)
+        batches = run.setting.batches(run.schedule(), run.seeds.tasks, range(1), slice(None))
         batches = jax.tree.map(jnp.asarray, batches)
-        arguments = (state, run.data_key(), batches, jnp.int32(1))
+        given = (state, own, batches, jnp.int32(1))
         plain, with_ = (
-            Step(run.setting, transform, gradients=on, effect=False) for on in (False, True)
+            Step(traced, run.optimizer, gradients=on, effect=False) for on in (False, True)
         )
-        counts = {name: flops.count(s.advance, *arguments) for name, s in _named(plain, with_)}
-        evaluated = flops.count(plain.measure, state)
+        counts = {name: flops.count(s.advance, *given) for name, s in _named(plain, with_)}
+        evaluated = flops.count(plain.measure, state, own)
         arms: dict[str, Callable[[], object]] = {
-            name: _call(jax.jit(step.advance), arguments) for name, step in _named(plain, with_)
+            name: _call(jax.jit(step.advance), given) for name, step in _named(plain, with_)
         }
-        arms["measure"] = _call(jax.jit(plain.measure), (state,))
+        arms["measure"] = _call(jax.jit(plain.measure), (state, own))
         seconds = alternate(arms, repeats)
     measure = seconds["measure"]
     ratio = (seconds["compared"] - measure) / (seconds["plain"] - measure)

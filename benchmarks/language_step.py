@@ -26,7 +26,7 @@ from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison
-from rare_retention.train.loop import Programs, programs
+from rare_retention.train.loop import Programs, arguments, programs
 from rare_retention.train.plan import sizes
 
 _LOADED = 256  # batches that the loader's arm reads
@@ -74,9 +74,10 @@ def main(repeats: int, steps: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = _run(case, random_corpus(folder, _TOKENS, held_out=16))
         with _context(run):
-            batches = run.setting.batches(run.schedule(), range(steps), slice(0, run.batch))
-            ours = _compiled(run)
-            state = ours.create()
+            rows = slice(0, run.batch)
+            batches = run.setting.batches(run.schedule(), run.seeds.tasks, range(steps), rows)
+            ours, own = _compiled(run), arguments(run, make_mesh(run.mesh))
+            state = ours.create(own.draw)
             peers = _peers(run, ours, batches)
             arms: dict[str, Callable[[], object]] = {"ours": _training(run, ours, batches)}
             for name, changes in case.others.items():
@@ -84,7 +85,7 @@ def main(repeats: int, steps: int) -> None:
                 other = override(run, text)
                 arms[name] = _training(other, _compiled(other), batches)
             arms |= peers | {
-                "measure": lambda: ours.measure(state),
+                "measure": lambda: ours.measure(state, own),
                 "loader": loader(run, _LOADED),
             }
             _print(run, case, steps, tuple(peers), alternate(arms, repeats))
@@ -117,17 +118,18 @@ def _context(run: Run) -> Iterator[None]:
 
 
 def _compiled(run: Run) -> Programs:
-    return programs(run.setting, run.optimizer, False, False, 1, make_mesh(run.mesh))
+    return programs(run.setting.traced, run.optimizer.form, False, False, 1, make_mesh(run.mesh))
 
 
 def _training(run: Run, compiled: Programs, batches: dict[str, np.ndarray]) -> Callable[[], object]:
     """A call of all steps; none of them measures."""
-    state = [compiled.create()]
-    placed, key = jax.tree.map(jnp.asarray, batches), run.data_key()
+    own = arguments(run, make_mesh(run.mesh))
+    state = [compiled.create(own.draw)]
+    placed = jax.tree.map(jnp.asarray, batches)
     count = jnp.int32(len(batches["tokens"]))
 
     def call() -> object:
-        state[0] = compiled.run(state[0], key, placed, count)
+        state[0] = compiled.run(state[0], own, placed, count)
         return state[0]
 
     return call
@@ -144,7 +146,7 @@ def _peers(
     except ImportError as error:
         print(f"  without AI2's OLMo: {error}; setup.cfg says how to install it (extra `bench`)")
         return {}
-    params = ours.create().params
+    params = ours.create(run.seeds.weights).params
     ((group, shape),) = run.setting.architectures.items()
     model = olmo_loop.published(
         shape,
@@ -170,7 +172,8 @@ def _peers(
 
 def _compare(run: Run, params: Any, batches: dict[str, np.ndarray], theirs: float) -> None:
     first = {name: jnp.asarray(leaf[0]) for name, leaf in batches.items()}
-    (split,) = jax.jit(run.setting.losses)(params, first, run.data_key()).values()
+    own = arguments(run, make_mesh(run.mesh))
+    (split,) = jax.jit(run.setting.traced.losses)(params, first, own.key, own.numbers).values()
     ours = float(split.sum())
     allowed = 1e-4 if run.setting.compute.dtype == "float32" else 2e-2
     if abs(ours - theirs) > allowed:

@@ -21,7 +21,7 @@ from rare_retention.data.pipeline import chunks
 from rare_retention.experiment import Exposure, Run
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.regression import Regression
-from rare_retention.train.loop import Programs, programs
+from rare_retention.train.loop import Programs, arguments, programs
 from rare_retention.train.plan import sizes
 
 _TORCH_STEPS = 2
@@ -39,13 +39,14 @@ def main(repeats: int, steps: int) -> None:
     with _context(run):
         rows = _rows(run, steps)
         plain, effect = (_compiled(run, effect) for effect in (False, True))
-        state = plain.create()
+        own = arguments(run, make_mesh(run.mesh))
+        state = plain.create(own.draw)
         arms: dict[str, Callable[[], object]] = {
             "plain": _advance(run, plain, rows),
             "torch": _torch(run, rows, os.cpu_count() or 1),
             "torch, one thread": _torch(run, rows, 1),
             "effect": _advance(run, effect, rows),
-            "measure": lambda: plain.measure(state),
+            "measure": lambda: plain.measure(state, own),
             "matmul": _matmul(),
             "loader": _loader(run, steps),
             "gather": _gather(run, steps),
@@ -63,16 +64,17 @@ def _context(run: Run) -> Iterator[None]:
 
 
 def _compiled(run: Run, effect: bool) -> Programs:
-    return programs(run.setting, run.optimizer, False, effect, 1, make_mesh(run.mesh))
+    return programs(run.setting.traced, run.optimizer.form, False, effect, 1, make_mesh(run.mesh))
 
 
 def _advance(run: Run, compiled: Programs, rows: np.ndarray) -> Callable[[], object]:
     """A call of all steps, the last one measured; less `measure`, that is what plain steps cost."""
-    state = [compiled.create()]
-    batches, key, count = jnp.asarray(rows), run.data_key(), jnp.int32(len(rows))
+    own = arguments(run, make_mesh(run.mesh))
+    state = [compiled.create(own.draw)]
+    batches, count = jnp.asarray(rows), jnp.int32(len(rows))
 
     def call() -> object:
-        state[0], measured = compiled.advance(state[0], key, batches, count)
+        state[0], measured = compiled.advance(state[0], own, batches, count)
         return state[0], measured
 
     return call
@@ -112,8 +114,8 @@ def _loader(run: Run, steps: int) -> Callable[[], object]:
     """The pipeline as the loop uses it, from its start through some chunks of `steps` steps."""
     schedule, mesh = run.schedule(), make_mesh(run.mesh)
     stops = range(steps, (_CHUNKS + 1) * steps, steps)
-    source = functools.partial(run.setting.batches, schedule)
-    return lambda: [chunk.batches for chunk in chunks(source, run.batch, stops, 0, mesh)]
+    source = functools.partial(run.setting.batches, schedule, run.seeds.tasks)
+    return lambda: [chunk.batches for chunk in chunks(source, run.batch, stops, 0, mesh, steps)]
 
 
 def _gather(run: Run, steps: int) -> Callable[[], object]:

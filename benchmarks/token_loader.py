@@ -66,11 +66,11 @@ def random_corpus(folder: str, tokens: int, held_out: int = 64) -> Corpus:
 
 def loader(run: Run, count: int) -> Callable[[], object]:
     """The pipeline as the loop uses it, from its start through `count` batches."""
-    source = functools.partial(run.setting.batches, run.schedule())
+    source = functools.partial(run.setting.batches, run.schedule(), run.seeds.tasks)
     mesh = make_mesh(run.mesh)
 
     def call() -> None:
-        for chunk in chunks(source, run.batch, [count], 0, mesh):
+        for chunk in chunks(source, run.batch, [count], 0, mesh, count):
             jax.block_until_ready(chunk.batches)
 
     return call

@@ -17,6 +17,9 @@ MULTIHOST = flags.DEFINE_bool(
 )
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then leave")
 
+CACHE = "xla"
+"""Folder of compiled programs in a workdir that several hosts share."""
+
 INTERRUPTED = 130
 """Exit code of a job that a signal asked to stop, and that saved before it left."""
 
@@ -24,15 +27,27 @@ INTERRUPTED = 130
 def start() -> None:
     """Joins the other hosts, and keeps compiled programs for a quick restart.
 
-    The cache stands in ~/.cache/rare_retention/xla, or where JAX_COMPILATION_CACHE_DIR says. CPU
-    programs are not kept: they are small, and bound to the processor that they were compiled on.
+    CPU programs are not kept: they are small, and bound to the processor that they were compiled
+    on.
     """
     quieten()
     if MULTIHOST.value:
         join_hosts()
     if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        cache = epath.Path("~/.cache/rare_retention/xla").expanduser()
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_compilation_cache_dir", str(cache()))
+
+
+def cache() -> epath.Path:
+    """Folder of compiled programs, unless JAX_COMPILATION_CACHE_DIR says another.
+
+    Of several hosts the first alone writes it: they share the workdir, and so a folder in it. A
+    workdir in a bucket outlives the machine that trains. Otherwise it is the user's own, for all
+    studies.
+    """
+    remote = "://" in (WORKDIR.value or "")
+    if WORKDIR.value and (remote or jax.process_count() > 1):
+        return epath.Path(WORKDIR.value) / CACHE
+    return epath.Path("~/.cache/rare_retention/xla").expanduser()
 
 
 def join_hosts() -> None:

@@ -55,7 +55,8 @@ def _where(mine: np.ndarray) -> str:
 
 def _sequences(run: Run, setting: Language) -> Iterator[str]:
     """How the first sequence without an instance, and the first with one of each task, begin."""
-    found = setting.batches(run.schedule(), range(_STEP.value, _STEP.value + 1), slice(None))
+    steps = range(_STEP.value, _STEP.value + 1)
+    found = setting.batches(run.schedule(), run.seeds.tasks, steps, slice(None))
     tokens, owners = found["tokens"][0], found["task"][0]
     path = setting.windows.tokenizer
     decode = Tokenizer.from_str(path.read_text()).decode if path else None

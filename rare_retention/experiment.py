@@ -1,7 +1,7 @@
 """A run: one stream of batches, the students that train on it side by side, and what is kept."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -14,7 +14,11 @@ from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import MeshShape
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.language import Language
+from rare_retention.settings.protocol import DRAWS
 from rare_retention.settings.regression import Regression
+
+Drawn = Literal["batches", "weights", "tasks"]
+"""What the number of a stream draws."""
 
 AnySetting = Annotated[Regression | Competition | Language, Field(discriminator="kind")]
 
@@ -106,6 +110,20 @@ class Checkpoints:
     keep: int = 2
 
 
+class Seeds(NamedTuple):
+    """Number of the draw of each part of a run; runs with equal numbers have equal parts.
+
+    Attributes:
+        batches: the schedule, the order of the text, and inputs that are drawn.
+        weights: the initial weights, of as many draws as there are `initialisations`.
+        tasks: tokens, values and halves of injected tasks.
+    """
+
+    batches: int
+    weights: int
+    tasks: int
+
+
 @config
 class Run:
     """One stream and its students.
@@ -118,7 +136,11 @@ class Run:
         accumulate: pieces of a batch whose gradients are computed one after another and averaged,
             where all of it needs too much memory.
         steps: updates; may grow when a run is resumed.
-        stream: number of the stream; another one has other batches.
+        stream: number of the stream; another one has other batches, other initial weights and
+            other injected tasks, but for what is held.
+        held: parts that keep the draw of stream 0 whatever the stream: "batches", "weights" or
+            "tasks". The tasks of a regression and of a competition are not drawn: there "tasks"
+            holds nothing more.
         precision: of matrix products.
         measure: when the students are measured.
         snapshots: which parameters are kept.
@@ -132,7 +154,8 @@ class Run:
     batch: int = 1024
     accumulate: int = 1
     steps: int = 10_000
-    stream: int = 0
+    stream: Annotated[int, Field(ge=0, lt=DRAWS)] = 0
+    held: tuple[Drawn, ...] = ()
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     measure: Measurement = Measurement()
     snapshots: Snapshots = Snapshots()
@@ -150,7 +173,6 @@ class Run:
             "checkpoints.keep": self.checkpoints.keep,
         }
         natural = {
-            "stream": self.stream,
             "measure.cycles": self.measure.cycles,
             "snapshots.cycles": self.snapshots.cycles,
             "snapshots.every": self.snapshots.every,
@@ -161,6 +183,8 @@ class Run:
         for name, value in natural.items():
             if value < 0:
                 raise ConfigError(name, f"expected at least 0, got {value}")
+        if len(set(self.held)) < len(self.held):
+            raise ConfigError("held", f"expected different parts, got {self.held}")
         if self.accumulate > 1 and self.setting.draws_inputs:
             raise ConfigError(
                 "accumulate",
@@ -175,8 +199,19 @@ class Run:
     @property
     def matmul_precision(self) -> str:
         """Precision of matrix products: as asked for, as far as the setting's arrays have it."""
-        finest = self.setting.finest_precision
+        finest = self.setting.traced.finest_precision
         return finest if self.precision == "float32" else self.precision
+
+    @property
+    def seeds(self) -> Seeds:
+        """The stream's number, or 0 for what is held."""
+        return Seeds(*(0 if part in self.held else self.stream for part in Seeds._fields))
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Parts that all streams have in common: what is held, and tasks that are not drawn."""
+        own = () if self.setting.draws_tasks else ("tasks",)
+        return tuple(part for part in Seeds._fields if part in (*self.held, *own))
 
     def schedule(self) -> Schedule:
         """The exposure schedule of this stream.
@@ -191,13 +226,13 @@ class Run:
             gap=self.exposure.gap,
             withheld=self.exposure.withheld,
             background=self.exposure.background,
-            seed=self.stream,
+            seed=self.seeds.batches,
             wording=self.setting.wording.below("setting"),
         )
 
     def data_key(self) -> jax.Array:
         """Key of the stream's inputs; step t draws its batch from fold_in(key, t)."""
-        return jax.random.key(np.uint32(self.stream), impl="threefry2x32")
+        return jax.random.key(np.uint32(self.seeds.batches), impl="threefry2x32")
 
     def recipe(self) -> dict[str, Any]:
         """All that decides what is learned at a step, as JSON values: all fields but `LEFT_OUT`."""

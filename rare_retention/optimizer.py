@@ -1,10 +1,16 @@
-"""Optimizer of a run, built from Optax; applied to each student of a stack on its own."""
+"""Optimizer of a run, built from Optax; applied to each student of a stack on its own.
 
+Peak learning rates are arguments of what is built, and may be traced: runs that differ in them
+alone share their compiled programs.
+"""
+
+import dataclasses
 from collections.abc import Iterable
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from rare_retention.config import ConfigError, config
@@ -74,50 +80,13 @@ class Optimizer:
                 f"{self.horizon}",
             )
 
-    def learning_rate(self) -> optax.Schedule:
-        """Learning rate as a function of the step."""
-        if self.schedule == "cosine":
-            return optax.warmup_cosine_decay_schedule(
-                0.0 if self.warmup else self.peak,
-                self.peak,
-                self.warmup,
-                self.horizon,
-                self.final * self.peak,
-            )
+    @property
+    def form(self) -> "Optimizer":
+        """The same with a placeholder for the peak: what a compiled program knows of it."""
+        return dataclasses.replace(self, peak=1.0, relative=())
 
-        def inverse_sqrt(step: jax.typing.ArrayLike) -> jax.Array:
-            return self.peak / jnp.sqrt(1.0 + jnp.asarray(step, jnp.float32) / self.timescale)
-
-        constant = optax.constant_schedule(self.peak)
-        body = inverse_sqrt if self.schedule == "inverse_sqrt" else constant
-        if not self.warmup:
-            return body
-        growth = optax.linear_schedule(0.0, 1.0, self.warmup)
-        return lambda step: growth(step) * body(step)
-
-    def build(self, factor: float = 1.0) -> optax.GradientTransformation:
-        """The transformation of one student's gradient into its update.
-
-        Args:
-            factor: of the learning rate.
-        """
-        given = self.learning_rate()
-
-        def rate(step: jax.typing.ArrayLike) -> jax.typing.ArrayLike:
-            return given(step) if factor == 1 else factor * given(step)
-
-        adamw = optax.adamw(
-            rate,
-            b1=self.beta1,
-            b2=self.beta2,
-            eps=self.epsilon,
-            weight_decay=self.weight_decay,
-        )
-        body = adamw if self.method == "adamw" else optax.sgd(rate)
-        return body if self.clip is None else optax.chain(self._clipped(self.clip), body)
-
-    def transforms(self, groups: Iterable[str]) -> dict[str, optax.GradientTransformation]:
-        """The transformation of each group of students.
+    def rates(self, groups: Iterable[str]) -> dict[str, np.float32]:
+        """Peak learning rate of each group of students.
 
         Args:
             groups: of a setting, from small to large.
@@ -132,7 +101,51 @@ class Optimizer:
                 "optimizer.relative",
                 f"expected a factor for each of {len(names)} sizes, got {len(factors)}",
             )
-        return {name: self.build(factor) for name, factor in zip(names, factors, strict=True)}
+        return {
+            name: np.float32(self.peak * factor)
+            for name, factor in zip(names, factors, strict=True)
+        }
+
+    def learning_rate(self, peak: jax.typing.ArrayLike) -> optax.Schedule:
+        """Learning rate as a function of the step.
+
+        Args:
+            peak: its largest value, a scalar that may be traced.
+        """
+        if self.schedule == "cosine":
+            # Optax asks whether the peak is zero, which a traced one cannot answer.
+            share = optax.warmup_cosine_decay_schedule(
+                0.0 if self.warmup else 1.0, 1.0, self.warmup, self.horizon, self.final
+            )
+            return lambda step: peak * share(step)
+
+        def inverse_sqrt(step: jax.typing.ArrayLike) -> jax.Array:
+            time = jnp.asarray(step, jnp.float32) / self.timescale
+            return jnp.asarray(peak) / jnp.sqrt(1.0 + time)
+
+        constant = optax.constant_schedule(peak)
+        body = inverse_sqrt if self.schedule == "inverse_sqrt" else constant
+        if not self.warmup:
+            return body
+        growth = optax.linear_schedule(0.0, 1.0, self.warmup)
+        return lambda step: growth(step) * body(step)
+
+    def build(self, peak: jax.typing.ArrayLike) -> optax.GradientTransformation:
+        """The transformation of one student's gradient into its update.
+
+        Args:
+            peak: largest learning rate, a scalar that may be traced.
+        """
+        rate = self.learning_rate(peak)
+        adamw = optax.adamw(
+            rate,
+            b1=self.beta1,
+            b2=self.beta2,
+            eps=self.epsilon,
+            weight_decay=self.weight_decay,
+        )
+        body = adamw if self.method == "adamw" else optax.sgd(rate)
+        return body if self.clip is None else optax.chain(self._clipped(self.clip), body)
 
     def _clipped(self, norm: float) -> optax.GradientTransformation:
         if not self.clip_warmup:

@@ -4,12 +4,20 @@ They are environment variables set before JAX is imported, so that launchers tha
 processes of their own have them too.
 """
 
+import asyncio
+import atexit
+import gc
 import os
+import shutil
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+pytest_plugins = ["watchdog"]
 
 DEVICES = "--xla_force_host_platform_device_count"
 CI = bool(os.environ.get("CI"))
@@ -34,6 +42,17 @@ os.environ |= {
     "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".pytest_cache" / "hypothesis"),
 }
 
+# What one test compiled is no work for the next, in whichever worker or process that runs: it is
+# kept for the time of the session.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    programs = tempfile.mkdtemp(prefix="rare_retention_programs_")
+    atexit.register(shutil.rmtree, programs, ignore_errors=True)
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": programs,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
 # Derandomised runs draw the same examples every time and keep none.
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
@@ -46,3 +65,25 @@ def forgotten_texts(tmp_path_factory):
     from rare_retention.data import known
 
     known.FOLDER = str(tmp_path_factory.mktemp("texts"))
+
+
+# Orbax reads and writes on event loops of its own. What is left on them complains when it is
+# collected, and a complaint is an error: of the test that left it, not of a later one.
+new_event_loop = asyncio.new_event_loop
+loops_were_opened = threading.Event()
+
+
+def noticed_event_loop():
+    loops_were_opened.set()
+    return new_event_loop()
+
+
+asyncio.new_event_loop = noticed_event_loop
+
+
+@pytest.fixture(autouse=True)
+def leftovers_of_event_loops():
+    yield
+    if loops_were_opened.is_set():
+        loops_were_opened.clear()
+        gc.collect()

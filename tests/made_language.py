@@ -95,6 +95,8 @@ def language(
                 np.broadcast_to(1 / LABELS, (len(places), 3)).reshape(*outer, 3).copy(),
             ),
             "unigram_entropy": (constant, np.full(outer, UNIGRAMS)),
+            "step_rows": (constant, np.full(outer, float(BATCH))),
+            "step_tokens": (constant, np.full(outer, float(BATCH * ROW_TOKENS))),
             "finished": (("stream", *grid), np.ones((streams, *outer), bool)),
         },
         {
@@ -113,13 +115,21 @@ def language(
         {
             "name": "language",
             "question": "Which size learns which task?",
-            "batch": BATCH,
-            "row_tokens": ROW_TOKENS,
             "steps": int(steps[-1]),
             "study": json.dumps({"run": {"batch": BATCH}}),
         },
     )
     return made_exposures.with_bursts(results) if gaps else results
+
+
+def varied(results, batch, window):
+    """The results over batches and windows too, as if these changed no loss."""
+    results = results.expand_dims(batch=list(batch), window=list(window))
+    rows = xr.DataArray(np.array(batch, np.float64), dims="batch")
+    tokens = rows * xr.DataArray(np.array(window, np.float64), dims="window")
+    each = results["step_rows"].copy(data=np.ones(results["step_rows"].shape))
+    results = results.assign(step_rows=each * rows, step_tokens=each * tokens)
+    return results.transpose("stream", "batch", "window", ...)
 
 
 def gaps(values=(1, 10, 100), **options):

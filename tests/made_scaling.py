@@ -38,6 +38,9 @@ def ladder(sizes=SIZES, lengths=LENGTHS, streams=2, initialisations=1, noise=0.0
         {
             "loss": (dims, loss.astype(np.float32)),
             "frequency": (("steps", "task"), np.full((len(lengths), 2), [0.99, 0.01])),
+            "unigram_entropy": ("steps", np.full(len(lengths), 7.2)),
+            "step_rows": ("steps", np.full(len(lengths), float(BATCH))),
+            "step_tokens": ("steps", np.full(len(lengths), float(BATCH * ROW_TOKENS))),
             "finished": (("stream", "steps"), np.ones((streams, len(lengths)), bool)),
         },
         {
@@ -55,8 +58,6 @@ def ladder(sizes=SIZES, lengths=LENGTHS, streams=2, initialisations=1, noise=0.0
         {
             "name": "ladder",
             "question": "Which law?",
-            "batch": BATCH,
-            "row_tokens": ROW_TOKENS,
             "steps": int(steps[-1]),
             "study": json.dumps({"run": {"batch": BATCH}}),
         },

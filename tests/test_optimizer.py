@@ -24,7 +24,7 @@ def draw(seed, steps=6, students=2, scale=1.0):
 
 def descend(config, params, grads):
     """Weights after all steps, the transform mapped over students as the step does."""
-    transform = config.build()
+    transform = config.build(config.peak)
     weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), params)
     state = jax.vmap(transform.init)(weights)
 
@@ -130,11 +130,11 @@ def test_a_huge_gradient_of_one_student_leaves_the_others_alone():
 
 def test_learning_rates():
     """Peak at step 0, 0.71 of it after the time scale; or constant; warmed up or not."""
-    decaying = Optimizer(peak=0.2, timescale=100.0).learning_rate()
+    decaying = Optimizer(timescale=100.0).learning_rate(0.2)
     np.testing.assert_allclose(decaying(jnp.int32(0)), 0.2, rtol=1e-6)
     np.testing.assert_allclose(decaying(jnp.int32(100)), 0.2 * np.sqrt(0.5), rtol=1e-6)
     np.testing.assert_allclose(decaying(jnp.int32(10**8)), 0.2e-3, rtol=1e-4)
-    constant = Optimizer(peak=0.2, schedule="constant", warmup=4).learning_rate()
+    constant = Optimizer(schedule="constant", warmup=4).learning_rate(0.2)
     with jax.numpy_dtype_promotion("standard"):
         rates = [float(constant(jnp.int32(t))) for t in (0, 1, 2, 4, 100)]
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.2, 0.2], rtol=1e-6)
@@ -143,9 +143,9 @@ def test_learning_rates():
 @pytest.mark.parametrize("warmup", [0, 7])
 def test_cosine_is_its_closed_form(warmup):
     """From zero to the peak, along half a cosine to a tenth of it, and there for good."""
-    config = Optimizer(peak=0.3, schedule="cosine", warmup=warmup, horizon=100, final=0.1)
+    config = Optimizer(schedule="cosine", warmup=warmup, horizon=100, final=0.1)
     with jax.numpy_dtype_promotion("standard"):
-        rates = jax.vmap(config.learning_rate())(jnp.arange(150))
+        rates = jax.vmap(config.learning_rate(0.3))(jnp.arange(150))
     t = np.arange(150)
     turn = np.pi * np.clip((t - warmup) / (100 - warmup), 0, 1)
     body = 0.3 * (0.1 + 0.9 * (1 + np.cos(turn)) / 2)

@@ -1,6 +1,5 @@
 """The quickstart, shrunk: what most tests of whole runs train."""
 
-import gc
 from contextlib import contextmanager
 
 from rare_retention.config import override
@@ -24,9 +23,6 @@ CHANGES = {
     "streams": "1",
 }
 
-# A restore that fails leaves asynchronous reads behind, which complain when they are collected.
-ORBAX_LEFTOVERS = "ignore::pytest.PytestUnraisableExceptionWarning"
-
 
 def study(**changes):
     """The quickstart's study with the changes above and more, `run__steps=8` for `run.steps`."""
@@ -47,6 +43,5 @@ def flipped_bit(checkpoint, undo=True):
     middle = len(content) // 2
     payload.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
     yield
-    gc.collect()  # what the failed restore left behind complains in this test, not in a later one
     if undo:
         payload.write_bytes(content)

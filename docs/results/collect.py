@@ -18,7 +18,7 @@ def verdict_row(v: dict) -> str:
     """One row of the table of verdicts; an absent number is a dash."""
     found = ["–" if v[key] is None else f"{v[key]:.3g}" for key in ("estimate", "low", "high")]
     tested = v["low"] is not None
-    covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']}"
+    covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']} ({v['differ']})"
     said = f"{v['statement']} ({v['note']})" if v["note"] else v["statement"]
     limit, span = (
         f"{v['relation']} {v['threshold']:g}",
@@ -37,13 +37,15 @@ def page(workdir: Path, name: str, machine: str, title: str) -> str:
     words = ["python -m launch.study", *options, f"--workdir=runs/{name}"]
     command = (" " if len(" ".join(words)) < 100 else " \\\n    ").join(words)
     grid = "; ".join(f"{axis['field']} in {axis['values']}" for axis in study["grid"]) or "no grid"
-    widths = ", ".join(str(w) for w in sorted({s["width"] for s in first["students"]}))
-    sizes = ", ".join(study["run"]["setting"].get("sizes", [])) or f"widths {widths}"
+    students = {(s["size"], s["initialisation"]): s for run in runs for s in run["students"]}
+    ordered = sorted(students.values(), key=lambda student: student["parameters"])
+    names = ", ".join(dict.fromkeys(str(student["size"]) for student in ordered))
+    sizes = names if isinstance(ordered[0]["size"], str) else f"widths {names}"
     versions = f"Python {first['versions']['python']}, JAX {first['versions']['jax']}"
     lines = [title or f"# {study['name'].capitalize()}", "", study["question"].split("\n")[0], ""]
     lines += ["```sh", command, "```", "", "| | |", "| --- | --- |"]
     lines += [f"| runs | {len(runs)}: {study['streams']} streams; {grid} |"]
-    lines += [f"| students | {sizes}; {len(first['students'])} on each stream |"]
+    lines += [f"| students | {sizes}; {len(students)} on each stream |"]
     lines += [f"| training | {run['steps']:,} steps, a batch of {run['batch']} |"]
     lines += [f"| time | {sum(r['seconds'] for r in runs):.0f} s on {machine}; {versions} |", ""]
     (HERE / "images").mkdir(exist_ok=True)

@@ -58,7 +58,13 @@ def spans(stops: Sequence[int], start: int, longest: int) -> list[tuple[int, int
 
 
 def chunks(
-    source: Source, rows: int, stops: Sequence[int], start: int, mesh: Mesh, largest: int = LARGEST
+    source: Source,
+    rows: int,
+    stops: Sequence[int],
+    start: int,
+    mesh: Mesh,
+    longest: int,
+    largest: int = LARGEST,
 ) -> Iterator[Chunk]:
     """Chunks from state `start` on; Grain builds the next ones while the devices compute.
 
@@ -68,16 +74,18 @@ def chunks(
         stops: states at which a chunk must end.
         start: state to begin from.
         mesh: that the batches are spread over.
+        longest: batches that a chunk may have. It decides the length L of all chunks, where `stops`
+            play no part: runs that stop at other steps share their compiled programs.
         largest: bytes that a chunk of one host may have, if it is more than one batch.
     """
     layout = sharding(mesh, None, "batch")
     local = _local(layout, rows)
     row = sum(leaf.nbytes for leaf in jax.tree.leaves(source(range(1), slice(0, 1))))
-    longest = max(1, largest // (row * (local.stop - local.start)))
-    left = spans(stops, start, longest)
+    fitting = max(1, largest // (row * (local.stop - local.start)))
+    length = -(-longest // -(-longest // fitting))  # equal pieces of the longest chunk
+    left = spans(stops, start, length)
     if not left:
         return
-    length = max(stop - first for first, stop in spans(stops, 0, longest))
 
     def build(index: int) -> Chunk:
         first, stop = left[index]

@@ -2,11 +2,13 @@
 
 Students of one stream see the same batches, so they are no independent draws of it. Where a study
 has two streams or more, each gives one number, its mean over initialisations, and the interval
-covers streams. With one stream the initialisations are the units, and the interval covers these
-only. One unit gives an estimate and no interval.
+covers streams: all that a stream draws anew, which are batches, initial weights and injected tasks
+unless the study holds some of them. With one stream the initialisations are the units, and the
+interval covers these only. One unit gives an estimate and no interval.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,10 +19,10 @@ from scipy import stats
 from rare_retention.evidence.states import UNITS
 
 CONFIDENCE = 0.95
-METHOD = (
-    "95% Student's t interval over streams (their batches; initial weights are shared), or over "
-    "the initialisations of a single one"
-)
+METHOD = "95% Student's t interval over streams, or over the initialisations of a single one"
+
+DRAWN = {"batches": "batches", "weights": "initial weights", "tasks": "injected tasks"}
+"""What each stream draws anew, and how a page calls it."""
 
 Covers = Literal["streams", "initialisations", "none"]
 
@@ -85,6 +87,22 @@ def student_t(values: xr.DataArray, confidence: float = CONFIDENCE) -> Interval:
         initialisations=int(there.any(0).sum()),
         missing=int((~there).sum()),
     )
+
+
+def differ(covers: Covers, held: Iterable[str] = ()) -> str:
+    """What the units of an interval differ in: all that it can cover.
+
+    Args:
+        covers: the kind of unit.
+        held: parts that all streams have in common, keys of `DRAWN`.
+    """
+    if covers != "streams":
+        return {"initialisations": "initial weights alone", "none": ""}[covers]
+    kept = set(held)
+    drawn = [name for part, name in DRAWN.items() if part not in kept]
+    if len(drawn) < 2:
+        return f"{drawn[0]} alone" if drawn else "nothing"
+    return f"{', '.join(drawn[:-1])} and {drawn[-1]}"
 
 
 def _table(values: xr.DataArray) -> np.ndarray:

@@ -64,12 +64,12 @@ def text_loss(point: xr.Dataset) -> xr.DataArray:
     return states.common(point["loss"]).sel(task=TEXT, drop=True)
 
 
-def step_tokens(results: xr.Dataset) -> int:
-    """Training tokens of one step."""
-    return int(results.attrs["batch"]) * int(results.attrs["row_tokens"])
+def step_tokens(point: xr.Dataset) -> float:
+    """Training tokens of one step at a grid point."""
+    return float(point["step_tokens"])
 
 
-def compute(values: xr.DataArray, tokens: int) -> xr.DataArray:
+def compute(values: xr.DataArray, tokens: float) -> xr.DataArray:
     """Training compute 6 N tokens in FLOPs at each state of some values [size, step] (Fig. 23).
 
     Args:
@@ -166,7 +166,7 @@ def at_equal_compute(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     return xr.concat(smaller, "pair"), xr.concat(larger, "pair")
 
 
-def frontier(loss: xr.DataArray, tokens: int) -> xr.Dataset:
+def frontier(loss: xr.DataArray, tokens: float) -> xr.Dataset:
     """The states that no state of less compute betters: the compute-optimal frontier (Fig. 23).
 
     Args:

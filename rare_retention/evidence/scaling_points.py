@@ -131,17 +131,17 @@ def read_point(point: xr.Dataset, since: float = 1.0, place: str = "") -> list[P
     """Points of each task of finished runs at one grid point, but for runs of several lengths.
 
     Args:
-        point: with the variable `loss`, N as the coordinate `parameters`, and the attributes
-            `batch` and `row_tokens`, so that D = step x batch x row_tokens.
+        point: with the variables `loss` and `step_tokens`, the tokens of a step, so that
+            D = step x step_tokens, and with N as the coordinate `parameters`.
         since: share of a run from which on measured steps count; at 1 the last alone does. Earlier
             ones are too high where the learning rate was still to decay.
         place: names of the grid point.
 
     Raises:
-        UserError: the results do not say how many tokens a row has.
+        UserError: the results do not say how many tokens a step has.
     """
-    if "row_tokens" not in point.attrs:
-        raise UserError("a scaling law counts tokens: the results lack `row_tokens` of a row")
+    if "step_tokens" not in point:
+        raise UserError("a scaling law counts tokens: the results lack `step_tokens` of a step")
     loss = states.finished(point)["loss"]
     runs = [name for name in ("stream", LENGTHS) if name in loss.dims]
     loss = loss.transpose(*runs, "step", "size", "initialisation", "task")
@@ -150,7 +150,8 @@ def read_point(point: xr.Dataset, since: float = 1.0, place: str = "") -> list[P
     lengths = len(values) // loss.sizes["stream"]
     kept = np.stack([_counted(run, point["step"].to_numpy(), since) for run in values])
     run, step, size, draw = np.nonzero(kept.any(-1))
-    per_step = int(point.attrs["batch"]) * int(point.attrs["row_tokens"])
+    shape = [point.sizes[name] for name in runs]
+    per_step = np.broadcast_to(point["step_tokens"].to_numpy(), shape).ravel()  # of each run
     students = np.ravel_multi_index((run, size, draw), np.array(kept.shape)[[0, 2, 3]])
     found = []
     for index, task in enumerate(point["task"].to_numpy()):
@@ -161,7 +162,7 @@ def read_point(point: xr.Dataset, since: float = 1.0, place: str = "") -> list[P
                 index=index,
                 place=place,
                 parameters=point["parameters"].to_numpy()[size[there]].astype(np.float64),
-                tokens=point["step"].to_numpy()[step[there]].astype(np.float64) * per_step,
+                tokens=point["step"].to_numpy()[step[there]] * per_step[run[there]],
                 loss=values[run, step, size, draw, index][there],
                 stream=run[there] // lengths,
                 run=students[there],

@@ -13,6 +13,7 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.parallel import is_primary
 from rare_retention.record.digest import digests
+from rare_retention.record.event_loops import loops_that_finish
 from rare_retention.record.files import disk
 
 RESUME, RETENTION = "resume", "retention"
@@ -170,7 +171,8 @@ def _restore(
     place: epath.Path,
 ) -> Any:
     try:
-        return manager.restore(step, args=wanted())
+        with loops_that_finish():
+            return manager.restore(step, args=wanted())
     except Exception as error:  # Orbax raises whatever the damaged file makes it raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{place}: cannot be restored ({reason})") from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple, TypedDict
 
 import jinja2
+import numpy as np
 import xarray as xr
 from etils import epath
 
@@ -23,7 +24,6 @@ STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figur
 _SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not tested": "–"}
 _RELATIONS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 _NOTHING = "–"
-_SCALES = {"inputs D": "inputs", "batch B": "batch", "tokens a row": "row_tokens"}
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("rare_retention.report"),
     autoescape=True,
@@ -71,7 +71,7 @@ def build(
     Args:
         workdir: of a study that has written `study.json` and `results.nc`.
         verdicts: judged claims with the keys claim, statement, source, statistic, threshold,
-            relation, estimate, low, high, units, covers, interval, verdict and note.
+            relation, estimate, low, high, units, covers, differ, interval, verdict and note.
         provenance: where and how the study ran.
         figures: names out of `report.figures.FIGURES`.
 
@@ -170,9 +170,16 @@ def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "css": _css(word),
         "estimate": number(verdict["estimate"]),
         "interval": f"{low} to {high}" if _NOTHING not in (low, high) else "",
-        "covers": f"{verdict['units']} {verdict['covers']}" if verdict["units"] > 1 else "",
+        "covers": _covers(verdict),
         "test": f"{_RELATIONS[verdict['relation']]} {number(verdict['threshold'])}",
     }
+
+
+def _covers(verdict: Mapping[str, Any]) -> str:
+    """Such as "3 streams (batches, initial weights and injected tasks)"."""
+    if verdict["units"] < 2:
+        return ""
+    return f"{verdict['units']} {verdict['covers']} ({verdict['differ']})"
 
 
 def number(value: object) -> str:
@@ -210,11 +217,18 @@ def summary(results: xr.Dataset) -> dict[str, str]:
         "initialisations": f"{results.sizes['initialisation']} of each size",
         "tasks K": f"{results.sizes['task']}",
     }
-    found |= {
-        name: f"{results.attrs[key]}" for name, key in _SCALES.items() if results.attrs.get(key)
-    }
+    if results.attrs.get("inputs"):
+        found["inputs D"] = f"{results.attrs['inputs']}"
+    found["batch B"] = _each(results["step_rows"])
+    found["tokens a row"] = _each(results["step_tokens"] / results["step_rows"])
     steps = results.sizes["step"]
     return found | {"steps": f"{results.attrs['steps']} (measured at {steps})"}
+
+
+def _each(values: xr.DataArray) -> str:
+    """The different values of some runs, but for those that have not begun."""
+    found = values.to_numpy()
+    return ", ".join(number(value) for value in np.unique(found[np.isfinite(found)]))
 
 
 def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:

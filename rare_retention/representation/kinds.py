@@ -176,10 +176,14 @@ def measure(
             name: ((*_STUDENT, *each.dims), arrays[name], _described(each) | {"options": read})
             for name, each in asked.measures.items()
         },
-        {name: values for name, values in coordinates.items() if name in used}
+        {
+            name: (name, values, {"units": "1"})
+            for name, values in coordinates.items()
+            if name in used
+        }
         | {
-            "width": ("size", [shape.hidden for shape in shapes]),
-            "parameters": ("size", [shape.parameters for shape in shapes]),
+            "width": ("size", [shape.hidden for shape in shapes], {"units": "hidden units"}),
+            "parameters": ("size", [shape.parameters for shape in shapes], {"units": "weights"}),
         },
     )
 

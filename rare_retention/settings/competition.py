@@ -1,20 +1,29 @@
 """One or more neurons between a common and a rare task (paper Example 7, Fig. 11)."""
 
 import math
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from pydantic import Field
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.exposure import Wording
 from rare_retention.models.gated import Gated
-from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.protocol import (
+    DRAWS,
+    Measure,
+    Params,
+    Student,
+    rarest_watched,
+    watched,
+)
 from rare_retention.settings.stacks import Stacks
-from rare_retention.settings.task_rows import TaskRows
+from rare_retention.settings.task_rows import TaskRows, TracedRows
 
 _TASKS = ("common", "rare")
 
@@ -44,7 +53,7 @@ class Competition(TaskRows):
 
     kind: Literal["competition"] = "competition"
     neurons: tuple[int, ...] = (1, 2)
-    initialisations: int = 1
+    initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
     sharpness: float = 100.0
     start: tuple[float, float] = (0.2, 0.7)
     rare: float = 0.1
@@ -58,8 +67,6 @@ class Competition(TaskRows):
                 raise ConfigError(f"neurons[{i}]", f"expected at least 1, got {neurons}")
         if len(set(self.neurons)) < len(self.neurons):
             raise ConfigError("neurons", f"expected different numbers, got {self.neurons}")
-        if self.initialisations < 1:
-            raise ConfigError("initialisations", f"expected at least 1, got {self.initialisations}")
         if self.sharpness < 0:
             raise ConfigError("sharpness", f"expected at least 0, got {self.sharpness}")
         if not 0 <= self.start[0] <= self.start[1] <= math.pi / 2:
@@ -118,9 +125,51 @@ class Competition(TaskRows):
             "angle": Measure(("neuron",), "rad", "angle from the common direction to the rare one"),
         }
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """Name -> (dimensions, float64 values) of what does not change in training."""
-        return {"frequency": (("task",), self.frequencies)}
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
+        """Shares of the two tasks."""
+        return {"frequency": (Measure(("task",), "share", "shares p and q"), self.frequencies)}
+
+    def flops(self, batch: int) -> dict[int | str, float]:
+        """None: gated neurons have no matrix products."""
+        return dict.fromkeys(sorted(self.neurons), 0.0)
+
+    @cached_property
+    def traced(self) -> "TracedCompetition":
+        """The neurons and what is computed of them."""
+        return TracedCompetition(
+            tasks=len(_TASKS),
+            watch_ids=self.watch_ids,
+            rarest=rarest_watched(self),
+            block_labels=self.labels["block"],
+            initialisations=self.initialisations,
+            neurons=tuple(sorted(self.neurons)),
+            sharpness=self.sharpness,
+            start=self.start,
+        )
+
+    def numbers(self, draw: int) -> "Numbers":
+        """None: frequencies reach the neurons through the rows of the batches alone."""
+        del draw
+        return Numbers()
+
+
+class Numbers(NamedTuple):
+    """Arguments of the traced methods: there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedCompetition(TracedRows):
+    """Gated neurons and their losses; implements `Traced`.
+
+    Attributes:
+        neurons: number of neurons of each model, ascending.
+        sharpness: inverse temperature of the gates.
+        start: range of the initial angles, in radians.
+    """
+
+    neurons: tuple[int, ...]
+    sharpness: float
+    start: tuple[float, float]
 
     @cached_property
     def _stacks(self) -> Stacks:
@@ -130,21 +179,19 @@ class Competition(TaskRows):
 
         return Stacks({_group(n): partial(draw, n) for n in self.neurons}, self.initialisations)
 
-    def flops(self, batch: int) -> dict[int | str, float]:
-        """None: gated neurons have no matrix products."""
-        return dict.fromkeys(sorted(self.neurons), 0.0)
-
-    def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+    def losses(
+        self, params: Params, batch: jax.Array, key: jax.Array, numbers: Numbers
+    ) -> dict[str, jax.Array]:
         """Mean loss of the rows, split by task; there is nothing to draw from the key."""
         share = self.shares(batch)
         return self._stacks.map(lambda student: share * student(), params)
 
-    def reference(self, params: Params) -> dict[str, jax.Array]:
+    def reference(self, params: Params, numbers: Numbers) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each number of neurons."""
         watch = jnp.asarray(self.watch_ids)
         return self._stacks.map(lambda student: student()[watch], params)
 
-    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
+    def probe(self, params: Params, numbers: Numbers) -> dict[str, dict[str, jax.Array]]:
         """Values of `measures` for each number of neurons, each with a leading student axis."""
 
         def one(student: Gated) -> dict[str, jax.Array]:

@@ -2,12 +2,11 @@
 
 import functools
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from pydantic import Field
 
 from rare_retention import ladder
 from rare_retention.config import ConfigError, config, to_dict
@@ -17,17 +16,22 @@ from rare_retention.data.injection import injections
 from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
 from rare_retention.evidence.language import TEXT
-from rare_retention.models import attention, vocabulary
-from rare_retention.models.olmo import Architecture, Compute, Olmo
-from rare_retention.settings.protocol import Measure, Params, Student, gradient_labels, watched
-from rare_retention.settings.scoring import prompted, scores
-from rare_retention.settings.stacks import Stacks
+from rare_retention.models import attention
+from rare_retention.models.olmo import Architecture, Compute
+from rare_retention.settings.protocol import (
+    DRAWS,
+    Measure,
+    Student,
+    gradient_labels,
+    rarest_watched,
+    watched,
+)
+from rare_retention.settings.traced_language import LAYER_WEIGHTS, Numbers, TracedLanguage
 from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
-from rare_retention.tasks.injected import LENGTH, Instances, instances
+from rare_retention.tasks.injected import LENGTH, SEEDS, Injected, Instances, instances
 from rare_retention.tasks.natural import Prompts, prompts
 
-LAYER_WEIGHTS = ("qkv", "out", "gate_up", "down")
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
 
 LEFT_OUT = {
@@ -40,9 +44,6 @@ LEFT_OUT = {
 
 What is measured is part of it too: a run that goes on has to go on with metrics of the same shape.
 """
-
-Batch = dict[str, jax.Array]
-"""tokens [B, T]; task of each slot [B, slots], 0 where it is left to the text."""
 
 
 @config
@@ -63,7 +64,8 @@ class Language:
         initialisations: models of each size, which differ in their initial draw only.
         clip_qkv: see `Architecture`.
         compute: how the models are computed.
-        task_seed: of the tasks' tokens, their values and the split into training and test half.
+        task_seed: of the tasks' tokens, their values and the split into training and test half,
+            which each stream has drawn anew unless the run holds them (`Run.held`).
         evaluated: instances of each half that are evaluated, all where there are fewer.
         watch: ids of the injected tasks that are followed; negative ids count from the last, -1.
         neurons: K, neurons of the first layer's SwiGLU on which gradients are compared: those with
@@ -78,20 +80,18 @@ class Language:
     tasks: tuple[AnyTask, ...] = (Comparison(),)
     per_sequence: int = 1
     sizes: tuple[str, ...] = ("4M", "20M", "300M", "1B", "4B")
-    initialisations: int = 1
+    initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
     clip_qkv: float | None = 8.0
     compute: Compute = Compute()
-    task_seed: int = 0
+    task_seed: Annotated[int, Field(ge=0, lt=SEEDS)] = 0
     evaluated: int = 1000
     watch: tuple[int, ...] = (-1,)
     neurons: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("initialisations", "per_sequence", "evaluated", "neurons"):
+        for name in ("per_sequence", "evaluated", "neurons"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
-        if self.task_seed < 0:
-            raise ConfigError("task_seed", f"expected at least 0, got {self.task_seed}")
         if self.window < LENGTH * self.per_sequence:
             raise ConfigError(
                 "window",
@@ -149,13 +149,16 @@ class Language:
         with below("setting"):
             return open_corpus(self.corpus, self.window)
 
-    @functools.cached_property
-    def instances(self) -> tuple[Instances, ...]:
-        """All instances of each injected task."""
+    def instances(self, draw: int) -> tuple[Instances, ...]:
+        """All instances of each injected task.
+
+        Args:
+            draw: number of the draw of the tasks, `Run.seeds.tasks`.
+        """
         windows = self.windows
         with below("setting"):
-            return instances(
-                self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed
+            return _instances(
+                self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed, draw
             )
 
     @functools.cached_property
@@ -215,11 +218,6 @@ class Language:
         return 0
 
     @property
-    def finest_precision(self) -> Literal["float32", "bfloat16"]:
-        """That of the activations."""
-        return self.compute.dtype
-
-    @property
     def row_tokens(self) -> int:
         """T."""
         return self.window
@@ -233,6 +231,11 @@ class Language:
     def draws_inputs(self) -> bool:
         """Sequences come from the corpus."""
         return False
+
+    @property
+    def draws_tasks(self) -> bool:
+        """Tokens, values and halves of each task are drawn."""
+        return True
 
     def recipe(self) -> dict[str, Any]:
         """All fields but `LEFT_OUT`; of the corpus what it was found to be, with its files."""
@@ -251,15 +254,18 @@ class Language:
         }
         return tree
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
         """Shares and frequencies of the tasks, chance of a right label, entropy of single words."""
         rates = [math.nan, *(task.per_token for task in self.tasks)]
-        chance = [math.nan, *(1 / found.labels for found in self.instances)]
+        chance = [math.nan, *(1 / task.labels_in_all for task in self.tasks)]
+        by_task = ("task",)
+        per_token = Measure(by_task, "instances / token", "instances per training token")
+        entropy = Measure((), "nats", "entropy of the corpus' single tokens")
         return {
-            "frequency": (("task",), self.frequencies),
-            "instances_per_token": (("task",), np.array(rates)),
-            "chance": (("task",), np.array(chance)),
-            "unigram_entropy": ((), np.array(_entropy(self.windows))),
+            "frequency": (Measure(by_task, "share", "share of the slots"), self.frequencies),
+            "instances_per_token": (per_token, np.array(rates)),
+            "chance": (Measure(by_task, "share", "accuracy of guessing a label"), np.array(chance)),
+            "unigram_entropy": (entropy, np.array(_entropy(self.windows))),
         }
 
     @property
@@ -305,26 +311,34 @@ class Language:
         return {name: tokens * shape.flops_per_token(self.window) for name, shape in self._shapes}
 
     @functools.cached_property
-    def _stacks(self) -> Stacks:
-        def draw(shape: Architecture, initialisation: jax.typing.ArrayLike) -> Olmo:
-            seed = jax.random.key(np.uint32(shape.parameters % 2**32), impl="threefry2x32")
-            key = jax.random.fold_in(seed, initialisation)
-            return Olmo(shape, self.compute, rngs=nnx.Rngs(key))
+    def traced(self) -> TracedLanguage:
+        """The models and what is computed of them."""
+        return TracedLanguage(
+            shapes=tuple(self.architectures.items()),
+            compute=self.compute,
+            initialisations=self.initialisations,
+            window=self.window,
+            per_sequence=self.per_sequence,
+            tasks=len(self.task_names),
+            watch_ids=self.watch_ids,
+            rarest=rarest_watched(self),
+            block_labels=self.labels["block"],
+            neurons=self.neurons,
+        )
 
-        draws = {
-            group: functools.partial(draw, shape) for group, shape in self.architectures.items()
-        }
-        return Stacks(draws, self.initialisations)
+    def numbers(self, draw: int) -> Numbers:
+        """What the models are asked: instances of both halves, held-out text, prompts."""
+        found, most = self.instances(draw), self.evaluated
+        return Numbers(
+            train=tuple(one.tokens[one.train[:most]] for one in found),
+            test=tuple(one.tokens[one.test[:most]] for one in found),
+            text=self.windows.held_out(),
+            prompts=tuple((asked.tokens, asked.numbers, asked.right) for asked in self.prompts),
+        )
 
-    def init(self) -> Params:
-        """Initial weights of all models, by AI2's "mitchell" rule."""
-        return self._stacks.init()
-
-    def partition(self) -> Params:
-        """Partition of every leaf of `init` over the mesh."""
-        return self._stacks.partition()
-
-    def batches(self, schedule: Schedule, steps: range, rows: slice) -> dict[str, np.ndarray]:
+    def batches(
+        self, schedule: Schedule, draw: int, steps: range, rows: slice
+    ) -> dict[str, np.ndarray]:
         """Windows of text whose first tokens may be instances: tokens, and task of each slot."""
         count = schedule.batch // self.per_sequence
         here = np.arange(count, dtype=np.int64)[rows]
@@ -337,7 +351,7 @@ class Language:
         row += np.repeat(np.arange(len(steps)) * len(here), [len(p.row) for p in placed]) - here[0]
         row, slot, owner, word = (part[kept] for part in (row, slot, owner, word))
         task[row, slot] = owner
-        self._inject(tokens, row, slot, owner, word)
+        self._inject(self.instances(draw), tokens, row, slot, owner, word)
         return {
             "tokens": tokens.reshape(*position.shape, self.window),
             "task": task.reshape(*position.shape, self.per_sequence),
@@ -345,6 +359,7 @@ class Language:
 
     def _inject(
         self,
+        tasks: Sequence[Instances],
         tokens: np.ndarray,
         row: np.ndarray,
         slot: np.ndarray,
@@ -352,132 +367,26 @@ class Language:
         word: np.ndarray,
     ) -> None:
         """Writes instances, each chosen by its word, over the first tokens of rows [n, T]."""
-        for k, found in enumerate(self.instances, start=1):
+        for k, found in enumerate(tasks, start=1):
             mine = task == k
             chosen = found.train[word[mine] % np.uint64(len(found.train))]
             place = LENGTH * slot[mine, None] + np.arange(LENGTH - 1)
             tokens[row[mine, None], place] = found.tokens[chosen]
         tokens[row, LENGTH * slot + LENGTH - 1] = self.windows.end_of_document
 
-    def shares(self, batch: Batch) -> jax.Array:
-        """Share of each task in the targets of a batch, [K]."""
-        return self._owners(batch).mean((0, 1)) * self.window / (self.window - 1)
 
-    def _owners(self, batch: Batch) -> jax.Array:
-        """Which task each position's target belongs to, one-hot [B, T, K]; the last has none.
-
-        Every token of an instance belongs to its task: an instance at the start of a sequence has
-        the targets TOK2, LABEL and the end of the document, a later one its TOK1 too.
-        """
-        length = batch["tokens"].shape[1]
-        filled = jnp.repeat(batch["task"], LENGTH, axis=1)
-        owner = jnp.pad(filled, ((0, 0), (0, length - filled.shape[1])))
-        targets = jax.nn.one_hot(owner[:, 1:], len(self.task_names))
-        return jnp.pad(targets, ((0, 0), (0, 1), (0, 0)))
-
-    def losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Mean cross-entropy of the targets of a batch, split by task; the key has no use."""
-        tokens, owners = batch["tokens"].astype(jnp.int32), self._owners(batch)
-        targets = jnp.roll(tokens, -1, axis=1)
-        terms = tokens.shape[0] * (tokens.shape[1] - 1)
-
-        def by_task(model: Olmo) -> jax.Array:
-            each = vocabulary.token_losses(model(tokens), model.unembedding[...], targets)
-            return jnp.einsum("bt,btk->k", each, owners) / terms
-
-        return self._stacks.map(by_task, params)
-
-    def watched_losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Contributions of the watched tasks, [R, len(watch)], from the prefix of their slots.
-
-        Attention is causal: the losses of instances at the start of a sequence depend on nothing
-        behind them, so that neither do their gradients.
-        """
-        prefix = LENGTH * self.per_sequence
-        tokens = batch["tokens"][:, :prefix].astype(jnp.int32)
-        owners = self._owners(batch)[:, : prefix - 1]
-        terms = tokens.shape[0] * (self.window - 1)
-        mine = owners[:, :, jnp.asarray(self.watch_ids)]
-
-        def by_task(model: Olmo) -> jax.Array:
-            hidden = model(tokens)[:, :-1]
-            each = vocabulary.token_losses(hidden, model.unembedding[...], tokens[:, 1:])
-            return jnp.einsum("bt,btk->k", each, mine) / terms
-
-        return self._stacks.map(by_task, params)
-
-    def blocks(self, gradient: Any) -> dict[str, Any]:
-        """Embeddings, and each kind of weight of each layer."""
-        layers = gradient["layers"]
-        found = {name: gradient[name] for name in ("embedding", "unembedding")}
-        for name in LAYER_WEIGHTS:
-            for i in range(layers[name].shape[1]):
-                found[f"layer {i} {name}"] = layers[name][:, i]
-        return found
-
-    def selections(self, gradient: Any, reference: Any) -> dict[str, Any]:
-        """The task neurons of the first layer."""
-        kept = _task_neurons(_first_layer(reference), self.neurons)
-        own = _first_layer(gradient)
-        return {
-            "neurons": {
-                "gate_up": jnp.take_along_axis(own["gate_up"], kept[:, None, None, :], axis=3),
-                "down": jnp.take_along_axis(own["down"], kept[:, :, None], axis=1),
-            }
-        }
-
-    def reference(self, params: Params) -> dict[str, jax.Array]:
-        """Loss of the watched tasks, [R, len(watch)] for each size, as `loss` in `probe`."""
-
-        def one(model: Olmo) -> jax.Array:
-            return jnp.stack([self._evaluate(model, k, "train")[0] for k in self.watch_ids])
-
-        return self._stacks.map(one, params)
-
-    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
-        """Values of `measures` for each size, each with a leading student axis."""
-        injected = range(1, len(self.task_names))
-
-        def one(model: Olmo) -> dict[str, jax.Array]:
-            found = {}
-            text = scores(model, self.windows.held_out(), first=1)
-            for prefix, half in (("", "train"), ("test_", "test")):
-                results = [text, *(self._evaluate(model, k, half) for k in injected)]
-                found[f"{prefix}loss"] = jnp.stack([loss for loss, _ in results])
-                found[f"{prefix}accuracy"] = jnp.stack([right for _, right in results])
-            if self.prompts:
-                found["reference_loss"] = jnp.stack([prompted(model, p) for p in self.prompts])
-            return found
-
-        return self._stacks.map(one, params)
-
-    def _evaluate(self, model: Olmo, task: int, half: str) -> tuple[jax.Array, jax.Array]:
-        """Mean loss and top-1 accuracy of an injected task's labels."""
-        found = self.instances[task - 1]
-        which = found.train if half == "train" else found.test
-        return scores(model, found.tokens[which[: self.evaluated]], first=2)
+@functools.lru_cache(maxsize=8)
+def _instances(
+    tasks: tuple[Injected, ...], vocabulary: int, end_of_document: int, seed: int, draw: int
+) -> tuple[Instances, ...]:
+    """Drawn once for all batches of a run, and for all runs of a study that share them."""
+    return instances(tasks, vocabulary, end_of_document, seed, draw)
 
 
 @functools.lru_cache(maxsize=8)
 def _entropy(windows: Windows) -> float:
     """Read once for all runs of a study: they share the windows."""
     return windows.unigram_entropy()
-
-
-def _first_layer(gradient: Any) -> dict[str, jax.Array]:
-    """What a gradient has on the neurons of the first layer."""
-    return {name: gradient["layers"][name][:, 0] for name in ("gate_up", "down")}
-
-
-def _task_neurons(gradient: dict[str, jax.Array], most: int) -> jax.Array:
-    """The min(most, M) neurons on whose weights a gradient is largest, for each student.
-
-    Args:
-        gradient: on gate_up [R, D, 2, M] and down [R, M, D] of one layer.
-        most: neurons that are kept, of M.
-    """
-    size = jnp.square(gradient["gate_up"]).sum((1, 2)) + jnp.square(gradient["down"]).sum(-1)
-    return jax.lax.top_k(size, min(most, size.shape[-1]))[1]
 
 
 def _group(shape: Architecture) -> str:

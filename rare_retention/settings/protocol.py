@@ -1,4 +1,10 @@
-"""The protocol between the loop and a setting: all that training knows of models and tasks."""
+"""The protocols between the loop and a setting: all that training knows of models and tasks.
+
+A `Setting` is the config: tasks, frequencies, batches. Its `Traced` part is what JAX compiles: the
+models, their losses and measurements. It holds what decides a program, such as shapes, and none of
+the numbers in which runs may differ and still share it: these are arguments of its methods, so that
+a program cannot use those of another run.
+"""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
@@ -10,11 +16,22 @@ from rare_retention.config import ConfigError
 from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.evidence.gradients import names
 
+Precision = Literal["float32", "bfloat16"]
+
 Params = dict[str, Any]
 """One pytree for each group of students of equal shape; every leaf has a leading student axis."""
 
 Batch = Any
 """One array, or a tree of them, whose first axis are rows."""
+
+Array = Any
+"""A NumPy array, inside a compiled program a traced one."""
+
+Numbers = Any
+"""A NamedTuple of arrays: what `Setting.numbers` returns, an argument of compiled programs."""
+
+DRAWS = 2**16
+"""Most streams, and most initialisations of a model: a pair of them is one number of 32 bits."""
 
 
 class Student(NamedTuple):
@@ -36,7 +53,13 @@ class Student(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """What a measured value is: its dimensions after the student, its unit, its meaning."""
+    """What a measured value or a constant is.
+
+    Attributes:
+        dims: its dimensions; of a measured value those after the student and the step.
+        unit: such as "nats".
+        meaning: in a few words.
+    """
 
     dims: tuple[str, ...]
     unit: str
@@ -44,7 +67,7 @@ class Measure(NamedTuple):
 
 
 class Setting(Protocol):
-    """A family of models and a mixture of tasks; a frozen config that can draw and train them."""
+    """A family of models and a mixture of tasks; a frozen config."""
 
     size_field: ClassVar[str]
     """Name of the field that lists the sizes of the models."""
@@ -83,14 +106,6 @@ class Setting(Protocol):
         ...
 
     @property
-    def finest_precision(self) -> Literal["float32", "bfloat16"]:
-        """Precision of matrix products beyond which the setting's arrays have nothing to offer.
-
-        Kernels refuse to multiply 16-bit numbers as if they were longer.
-        """
-        ...
-
-    @property
     def row_tokens(self) -> int:
         """Tokens, or observations, in a row of the batch."""
         ...
@@ -105,12 +120,20 @@ class Setting(Protocol):
         """Whether `losses` draws the inputs of all rows at once, from its key."""
         ...
 
+    @property
+    def draws_tasks(self) -> bool:
+        """Whether another draw of the tasks has other tasks."""
+        ...
+
     def recipe(self) -> dict[str, Any]:
         """All of the setting that decides what is learned, as plain JSON values."""
         ...
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """What theory needs of the tasks: name -> (dimensions, values), "frequency" among them."""
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
+        """What does not change in training: name -> what it is and float64 values.
+
+        "frequency" is among them; theory needs the others.
+        """
         ...
 
     @property
@@ -136,6 +159,19 @@ class Setting(Protocol):
         """
         ...
 
+    @property
+    def traced(self) -> "Traced":
+        """The models and all that is computed of them; settings with equal ones share programs."""
+        ...
+
+    def numbers(self, draw: int) -> Numbers:
+        """What the traced methods need of frequencies, tasks and texts, as NumPy arrays.
+
+        Args:
+            draw: number of the draw of the tasks.
+        """
+        ...
+
     def flops(self, batch: int) -> dict[int | str, float]:
         """Floating-point operations of the matrix products of a training step of one model.
 
@@ -147,11 +183,12 @@ class Setting(Protocol):
         """
         ...
 
-    def batches(self, schedule: Schedule, steps: range, rows: slice) -> Batch:
+    def batches(self, schedule: Schedule, draw: int, steps: range, rows: slice) -> Batch:
         """Rows of the global batches of some steps, a function of the arguments alone.
 
         Args:
             schedule: which tasks stand in them.
+            draw: number of the draw of the tasks.
             steps: consecutive ones; batch t is the one after t updates.
             rows: those wanted, of all rows of each global batch.
 
@@ -160,32 +197,72 @@ class Setting(Protocol):
         """
         ...
 
-    def shares(self, batch: Batch) -> jax.Array:
-        """Share of each task in the terms of a batch's loss, [K]."""
+
+class Traced(Protocol):
+    """The models of a setting, and what is computed of them inside compiled programs.
+
+    Hashable; equal ones make equal programs. Methods that return values of students return them for
+    each group, with a leading axis of its R students.
+    """
+
+    @property
+    def watch_ids(self) -> tuple[int, ...]:
+        """Tasks whose interference is followed, as ids in [0, K)."""
         ...
 
-    def init(self) -> Params:
-        """Initial weights of all students."""
+    @property
+    def rarest(self) -> int:
+        """The rarest of them, see `rarest_watched`."""
+        ...
+
+    @property
+    def block_labels(self) -> tuple[str, ...]:
+        """Parts of the weights on which gradients are compared, `Setting.labels["block"]`."""
+        ...
+
+    @property
+    def finest_precision(self) -> Precision:
+        """The most precise matmul that makes a difference for the dtype of its arrays.
+
+        Kernels refuse to multiply 16-bit numbers as if they were longer.
+        """
+        ...
+
+    def init(self, draw: jax.typing.ArrayLike) -> Params:
+        """Initial weights of all students.
+
+        Args:
+            draw: number of the draw, below `DRAWS`; a scalar that may be traced.
+        """
         ...
 
     def partition(self) -> Params:
         """Partition over the mesh of every leaf of `init`, a tree of the same structure."""
         ...
 
-    def losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
+    def shares(self, batch: Batch) -> jax.Array:
+        """Share of each task in the terms of a batch's loss, [K]."""
+        ...
+
+    def losses(
+        self, params: Params, batch: Batch, key: jax.Array, numbers: Numbers
+    ) -> dict[str, jax.Array]:
         """Contribution of each task to the loss of a batch.
 
         Args:
             params: weights of the R students of each group.
-            batch: one of those that `batches` makes.
+            batch: one of those that `Setting.batches` makes.
             key: the step's key, from which inputs are drawn where the rows have none.
+            numbers: of the setting.
 
         Returns:
             For each group [R, K]; the sum over tasks is the training loss, a mean over the rows.
         """
         ...
 
-    def watched_losses(self, params: Params, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
+    def watched_losses(
+        self, params: Params, batch: Batch, key: jax.Array, numbers: Numbers
+    ) -> dict[str, jax.Array]:
         """Contributions of the watched tasks alone, [R, len(watch)] for each group.
 
         The same numbers as in `losses`, by the cheapest way that gives the same gradients.
@@ -199,7 +276,7 @@ class Setting(Protocol):
             gradient: of one group, leaves [R, ...].
 
         Returns:
-            Trees of leaves [R, ...]; their names are among `labels["block"]`.
+            Trees of leaves [R, ...]; their names are among `block_labels`.
         """
         ...
 
@@ -216,12 +293,12 @@ class Setting(Protocol):
         """
         ...
 
-    def reference(self, params: Params) -> dict[str, jax.Array]:
+    def reference(self, params: Params, numbers: Numbers) -> dict[str, jax.Array]:
         """Loss of each watched task, [R, len(watch)] for each group, whatever the batch holds."""
         ...
 
-    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
-        """Measured values, for each group: name -> [R, ...], as listed in `measures`."""
+    def probe(self, params: Params, numbers: Numbers) -> dict[str, dict[str, jax.Array]]:
+        """Measured values, for each group: name -> [R, ...], as listed in `Setting.measures`."""
         ...
 
 

@@ -1,12 +1,14 @@
 """The synthetic setting: bottleneck students on a mixture of regressions (paper Sec. 3)."""
 
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from pydantic import Field
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.exposure import Wording
@@ -14,9 +16,17 @@ from rare_retention.models.bottleneck import Bottleneck
 from rare_retention.models.grouping import tile
 from rare_retention.parallel import constrain, shards
 from rare_retention.settings import population
-from rare_retention.settings.protocol import Measure, Params, Student, watched
+from rare_retention.settings.protocol import (
+    DRAWS,
+    Array,
+    Measure,
+    Params,
+    Student,
+    rarest_watched,
+    watched,
+)
 from rare_retention.settings.stacks import Stacks
-from rare_retention.settings.task_rows import TaskRows
+from rare_retention.settings.task_rows import TaskRows, TracedRows
 from rare_retention.tasks.regression import RegressionTasks, targets
 from rare_retention.theory.utility import common_set
 
@@ -26,6 +36,9 @@ _TILE = 32
 @config
 class Regression(TaskRows):
     """Bottleneck students of several widths, each drawn several times; implements `Setting`.
+
+    The tasks are not drawn: their directions are axes of the input, whose distribution is the same
+    in every direction.
 
     Attributes:
         kind: tag of this setting in a config tree.
@@ -42,7 +55,7 @@ class Regression(TaskRows):
     kind: Literal["regression"] = "regression"
     tasks: RegressionTasks = RegressionTasks()
     widths: tuple[int, ...] = (8, 16, 32, 64, 128, 256)
-    initialisations: int = 1
+    initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
     watch: tuple[int, ...] = (-1,)
 
     def __post_init__(self) -> None:
@@ -56,8 +69,6 @@ class Regression(TaskRows):
                 )
         if len(set(self.widths)) < len(self.widths):
             raise ConfigError("widths", f"expected different widths, got {self.widths}")
-        if self.initialisations < 1:
-            raise ConfigError("initialisations", f"expected at least 1, got {self.initialisations}")
         watched(self.watch, self.tasks.count)
 
     @property
@@ -85,11 +96,12 @@ class Regression(TaskRows):
         """Inputs are drawn from the step's key."""
         return True
 
-    def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
         """Prior pi_k and spectra lambda_{k,j}."""
+        spectrum = Measure(("task", "direction"), "mean squared error", "eigenvalues lambda_{k,j}")
         return {
-            "frequency": (("task",), self.frequencies),
-            "spectrum": (("task", "direction"), self.tasks.spectra()),
+            "frequency": (Measure(("task",), "share", "prior pi_k"), self.frequencies),
+            "spectrum": (spectrum, self.tasks.spectra()),
         }
 
     @property
@@ -129,26 +141,82 @@ class Regression(TaskRows):
         return {width: width * unit for width in sorted(self.widths)}
 
     @cached_property
+    def traced(self) -> "TracedRegression":
+        """The students and what is computed of them."""
+        return TracedRegression(
+            tasks=self.tasks.count,
+            watch_ids=self.watch_ids,
+            rarest=rarest_watched(self),
+            block_labels=self.labels["block"],
+            initialisations=self.initialisations,
+            widths=tuple(sorted(self.widths)),
+            inputs=self.tasks.inputs,
+            block=self.tasks.block,
+        )
+
+    def numbers(self, draw: int) -> "Numbers":
+        """Spectra, and the prior of the common tasks."""
+        del draw
+        prior, spectra = self.frequencies, self.tasks.spectra()
+        common = np.isin(np.arange(self.tasks.count), common_set(prior))
+        mass = np.where(common, prior, 0.0)
+        moment = np.zeros(self.tasks.inputs)
+        moment[: spectra.size] = (mass[:, None] * spectra).ravel()
+        arrays = (np.sqrt(spectra), spectra, mass, moment)
+        return Numbers(*(array.astype(np.float32) for array in arrays))
+
+
+class Numbers(NamedTuple):
+    """Arguments of the traced methods, float32.
+
+    Attributes:
+        scale: square roots of the spectra, [K, d_T].
+        spectra: eigenvalues lambda, [K, d_T].
+        mass: prior of the common tasks, 0 for the others, [K].
+        moment: the diagonal of M_F, the common tasks' part of the second moment, [D].
+    """
+
+    scale: Array
+    spectra: Array
+    mass: Array
+    moment: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedRegression(TracedRows):
+    """Bottleneck students on batches and on the population; implements `Traced`.
+
+    Attributes:
+        widths: N of the students, ascending.
+        inputs: D.
+        block: d_T.
+    """
+
+    widths: tuple[int, ...]
+    inputs: int
+    block: int
+
+    @cached_property
     def _stacks(self) -> Stacks:
         def draw(width: int, initialisation: jax.typing.ArrayLike) -> Bottleneck:
             key = jax.random.fold_in(jax.random.key(width, impl="threefry2x32"), initialisation)
-            tasks = self.tasks
-            return Bottleneck(width, tasks.inputs, tasks.count, tasks.block, rngs=nnx.Rngs(key))
+            return Bottleneck(width, self.inputs, self.tasks, self.block, rngs=nnx.Rngs(key))
 
         return Stacks({_group(n): partial(draw, n) for n in self.widths}, self.initialisations)
 
-    def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-        """Squared error of a freshly drawn batch, split by task; see `Setting.losses`."""
+    def losses(
+        self, params: Params, batch: jax.Array, key: jax.Array, numbers: Numbers
+    ) -> dict[str, jax.Array]:
+        """Squared error of a freshly drawn batch, split by task; see `Traced.losses`."""
         rows, pieces = batch.shape[0], shards("batch")
-        scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)
-        x = constrain(jax.random.normal(key, (rows, self.tasks.inputs)), "batch", None)
-        y = targets(scale, x, batch)
+        x = constrain(jax.random.normal(key, (rows, self.inputs)), "batch", None)
+        y = targets(numbers.scale, x, batch)
         x, y, task = (
             constrain(a.reshape(pieces, rows // pieces, *a.shape[1:]), "batch")
             for a in (x, y, batch)
         )
-        tiles = jax.vmap(lambda ids: tile(ids, self.tasks.count, _TILE))(task)
-        owner = jax.nn.one_hot(tiles.task, self.tasks.count)
+        tiles = jax.vmap(lambda ids: tile(ids, self.tasks, _TILE))(task)
+        owner = jax.nn.one_hot(tiles.task, self.tasks)
 
         def by_task(student: Bottleneck) -> jax.Array:
             prediction = jax.vmap(student)(x, tiles)
@@ -158,42 +226,36 @@ class Regression(TaskRows):
 
         return self._stacks.map(by_task, params)
 
-    def reference(self, params: Params) -> dict[str, jax.Array]:
+    def reference(self, params: Params, numbers: Numbers) -> dict[str, jax.Array]:
         """Population loss of the watched tasks, [R, len(watch)] for each width."""
-        scale = jnp.asarray(np.sqrt(self.tasks.spectra()), jnp.float32)
 
         def one(student: Bottleneck) -> jax.Array:
-            weights = student.encoder[...], student.decoders[...]
-            return jnp.stack([population.task_loss(*weights, scale, k) for k in self.watch_ids])
+            weights = student.encoder[...], student.decoders[...], numbers.scale
+            return jnp.stack([population.task_loss(*weights, k) for k in self.watch_ids])
 
         return self._stacks.map(one, params)
 
-    def probe(self, params: Params) -> dict[str, dict[str, jax.Array]]:
+    def probe(self, params: Params, numbers: Numbers) -> dict[str, dict[str, jax.Array]]:
         """Population values of `measures` for each width, each with a leading student axis."""
+        one = partial(self._probe, numbers)
         # Not vmap: batched LAPACK calls of several widths can deadlock on CPU (jaxlib 0.10).
-        return {name: jax.lax.map(self._probe, weights) for name, weights in params.items()}
+        return {name: jax.lax.map(one, weights) for name, weights in params.items()}
 
-    def _probe(self, weights: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        prior, spectra = self.frequencies, self.tasks.spectra()
-        common = np.isin(np.arange(self.tasks.count), common_set(prior))
+    def _probe(self, numbers: Numbers, weights: dict[str, jax.Array]) -> dict[str, jax.Array]:
         encoder, decoders = weights["encoder"], weights["decoders"]
-        errors = population.residuals(encoder, decoders, jnp.asarray(np.sqrt(spectra), jnp.float32))
+        errors = population.residuals(encoder, decoders, numbers.scale)
 
-        mass = jnp.asarray(np.where(common, prior, 0.0), jnp.float32)
-        g_common = population.encoder_gradient(mass, decoders, errors)
+        g_common = population.encoder_gradient(numbers.mass, decoders, errors)
         g_rare = jnp.stack([2 * decoders[k].T @ errors[k] for k in self.watch_ids])
         norms = jnp.sqrt(jnp.square(g_rare).sum((-2, -1)))
         norm = jnp.linalg.norm(g_common)
         inner = (g_rare * g_common[None]).sum((-2, -1))
 
-        basis = population.row_basis(encoder)
-        diagonal = np.zeros(self.tasks.inputs)
-        diagonal[: spectra.size] = (np.where(common, prior, 0.0)[:, None] * spectra).ravel()
-        moment = jnp.asarray(diagonal, jnp.float32)
+        basis, moment = population.row_basis(encoder), numbers.moment
         residual = (moment * (1 - jnp.square(basis).sum(0))).sum()
         return {
             "loss": jnp.square(errors).sum((-2, -1)),
-            "signal": population.signals(basis, jnp.asarray(spectra, jnp.float32)),
+            "signal": population.signals(basis, numbers.spectra),
             "residual": residual,
             "common_gradient": norm,
             "rare_gradient": norms,

@@ -2,15 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rare_retention.models import vocabulary
 from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import constrain, shards
-from rare_retention.tasks.natural import Prompts
+from rare_retention.settings.protocol import Array
 
 
-def scores(model: Olmo, tokens: np.ndarray, first: int) -> tuple[jax.Array, jax.Array]:
+def scores(model: Olmo, tokens: Array, first: int) -> tuple[jax.Array, jax.Array]:
     """Mean loss and accuracy over the targets tokens[:, first:].
 
     Args:
@@ -24,15 +23,22 @@ def scores(model: Olmo, tokens: np.ndarray, first: int) -> tuple[jax.Array, jax.
     return loss.mean(), right.mean()
 
 
-def prompted(model: Olmo, asked: Prompts) -> jax.Array:
-    """Mean of minus log of the probability that the next token is a right number."""
-    hidden = model(_spread(asked.tokens))[: len(asked.tokens), -1]
+def prompted(model: Olmo, tokens: Array, numbers: Array, right: Array) -> jax.Array:
+    """Mean of minus log of the probability that the next token is a right number.
+
+    Args:
+        model: that is asked.
+        tokens: of the prompts, int32 [n, L].
+        numbers: tokens that may be right, int32 [c].
+        right: whether they are after each prompt, bool [n, c].
+    """
+    hidden = model(_spread(tokens))[: len(tokens), -1]
     words = jax.nn.log_softmax(vocabulary.logits(hidden, model.unembedding[...]), axis=-1)
-    right = jnp.where(jnp.asarray(asked.right), words[:, asked.numbers], -jnp.inf)
+    right = jnp.where(jnp.asarray(right), words[:, jnp.asarray(numbers)], -jnp.inf)
     return -jax.nn.logsumexp(right, axis=-1).mean()
 
 
-def _spread(tokens: np.ndarray) -> jax.Array:
+def _spread(tokens: Array) -> jax.Array:
     """Rows over the devices, filled up so that each has as many as any other."""
     missing = -len(tokens) % shards("batch")
     return constrain(jnp.pad(jnp.asarray(tokens), ((0, missing), (0, 0))), "batch", None)

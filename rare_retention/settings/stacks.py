@@ -10,7 +10,7 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 
 from rare_retention.parallel import RULES, logical_names
-from rare_retention.settings.protocol import Params
+from rare_retention.settings.protocol import DRAWS, Params
 
 Draw = Callable[[jax.typing.ArrayLike], nnx.Module]
 """Number of the initial draw -> a freshly drawn model."""
@@ -28,19 +28,25 @@ class Stacks:
         self.draws = dict(sorted(draws.items()))
         self.initialisations = initialisations
 
-    def init(self) -> Params:
-        """Initial weights of all students, each leaf [R, ...]."""
-        return {name: self._stack(draw) for name, draw in self.draws.items()}
+    def init(self, draw: jax.typing.ArrayLike) -> Params:
+        """Initial weights of all students, each leaf [R, ...].
 
-    def _stack(self, draw: Draw) -> Any:
+        Args:
+            draw: number of the run's draw, below `DRAWS`; its student i is drawn as number
+                draw * DRAWS + i of the model.
+        """
+        first = jnp.asarray(draw, jnp.uint32) * jnp.uint32(DRAWS)
+        return {name: self._stack(model, first) for name, model in self.draws.items()}
+
+    def _stack(self, draw: Draw, first: jax.Array) -> Any:
         def weights(initialisation: jax.typing.ArrayLike) -> Any:
             with logical_names():  # the run lays out whole stacks, by `partition`
                 return nnx.to_pure_dict(nnx.state(draw(initialisation)))
 
         if self.initialisations == 1:
-            return jax.tree.map(lambda leaf: leaf[None], weights(jnp.int32(0)))
+            return jax.tree.map(lambda leaf: leaf[None], weights(first))
         # Not vmap: batched LAPACK calls of several shapes can deadlock on CPU (jaxlib 0.10).
-        return jax.lax.map(weights, jnp.arange(self.initialisations))
+        return jax.lax.map(weights, first + jnp.arange(self.initialisations, dtype=jnp.uint32))
 
     def partition(self) -> Params:
         """Partition over the mesh of every leaf of `init`."""

@@ -1,7 +1,8 @@
 """What the synthetic settings share: a row of the batch is the task whose loss it adds."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,18 @@ import numpy as np
 
 from rare_retention.config import to_dict
 from rare_retention.data.exposure import Schedule
-from rare_retention.settings.protocol import Params, gradient_labels, watched
+from rare_retention.settings.protocol import (
+    Numbers,
+    Params,
+    Precision,
+    gradient_labels,
+    watched,
+)
 from rare_retention.settings.stacks import Stacks
 
 
 class TaskRows(ABC):
-    """Base of a setting whose batches hold one task id a row, and whose arrays are float32.
+    """Base of a setting whose batches hold one task id a row, and whose tasks are not drawn.
 
     Attributes:
         size_field: name of the field that lists the sizes of the models.
@@ -32,24 +39,10 @@ class TaskRows(ABC):
         """Names of the K tasks, most frequent first."""
 
     @property
-    @abstractmethod
-    def _stacks(self) -> Stacks:
-        """The students."""
-
-    @abstractmethod
-    def losses(self, params: Params, batch: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-        """Mean loss of the rows, split by task; see `Setting.losses`."""
-
-    @property
     def size_names(self) -> tuple[int, ...]:
         """The sizes, as they are declared."""
         names: tuple[int, ...] = getattr(self, self.size_field)
         return names
-
-    @property
-    def finest_precision(self) -> Literal["float32"]:
-        """All arrays are float32."""
-        return "float32"
 
     @property
     def row_tokens(self) -> int:
@@ -60,6 +53,11 @@ class TaskRows(ABC):
     def slots(self) -> int:
         """A row is of one task."""
         return 1
+
+    @property
+    def draws_tasks(self) -> bool:
+        """The tasks are what the fields say."""
+        return False
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
@@ -75,28 +73,65 @@ class TaskRows(ABC):
         """All fields."""
         return to_dict(self)
 
-    def init(self) -> Params:
+    def batches(self, schedule: Schedule, draw: int, steps: range, rows: slice) -> np.ndarray:
+        """Task of each row, int32; inputs, if there are any, are drawn where they are used."""
+        del draw
+        return np.stack([schedule.rows(step)[rows] for step in steps])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedRows(ABC):
+    """Base of the traced part of such a setting; all arrays are float32.
+
+    Attributes:
+        tasks: K.
+        watch_ids: watched tasks.
+        rarest: of them.
+        block_labels: arrays of weights, and "all".
+        initialisations: students of each group.
+    """
+
+    tasks: int
+    watch_ids: tuple[int, ...]
+    rarest: int
+    block_labels: tuple[str, ...]
+    initialisations: int
+
+    @property
+    @abstractmethod
+    def _stacks(self) -> Stacks:
+        """The students."""
+
+    @abstractmethod
+    def losses(
+        self, params: Params, batch: jax.Array, key: jax.Array, numbers: Numbers
+    ) -> dict[str, jax.Array]:
+        """Mean loss of the rows, split by task; see `Traced.losses`."""
+
+    @property
+    def finest_precision(self) -> Precision:
+        """All arrays are float32."""
+        return "float32"
+
+    def init(self, draw: jax.typing.ArrayLike) -> Params:
         """Initial weights: for each group the arrays of its models, [R, ...]."""
-        return self._stacks.init()
+        return self._stacks.init(draw)
 
     def partition(self) -> Params:
         """Partition of every leaf of `init` over the mesh."""
         return self._stacks.partition()
 
-    def batches(self, schedule: Schedule, steps: range, rows: slice) -> np.ndarray:
-        """Task of each row, int32; inputs, if there are any, are drawn where they are used."""
-        return np.stack([schedule.rows(step)[rows] for step in steps])
-
     def shares(self, batch: jax.Array) -> jax.Array:
         """Share of each task in the rows, [K]."""
-        return jax.nn.one_hot(batch, len(self.task_names)).mean(0)
+        return jax.nn.one_hot(batch, self.tasks).mean(0)
 
     def watched_losses(
-        self, params: Params, batch: jax.Array, key: jax.Array
+        self, params: Params, batch: jax.Array, key: jax.Array, numbers: Numbers
     ) -> dict[str, jax.Array]:
         """Contributions of the watched tasks, [R, len(watch)]; all rows are computed."""
         watch = jnp.asarray(self.watch_ids)
-        return {name: loss[:, watch] for name, loss in self.losses(params, batch, key).items()}
+        losses = self.losses(params, batch, key, numbers)
+        return {name: loss[:, watch] for name, loss in losses.items()}
 
     def blocks(self, gradient: Any) -> dict[str, Any]:
         """Each array of weights."""

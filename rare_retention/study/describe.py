@@ -105,6 +105,7 @@ def variables(study: Study) -> set[str]:
     setting = study.run.setting
     measured = {**setting.measures, **step_measures(setting)}
     named = {*setting.labels, "size", "width", "parameters"}
+    named |= {"step_rows", "step_tokens", "step_flops"}
     varied = {axis.name for axis in study.grid}
     found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
     found |= {"exposure_step", "exposure_count", "is_withheld"}

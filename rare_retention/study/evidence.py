@@ -34,7 +34,7 @@ from rare_retention.representation.residuals import assemble
 from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Study, Unit, units
-from rare_retention.study.results import EVIDENCE, join
+from rare_retention.study.results import EVIDENCE, join, units_of
 
 FOLDER = "evidence"
 
@@ -77,7 +77,7 @@ def collect(
     shapes = setting.architectures
     sizes = {str(s.size): shapes[s.group] for s in setting.students}
     found = snapshots(study, workdir)
-    check(options, kinds, sizes, list(subjects(setting).values()))
+    check(options, kinds, sizes, list(subjects(setting, study.run.seeds.tasks).values()))
     with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
         parts = [
             (snapshot.unit.coordinates, _at(snapshot.step, part))
@@ -101,7 +101,7 @@ def collect_published(
     """Evidence of one published model, written to evidence.nc: (size, initialisation, task, ...).
 
     Args:
-        setting: whose tasks it is asked.
+        setting: whose tasks it is asked, as the first stream has them.
         name: of the model, its place in the index `size`.
         shape: of the model.
         params: the pure dict of its weights.
@@ -118,15 +118,16 @@ def collect_published(
             f"the model has {shape.vocabulary:,} words, but the tokens of the config's corpus are "
             f"below {setting.windows.vocabulary:,}; expected a corpus in the model's own tokens"
         )
-    check(options, kinds, {name: shape}, list(subjects(setting).values()))
-    identity = {name: each.tokens.tolist() for name, each in subjects(setting).items()}
+    asked = subjects(setting, draw=0)
+    check(options, kinds, {name: shape}, list(asked.values()))
+    identity = {task: each.tokens.tolist() for task, each in asked.items()}
     about = {"recipe": identity, "digests": digests(jax.tree.map(np.asarray, params))}
 
     def models() -> Models:
         return {name: [assemble(shape, params)]}
 
     with tqdm(total=len(kinds), desc="evidence", unit="measurement") as bar:
-        parts = _measured(workdir / FOLDER / "published", about, models, setting, kinds, options)
+        parts = _measured(workdir / FOLDER / "published", about, models, asked, kinds, options)
         joined = xr.merge(list(_counted(bar, parts)), compat="no_conflicts")
     save(joined, workdir / EVIDENCE)
     return joined
@@ -144,9 +145,9 @@ def language(setting: object, source: str) -> Language:
     return setting
 
 
-def subjects(setting: Language) -> dict[str, Subject]:
-    """Name of each injected task -> what is asked of it."""
-    pairs = zip(setting.tasks, setting.instances, strict=True)
+def subjects(setting: Language, draw: int) -> dict[str, Subject]:
+    """Name of each injected task -> what is asked of it, in one draw of the tasks."""
+    pairs = zip(setting.tasks, setting.instances(draw), strict=True)
     return {task.name: subject(task, found) for task, found in pairs}
 
 
@@ -197,15 +198,16 @@ def _of_snapshot(
             for group, shape in setting.architectures.items()
         }
 
-    name = f"{snapshot.step:08d}"
-    return _measured(snapshot.folder / FOLDER / name, about, models, setting, kinds, options)
+    start = snapshot.folder / FOLDER / f"{snapshot.step:08d}"
+    asked = subjects(setting, snapshot.unit.run.seeds.tasks)
+    return _measured(start, about, models, asked, kinds, options)
 
 
 def _measured(
     start: epath.Path,
     about: Mapping[str, Any],
     models: Callable[[], Models],
-    setting: Language,
+    asked: Mapping[str, Subject],
     kinds: Sequence[str],
     options: Options,
 ) -> Iterator[xr.Dataset]:
@@ -215,7 +217,7 @@ def _measured(
         start: path of the files up to the kind.
         about: what the models are.
         models: reads them.
-        setting: whose tasks they are asked.
+        asked: the tasks that they were trained on.
         kinds: keys of `representation.kinds.KINDS`.
         options: where and how evidence is looked for.
     """
@@ -227,7 +229,7 @@ def _measured(
         if not path.exists():
             held = models() if held is None else held
             with jax.default_matmul_precision("float32"):
-                save(measure(kind, held, subjects(setting), options), path)
+                save(measure(kind, held, asked, options), path)
         yield load(path, remedy="run launch.evidence again")
 
 
@@ -240,4 +242,5 @@ def _counted(bar: "tqdm[Any]", parts: Iterable[xr.Dataset]) -> Iterator[xr.Datas
 def _at(step: int, part: xr.Dataset) -> xr.Dataset:
     """Evidence with the dimension `snapshot`: the step of the state that it was found in."""
     placed = part.expand_dims(snapshot=[step])
+    placed["snapshot"].attrs["units"] = units_of("snapshot")
     return placed.transpose("size", "initialisation", "snapshot", ...)

@@ -19,6 +19,18 @@ from rare_retention.study.grid import Study, units
 EVIDENCE = "evidence.nc"
 """Evidence from the snapshots of a study, in its folder (`study.evidence`)."""
 
+_UNITS = {
+    "step": "steps",
+    "snapshot": "steps",
+    "gap": "steps",
+    "steps": "steps",
+    "width": "hidden units",
+    "parameters": "weights",
+    "batch": "rows",
+    "window": "tokens",
+    "per_token": "instances / token",
+}
+
 
 def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     """Joins the units of a study; what was not measured or not run is NaN.
@@ -43,11 +55,12 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
         name=study.name,
         question=study.question,
         study=to_json(study),
+        held=list(study.run.held),
         inputs=parts[0][1].attrs["inputs"],
         steps=study.run.steps,
     )
     if "gap" not in joined.dims:
-        gap = ((), study.run.exposure.gap, {"units": "steps"})
+        gap = ((), study.run.exposure.gap, {"units": units_of("gap")})
         joined = joined.assign_coords(gap=gap)
     return with_evidence(joined, workdir / EVIDENCE)
 
@@ -70,59 +83,94 @@ def with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
 
 
 def load_run(folder: epath.Path) -> xr.Dataset | None:
-    """Metrics of one run with dimensions (size, initialisation, step, ...); None without any."""
+    """Results of one run, of all its sizes from small to large; None where none was measured.
+
+    Returns:
+        Measured values (size, initialisation, step, ...), constants of the tasks, what a step
+        costs, and the exposures. Sizes and tasks are indexed by their names; along `size` stand
+        also `width` and `parameters`. Every variable and coordinate has the attribute `units`.
+    """
     about = read_manifest(folder)
-    if about is None:
-        return None
-    values = metrics.read(folder)
-    if not values:
+    values = {} if about is None else metrics.read(folder)
+    if about is None or not values:
         return None
     steps = values.pop("step")
-    sizes = {s["size"]: s for s in about["students"]}
-    draws = list(dict.fromkeys(s["initialisation"] for s in about["students"]))
-    variables: dict[str, Any] = {}
+    sizes = {student["size"]: student for student in about["students"]}
+    draws = list(dict.fromkeys(student["initialisation"] for student in about["students"]))
+    done = np.full(len(sizes), about["status"] == "finished")
+    variables = {
+        **_measured(about, values, (len(sizes), len(draws), len(steps))),
+        **_constants(about),
+        **_costs(about),
+        **_exposures(folder, about, int(steps[-1])),
+        "finished": (("size",), done, {"units": "1", "long_name": "whether the run has ended"}),
+    }
+    coordinates = {
+        "size": ("size", list(sizes)),
+        "width": ("size", [student["width"] for student in sizes.values()]),
+        "parameters": ("size", [student["parameters"] for student in sizes.values()]),
+        "initialisation": ("initialisation", draws),
+        "step": ("step", steps),
+        "task": ("task", about["tasks"]),
+        "watch": ("watch", [about["tasks"][k] for k in about["watch"]]),
+        **{dim: (dim, names) for dim, names in about["labels"].items()},
+    }
+    used = {dim for dims, *_ in variables.values() for dim in dims}
+    kept = {
+        name: (dim, found, {"units": units_of(name)})
+        for name, (dim, found) in coordinates.items()
+        if dim in used
+    }
+    return xr.Dataset(variables, kept, {"inputs": about["inputs"]})
+
+
+def units_of(coordinate: str) -> str:
+    """Units of a coordinate of the results; "1" for names, numbers of draws, and other fields."""
+    return _UNITS.get(coordinate, "1")
+
+
+def _measured(
+    about: dict[str, Any], values: dict[str, np.ndarray], shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """Measured values of a run (size, initialisation, step, ...) from those by [step, student]."""
+    found = {}
     for name, array in values.items():
         measure = about["measures"][name]
-        students = np.moveaxis(array, 1, 0).reshape(
-            len(sizes), len(draws), *array.shape[:1], *array.shape[2:]
+        students = np.moveaxis(array, 1, 0).reshape(*shape, *array.shape[2:])
+        dims = ("size", "initialisation", "step", *measure["dims"])
+        found[name] = (dims, students, _described(measure))
+    return found
+
+
+def _constants(about: dict[str, Any]) -> dict[str, Any]:
+    """What theory needs of the tasks, and which of them are withheld."""
+    found: dict[str, Any] = {
+        name: (
+            tuple(constant["dims"]),
+            np.asarray(constant["values"], np.float64),
+            _described(constant),
         )
-        variables[name] = (
-            ("size", "initialisation", "step", *measure["dims"]),
-            students,
-            {"units": measure["unit"], "long_name": measure["meaning"]},
-        )
-    for name, constant in about["constants"].items():
-        variables[name] = (tuple(constant["dims"]), np.asarray(constant["values"], np.float64))
+        for name, constant in about["constants"].items()
+    }
     withheld = [float(task in about["withheld"]) for task in range(len(about["tasks"]))]
-    variables["is_withheld"] = (
-        "task",
-        withheld,
-        {"units": "1", "long_name": "whether the task is absent between bursts"},
-    )
-    variables |= _exposures(folder, about, int(steps[-1]))
-    coordinates = {
-        "size": list(sizes),
-        "initialisation": draws,
-        "step": steps,
-        "task": about["tasks"],
-        "watch": [about["tasks"][k] for k in about["watch"]],
+    words = {"units": "1", "long_name": "whether the task is absent between bursts"}
+    return found | {"is_withheld": (("task",), withheld, words)}
+
+
+def _costs(about: dict[str, Any]) -> dict[str, Any]:
+    """Rows and tokens of a training step, and operations of one model of each size."""
+    flops = about["step_flops"]
+    each = [flops[str(size)] for size in dict.fromkeys(s["size"] for s in about["students"])]
+    words = {"units": "FLOPs", "long_name": "matrix products of a step of one model"}
+    return {
+        "step_rows": ((), float(about["step_rows"]), {"units": "rows"}),
+        "step_tokens": ((), float(about["step_tokens"]), {"units": "tokens"}),
+        "step_flops": (("size",), each, words),
     }
-    done = np.full(len(sizes), about["status"] == "finished")
-    variables["finished"] = ("size", done, {"units": "1", "long_name": "whether the run has ended"})
-    used = {dim for dims, *_ in variables.values() for dim in dims}
-    labels = {dim: (dim, names) for dim, names in about["labels"].items() if dim in used}
-    labels |= {
-        name: ("size", [student[name] for student in sizes.values()])
-        for name in ("width", "parameters")
-    }
-    return xr.Dataset(
-        variables,
-        {name: (name, c) for name, c in coordinates.items() if name in used} | labels,
-        {
-            "inputs": about["inputs"],
-            "row_tokens": about["row_tokens"],
-        },
-    )
+
+
+def _described(what: dict[str, Any]) -> dict[str, str]:
+    return {"units": what["unit"], "long_name": what["meaning"]}
 
 
 def _exposures(folder: epath.Path, about: dict[str, Any], reached: int) -> dict[str, Any]:
@@ -161,7 +209,7 @@ def join(
         as frequencies, has no stream.
     """
     runs = [part for _, part in parts]
-    outer = {name: (name, values, {"units": "1"}) for name, values in places.items()}
+    outer = {name: (name, values, {"units": units_of(name)}) for name, values in places.items()}
     joined = xr.Dataset(coords={**outer, **_coordinates(runs)})
     sizes = {dim: max(run.sizes.get(dim, 0) for run in runs) for run in runs for dim in run.dims}
     sizes |= dict(joined.sizes)

@@ -2,8 +2,8 @@
 
 Each task owns S, a set of tokens drawn at random from the vocabulary, with a random bijection
 val: S -> 0, 1, ... (paper Sec. 4). One instance stands for each ordered pair of S; half of them are
-trained on and half are kept for tests. The seed decides all of it. Tasks of one mixture share no
-token, so that no pair has two labels.
+trained on and half are kept for tests. A seed and the number of a draw decide all of it. Tasks of
+one mixture share no token, so that no pair has two labels.
 
 A new task is a file with a config that inherits `Injected` and says which label a pair has, and an
 entry in `tasks.AnyTask`; see `tasks.recall`.
@@ -21,6 +21,9 @@ from rare_retention.data.shuffle import permute
 
 LENGTH = 4
 """Tokens of an instance in a sequence: TOK1, TOK2, LABEL and the end of the document."""
+
+SEEDS = 2**32
+"""Seeds are below it."""
 
 
 @config
@@ -60,6 +63,11 @@ class Injected(ABC):
         """Ids of the label tokens where the user chose them; None has them drawn."""
         return None
 
+    @property
+    def labels_in_all(self) -> int:
+        """Different labels that there are: a guess is right once in so many."""
+        return self.own_labels or self.symbols
+
     @abstractmethod
     def label(
         self, first: NDArray[np.int64], second: NDArray[np.int64], seed: int
@@ -80,17 +88,15 @@ class Instances(NamedTuple):
         tokens: TOK1, TOK2, LABEL of each, int32 [|S|^2, 3].
         train: instances to train on, in random order, int64 [|S|^2 / 2].
         test: all others, in random order.
-        labels: different labels that there are.
     """
 
     tokens: NDArray[np.int32]
     train: NDArray[np.int64]
     test: NDArray[np.int64]
-    labels: int
 
 
 def instances(
-    tasks: Sequence[Injected], vocabulary: int, end_of_document: int, seed: int
+    tasks: Sequence[Injected], vocabulary: int, end_of_document: int, seed: int, draw: int = 0
 ) -> tuple[Instances, ...]:
     """Instances of every task of a mixture.
 
@@ -101,13 +107,16 @@ def instances(
         tasks: of the mixture.
         vocabulary: ids are below it.
         end_of_document: id that no task may use.
-        seed: of all choices.
+        seed: of all choices, below `SEEDS`.
+        draw: another one chooses anew; below 2^16.
 
     Raises:
         ConfigError: the vocabulary is too small, or labels that the user chose cannot be had.
     """
-    shuffled = permute(np.arange(vocabulary), vocabulary, seed, 0)
-    free = shuffled[shuffled != end_of_document]
+    first = _first_seed(seed, draw)
+    shuffled = permute(np.arange(vocabulary), vocabulary, first, 0)
+    given = [token for task in tasks for token in task.given_labels or ()]
+    free = shuffled[~np.isin(shuffled, [end_of_document, *given])]
     needed = sum(task.symbols + _drawn(task) for task in tasks)
     if needed > len(free):
         raise ConfigError(
@@ -119,8 +128,8 @@ def instances(
     for k, task in enumerate(tasks):
         own = free[taken : taken + task.symbols + _drawn(task)]
         taken += len(own)
-        found.append(_instances(task, own, vocabulary, seed + k + 1))
-    _check_given(tasks, free[:taken], vocabulary, end_of_document)
+        found.append(_instances(task, own, first + k + 1))
+    _check_given(tasks, vocabulary, end_of_document)
     return tuple(found)
 
 
@@ -128,7 +137,16 @@ def _drawn(task: Injected) -> int:
     return 0 if task.given_labels is not None else task.own_labels
 
 
-def _instances(task: Injected, own: NDArray[np.int64], vocabulary: int, seed: int) -> Instances:
+def _first_seed(seed: int, draw: int) -> int:
+    """Seed of the vocabulary's order; task k has the (k + 1)-th after it.
+
+    Draw 0 has the seed itself, so that neighbouring seeds have tasks in common. No two of the later
+    draws do, of whatever seeds: each has 2^16 seeds for its tasks, beyond those of draw 0.
+    """
+    return draw * 2**48 + seed * 2**16 if draw else seed
+
+
+def _instances(task: Injected, own: NDArray[np.int64], seed: int) -> Instances:
     """Instances of one task from its tokens: first S, then labels of its own if any were drawn."""
     values = own[: task.symbols]
     labels = own[task.symbols :] if task.own_labels else values
@@ -139,18 +157,16 @@ def _instances(task: Injected, own: NDArray[np.int64], vocabulary: int, seed: in
     chosen = labels[task.label(first, second, seed)]
     tokens = np.stack([values[first], values[second], chosen], axis=1).astype(np.int32)
     order = permute(np.arange(count), count, seed, 1)
-    return Instances(tokens, order[: count // 2], order[count // 2 :], len(labels))
+    return Instances(tokens, order[: count // 2], order[count // 2 :])
 
 
-def _check_given(
-    tasks: Sequence[Injected], symbols: NDArray[np.int64], vocabulary: int, end_of_document: int
-) -> None:
+def _check_given(tasks: Sequence[Injected], vocabulary: int, end_of_document: int) -> None:
     """Checks the label tokens that the user chose.
 
     Raises:
         ConfigError: they are out of range, repeated, or used for something else.
     """
-    taken = set(symbols.tolist()) | {end_of_document}
+    taken = {end_of_document}
     for k, task in enumerate(tasks):
         given = task.given_labels or ()
         for token in given:
@@ -158,7 +174,7 @@ def _check_given(
             if not 0 <= token < vocabulary:
                 problem = f"is not below the vocabulary of {vocabulary:,}"
             elif token in taken:
-                problem = "is a symbol of S, or ends documents; change it, or task_seed"
+                problem = "ends documents, or is a label of another task"
             if problem:
                 raise ConfigError(f"tasks[{k}].labels", f"token {token} {problem}")
         if len(set(given)) < len(given):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
@@ -15,16 +16,17 @@ from rare_retention.config import to_dict
 from rare_retention.data.exposure import History, Schedule
 from rare_retention.data.pipeline import Chunk, chunks
 from rare_retention.errors import UserError
-from rare_retention.experiment import AnySetting, Run, changes
+from rare_retention.experiment import Run, changes
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.exposures import write_exposures
 from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.settings.protocol import Traced
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.plan import Plan, check_budget, check_mesh, make_plan, sizes
-from rare_retention.train.state import State, create, shardings
+from rare_retention.train.state import Arguments, State, abstract, create, shardings
 from rare_retention.train.step import GRADIENT_MEASURES, Step, step_measures
 
 CONFIG = "config.json"
@@ -60,28 +62,22 @@ def train(
         jax.default_matmul_precision(run.matmul_precision),
         jax.threefry_partitionable(True),
     ):
-        compiled = programs(
-            run.setting,
-            run.optimizer,
-            run.measure.gradients,
-            run.measure.effect,
-            run.accumulate,
-            mesh,
-        )
+        compiled, own = compiled_for(run, mesh), arguments(run, mesh)
         _claim(run, folder)
         recorder = _recorder(run, folder, plan)
         try:
             state = recorder.restore(compiled.abstract)
             if state is None:
-                state = compiled.create()
-                recorder.record(0, state, compiled.measure(state), save=False)
+                state = compiled.create(own.draw)
+                recorder.record(0, state, compiled.measure(state, own), save=False)
             if int(state.step) > run.steps:  # asked for less than there is
                 history = schedule.history(int(state.step), watched)
             _write_exposures(run, folder, history)
             recorder.describe("running", int(state.step), [])
-            source = functools.partial(run.setting.batches, schedule)
-            stream = chunks(source, run.batch, plan.stops, int(state.step), mesh)
-            step = _advance(run, plan, compiled, state, stream, recorder, asked, label)
+            source = functools.partial(run.setting.batches, schedule, run.seeds.tasks)
+            longest = min(run.measure.every, run.steps)
+            stream = chunks(source, run.batch, plan.stops, int(state.step), mesh, longest)
+            step = _advance(run, plan, compiled, own, state, stream, recorder, asked, label)
             recorder.close()
         except BaseException:
             recorder.abandon()
@@ -97,6 +93,7 @@ def _advance(
     run: Run,
     plan: Plan,
     compiled: "Programs",
+    own: Arguments,
     state: State,
     stream: Iterator[Chunk],
     recorder: Recorder,
@@ -104,15 +101,15 @@ def _advance(
     label: str,
 ) -> int:
     """Takes the state through all chunks, or as many as there is time for; returns its step."""
-    step, key, stops = int(state.step), run.data_key(), frozenset(plan.stops)
+    step, stops = int(state.step), frozenset(plan.stops)
     quiet = not is_primary()
     with tqdm(total=run.steps, initial=step, desc=label, unit="step", disable=quiet) as bar:
         for chunk in stream:
             count, step = jnp.int32(chunk.stop - chunk.start), chunk.stop
             if step in stops:
-                state, measured = compiled.advance(state, key, chunk.batches, count)
+                state, measured = compiled.advance(state, own, chunk.batches, count)
             else:
-                state, measured = compiled.run(state, key, chunk.batches, count), None
+                state, measured = compiled.run(state, own, chunk.batches, count), None
             # Asked once: a signal may come during the save, or on one host alone.
             leaving = any_host(asked.requested)
             if measured is not None:
@@ -126,7 +123,7 @@ def _advance(
 
 
 class Programs(NamedTuple):
-    """The compiled programs of a run; runs that differ in stream or schedule share them."""
+    """The compiled programs of a run; what runs may differ in and share them is an argument."""
 
     create: Any
     run: Any
@@ -135,32 +132,64 @@ class Programs(NamedTuple):
     abstract: State
 
 
+def compiled_for(run: Run, mesh: Mesh) -> Programs:
+    """The programs of a run on a mesh."""
+    return programs(
+        run.setting.traced,
+        run.optimizer.form,
+        run.measure.gradients,
+        run.measure.effect,
+        run.accumulate,
+        mesh,
+    )
+
+
 @functools.lru_cache(maxsize=8)
 def programs(
-    setting: AnySetting,
-    optimizer: Optimizer,
+    traced: Traced,
+    form: Optimizer,
     gradients: bool,
     effect: bool,
     accumulate: int,
     mesh: Mesh,
 ) -> Programs:
     """Programs for one kind of run on one mesh; compiled when first called."""
-    transforms = optimizer.transforms(student.group for student in setting.students)
-    layout = shardings(setting, transforms, mesh)
+    layout = shardings(traced, form, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    step = Step(setting, transforms, gradients=gradients, effect=effect, accumulate=accumulate)
-    shapes = jax.eval_shape(lambda: create(setting, transforms))
+    step = Step(traced, form, gradients=gradients, effect=effect, accumulate=accumulate)
     return Programs(
-        create=jax.jit(lambda: create(setting, transforms), out_shardings=layout),
+        create=jax.jit(functools.partial(create, traced, form), out_shardings=layout),
         run=jax.jit(step.run, donate_argnums=0, out_shardings=layout),
         advance=jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, everywhere)),
         measure=jax.jit(step.measure, out_shardings=everywhere),
         abstract=jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            shapes,
+            abstract(traced, form),
             layout,
         ),
     )
+
+
+def arguments(run: Run, mesh: Mesh) -> Arguments:
+    """The numbers of a run, on every device of the mesh from now on.
+
+    Raises:
+        ConfigError: `optimizer.relative` does not fit the sizes, or the tasks cannot be drawn.
+    """
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def place(leaf: Any) -> jax.Array:
+        array = np.asarray(leaf)
+        return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
+
+    own = Arguments(
+        key=jax.random.key_data(run.data_key()),
+        draw=np.uint32(run.seeds.weights),
+        rates=run.optimizer.rates(student.group for student in run.setting.students),
+        numbers=run.setting.numbers(run.seeds.tasks),
+    )
+    placed = jax.tree.map(place, own)
+    return placed._replace(key=jax.random.wrap_key_data(placed.key, impl="threefry2x32"))
 
 
 def _claim(run: Run, folder: epath.Path) -> None:
@@ -201,12 +230,14 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
             "watch": list(setting.watch_ids),
             "exposure_unit": "instances" if setting.row_tokens > 1 else "rows",
             "inputs": setting.inputs,
-            "row_tokens": setting.row_tokens,
+            "step_rows": run.batch,
+            "step_tokens": run.batch * setting.row_tokens,
+            "step_flops": {str(size): own for size, own in setting.flops(run.batch).items()},
             "labels": {name: list(names) for name, names in setting.labels.items()},
             "measures": {name: measure._asdict() for name, measure in measures.items()},
             "constants": {
-                name: {"dims": dims, "values": values.tolist()}
-                for name, (dims, values) in setting.constants().items()
+                name: {**measure._asdict(), "values": values.tolist()}
+                for name, (measure, values) in setting.constants().items()
             },
             "withheld": withheld(run.schedule()),
             "planned": planned(run.schedule(), run.steps),

@@ -14,7 +14,7 @@ from rare_retention.data.exposure import History, Schedule
 from rare_retention.errors import below
 from rare_retention.experiment import Run
 from rare_retention.settings.protocol import rarest_watched
-from rare_retention.train.state import create
+from rare_retention.train.state import abstract
 
 BYTES_PER_MB = 2**20
 
@@ -180,9 +180,9 @@ def check_mesh(run: Run) -> None:
 def _check_weights(run: Run, axis: str, devices: int) -> None:
     """Checks that an axis of the mesh divides every dimension of the weights that it cuts."""
     cut = set()
-    weights = jax.tree.leaves(jax.eval_shape(run.setting.init))
+    weights = jax.tree.leaves(abstract(run.setting.traced, run.optimizer).params)
     layouts = jax.tree.leaves(
-        run.setting.partition(), is_leaf=lambda x: isinstance(x, PartitionSpec)
+        run.setting.traced.partition(), is_leaf=lambda x: isinstance(x, PartitionSpec)
     )
     for leaf, layout in zip(weights, layouts, strict=True):
         cut |= {size for size, own in zip(leaf.shape, layout, strict=True) if own == axis}
@@ -215,9 +215,13 @@ class Sizes(NamedTuple):
 
 
 def sizes(run: Run) -> Sizes:
-    """Sizes of a run, without allocating anything."""
-    transforms = run.optimizer.transforms(student.group for student in run.setting.students)
-    state = jax.eval_shape(lambda: create(run.setting, transforms))
+    """Sizes of a run, without allocating anything.
+
+    Raises:
+        ConfigError: the optimizer has another number of rates than there are sizes.
+    """
+    run.optimizer.rates(student.group for student in run.setting.students)
+    state = abstract(run.setting.traced, run.optimizer)
     flops = run.setting.flops(run.batch)
     return Sizes(
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),

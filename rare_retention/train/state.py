@@ -1,19 +1,16 @@
 """State of a run: everything that one step turns into the next, as a plain pytree."""
 
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import RULES
-from rare_retention.settings.protocol import Params, Setting
-
-Transforms: TypeAlias = optax.GradientTransformation | Mapping[str, optax.GradientTransformation]
-"""The optimizer of one student: the same for all, or one for each group."""
+from rare_retention.settings.protocol import Array, Numbers, Params, Traced
 
 
 class State(NamedTuple):
@@ -33,45 +30,64 @@ class State(NamedTuple):
     change: dict[str, jax.Array]
 
 
-def create(setting: Setting, transforms: Transforms) -> State:
-    """State before the first step."""
-    params = setting.init()
-    optimizer = {
-        name: jax.vmap(transform_of(transforms, name).init)(stack) for name, stack in params.items()
+class Arguments(NamedTuple):
+    """The numbers in which runs may differ and share their programs; never changed by a step.
+
+    Attributes:
+        key: of the stream's inputs; step t draws them from fold_in(key, t).
+        draw: number of the draw of the initial weights, uint32.
+        rates: peak learning rate of each group of students, float32.
+        numbers: of the setting, `Setting.numbers`.
+    """
+
+    key: Array
+    draw: Array
+    rates: dict[str, Array]
+    numbers: Numbers
+
+
+def create(traced: Traced, optimizer: Optimizer, draw: jax.typing.ArrayLike) -> State:
+    """State before the first step.
+
+    Args:
+        traced: the models.
+        optimizer: of each student; its rates play no part yet.
+        draw: number of the draw of the initial weights.
+    """
+    params = traced.init(draw)
+    transform = optimizer.form.build(1.0)
+    moments = {name: jax.vmap(transform.init)(stack) for name, stack in params.items()}
+    watch = len(traced.watch_ids)
+    change = {
+        name: jnp.zeros((jax.tree.leaves(stack)[0].shape[0], watch))
+        for name, stack in params.items()
     }
-    return State(jnp.zeros((), jnp.int32), params, optimizer, no_change(setting))
+    return State(jnp.zeros((), jnp.int32), params, moments, change)
 
 
-def transform_of(transforms: Transforms, group: str) -> optax.GradientTransformation:
-    """The optimizer of a student of that group."""
-    return transforms[group] if isinstance(transforms, Mapping) else transforms
+def abstract(traced: Traced, optimizer: Optimizer) -> State:
+    """Shapes and types of the state; nothing is allocated."""
+    return jax.eval_shape(lambda: create(traced, optimizer, np.uint32(0)))
 
 
-def no_change(setting: Setting) -> dict[str, jax.Array]:
-    """A `State.change` of zeros."""
-    students = Counter(student.group for student in setting.students)
-    return {name: jnp.zeros((count, len(setting.watch_ids))) for name, count in students.items()}
-
-
-def shardings(setting: Setting, transforms: Transforms, mesh: Mesh) -> State:
+def shardings(traced: Traced, optimizer: Optimizer, mesh: Mesh) -> State:
     """Sharding of every leaf of the state; moments are laid out as their parameters."""
-    abstract = jax.eval_shape(lambda: create(setting, transforms))
     params = jax.tree.map(
         lambda own: NamedSharding(mesh, own),
-        setting.partition(),
+        traced.partition(),
         is_leaf=lambda x: isinstance(x, PartitionSpec),
     )
     student = NamedSharding(mesh, PartitionSpec(RULES["student"]))
-    optimizer = {
+    moments = {
         name: optax.tree_utils.tree_map_params(
-            transform_of(transforms, name),
+            optimizer.form.build(1.0),
             lambda _, sharding: sharding,
             state,
             params[name],
             transform_non_params=lambda _: student,
         )
-        for name, state in abstract.optimizer.items()
+        for name, state in abstract(traced, optimizer).optimizer.items()
     }
     step: Any = NamedSharding(mesh, PartitionSpec())
     change: Any = dict.fromkeys(params, student)
-    return State(step, params, optimizer, change)
+    return State(step, params, moments, change)

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import constrain
-from rare_retention.settings.protocol import Batch, Measure, Setting, rarest_watched
+from rare_retention.settings.protocol import Batch, Measure, Setting, Traced
 from rare_retention.train.gradients import gradient, gram, parts
-from rare_retention.train.state import State, Transforms, transform_of
+from rare_retention.train.state import Arguments, State
 
 Measures = dict[str, jax.Array]
 """Name -> values of all students, [S, ...]."""
@@ -58,8 +59,8 @@ class Step:
 
     def __init__(
         self,
-        setting: Setting,
-        transforms: Transforms,
+        traced: Traced,
+        optimizer: Optimizer,
         *,
         gradients: bool,
         effect: bool,
@@ -68,63 +69,64 @@ class Step:
         """Describes the step; nothing is compiled before the first call.
 
         Args:
-            setting: models and tasks.
-            transforms: optimizer of one student.
+            traced: the models and their losses.
+            optimizer: of one student; its own rates are left out for those in the arguments.
             gradients: compare the gradients of measured batches, by task, with each other, with
                 those of the reference losses and with the update.
             effect: follow the first-order effect of every update on the watched tasks.
             accumulate: pieces of a batch whose gradients are averaged.
         """
-        self._setting = setting
-        self._transforms = transforms
+        self._traced = traced
+        self._optimizer = optimizer.form
         self._gradients = gradients
         self._effect = effect
         self._accumulate = accumulate
 
-    def run(self, state: State, key: jax.Array, batches: Batch, count: jax.Array) -> State:
+    def run(self, state: State, own: Arguments, batches: Batch, count: jax.Array) -> State:
         """Applies `count` updates and measures nothing.
 
         Args:
             state: before the chunk; its buffers may be donated.
-            key: of the stream; step t draws from fold_in(key, t).
+            own: numbers of the run; step t draws from fold_in(own.key, t).
             batches: leaves [L, B, ...]; batches from `count` on are ignored.
             count: number of batches, at most L.
         """
 
         def plain(i: jax.Array, state: State) -> State:
-            return self._update(state, self._gradient(state, key, _at(batches, i))[1])[0]
+            grads = self._gradient(state, own, _at(batches, i))[1]
+            return self._update(state, own, grads)[0]
 
         return jax.lax.fori_loop(0, count, plain, state)
 
     def advance(
-        self, state: State, key: jax.Array, batches: Batch, count: jax.Array
+        self, state: State, own: Arguments, batches: Batch, count: jax.Array
     ) -> tuple[State, Measures]:
         """Applies `count` updates, at least 1, and measures at the last one; arguments as `run`.
 
         Returns:
             The state after the chunk and what was measured there.
         """
-        before = self.run(state, key, batches, count - 1)
+        before = self.run(state, own, batches, count - 1)
         last = _at(batches, count - 1)
-        split, grads = self._gradient(before, key, last)
-        state, updates = self._update(before, grads)
-        compared = self._compare(before, key, last, grads, updates) if self._gradients else {}
-        by_task, shares = _students(split), self._setting.shares(last)[None]
+        split, grads = self._gradient(before, own, last)
+        state, updates = self._update(before, own, grads)
+        compared = self._compare(before, own, last, grads, updates) if self._gradients else {}
+        by_task, shares = _students(split), self._traced.shares(last)[None]
         effect = {"predicted_change": _students(state.change)} if self._effect else {}
         state = state._replace(change=jax.tree.map(jnp.zeros_like, state.change))
         return state, {
-            **self.measure(state),
+            **self.measure(state, own),
             **compared,
             **effect,
             "train_loss": by_task.sum(-1),
             "batch_loss": jnp.where(shares > 0, by_task / shares, jnp.nan),
         }
 
-    def measure(self, state: State) -> Measures:
+    def measure(self, state: State, own: Arguments) -> Measures:
         """What can be measured of a state alone, without a batch."""
         with self._finest():  # whatever the students are trained in
-            values = self._setting.probe(state.params)
-            reference = self._setting.reference(state.params)
+            values = self._traced.probe(state.params, own.numbers)
+            reference = self._traced.reference(state.params, own.numbers)
         names = next(iter(values.values()))
         return {
             **{name: _students({g: v[name] for g, v in values.items()}) for name in names},
@@ -132,27 +134,27 @@ class Step:
         }
 
     def _finest(self) -> AbstractContextManager[object]:
-        return jax.default_matmul_precision(self._setting.finest_precision)
+        return jax.default_matmul_precision(self._traced.finest_precision)
 
-    def _gradient(self, state: State, key: jax.Array, batch: Batch) -> tuple[Any, Any]:
+    def _gradient(self, state: State, own: Arguments, batch: Batch) -> tuple[Any, Any]:
         """Losses by task and gradient of a batch."""
 
-        def of(rows: Batch, own: jax.Array) -> tuple[Any, Any]:
-            return gradient(lambda p: self._setting.losses(p, rows, own), state.params)
+        def of(rows: Batch, key: jax.Array) -> tuple[Any, Any]:
+            return gradient(lambda p: self._traced.losses(p, rows, key, own.numbers), state.params)
 
-        return self._mean(of, state, key, batch)
+        return self._mean(of, state, own, batch)
 
     def _mean(
         self,
         function: Callable[[Batch, jax.Array], Any],
         state: State,
-        key: jax.Array,
+        own: Arguments,
         batch: Batch,
     ) -> Any:
         """What a function makes of a batch and its key; of pieces of it, the mean."""
-        own, pieces = jax.random.fold_in(key, state.step), self._accumulate
+        key, pieces = jax.random.fold_in(own.key, state.step), self._accumulate
         if pieces == 1:
-            return function(batch, own)
+            return function(batch, key)
 
         def cut(leaf: jax.Array) -> jax.Array:
             # Every `pieces`-th row, since a device has rows that stand together.
@@ -160,47 +162,54 @@ class Step:
             return constrain(jnp.swapaxes(apart, 0, 1), None, "batch")
 
         def add(total: Any, rows: Batch) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, function(rows, own)), None
+            return jax.tree.map(jnp.add, total, function(rows, key)), None
 
         cuts = jax.tree.map(cut, batch)
-        shapes = jax.eval_shape(function, _at(cuts, jnp.int32(0)), own)
+        shapes = jax.eval_shape(function, _at(cuts, jnp.int32(0)), key)
         start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         total, _ = jax.lax.scan(add, start, cuts)
         return jax.tree.map(lambda leaf: leaf / pieces, total)
 
-    def _update(self, state: State, grads: Any) -> tuple[State, Any]:
+    def _update(self, state: State, own: Arguments, grads: Any) -> tuple[State, Any]:
         """Applies one update, which it returns too, and adds its first-order effects."""
         updates, optimizer = {}, {}
         for name, stack in state.params.items():
             with jax.numpy_dtype_promotion("standard"):  # Optax mixes its step count with floats
-                update = transform_of(self._transforms, name).update
+                update = self._optimizer.build(own.rates[name]).update
                 updates[name], optimizer[name] = jax.vmap(update)(
                     grads[name], state.optimizer[name], stack
                 )
         change = state.change
         if self._effect:
             with self._finest():
-                _, effect = jax.jvp(self._setting.reference, (state.params,), (updates,))
+                _, effect = jax.jvp(self._reference(own), (state.params,), (updates,))
             change = jax.tree.map(jnp.add, change, effect)
         params = optax.apply_updates(state.params, updates)
         return State(state.step + 1, params, optimizer, change), updates
 
+    def _reference(self, own: Arguments) -> Callable[[Any], dict[str, jax.Array]]:
+        """The watched tasks' losses as a function of the weights."""
+        return lambda params: self._traced.reference(params, own.numbers)
+
     def _compare(
-        self, state: State, key: jax.Array, batch: Batch, grads: Any, updates: Any
+        self, state: State, own: Arguments, batch: Batch, grads: Any, updates: Any
     ) -> Measures:
         """Gram matrices of the parts of a batch's gradient, the reference gradients, the update."""
-        setting = self._setting
-        each = jnp.eye(len(setting.watch_ids))
+        traced = self._traced
+        each = jnp.eye(len(traced.watch_ids))
 
-        def of(rows: Batch, own: jax.Array) -> Any:
-            return parts(lambda p: setting.watched_losses(p, rows, own), state.params, each)
+        def of(rows: Batch, key: jax.Array) -> Any:
+            def losses(params: Any) -> dict[str, jax.Array]:
+                return traced.watched_losses(params, rows, key, own.numbers)
 
-        watched = self._mean(of, state, key, batch)
+            return parts(losses, state.params, each)
+
+        watched = self._mean(of, state, own, batch)
         with self._finest():
-            reference = parts(setting.reference, state.params, each)
+            reference = parts(self._reference(own), state.params, each)
 
         others = jax.tree.map(lambda all_, own: all_ - own.sum(0), grads, watched)
-        every = range(len(setting.watch_ids))
+        every = range(len(traced.watch_ids))
         vectors = [*(_at(watched, k) for k in every), others]
         vectors += [*(_at(reference, k) for k in every), updates]
         found = {g: self._grams([v[g] for v in vectors]) for g in others}
@@ -215,18 +224,18 @@ class Step:
         Returns:
             [R, block, V, V] and [R, block], NaN where the group has no such block.
         """
-        setting = self._setting
-        watch = setting.watch_ids
-        reference = vectors[len(watch) + 1 + watch.index(rarest_watched(setting))]
+        traced = self._traced
+        watch = traced.watch_ids
+        reference = vectors[len(watch) + 1 + watch.index(traced.rarest)]
 
-        blocks = [setting.blocks(v) for v in vectors]
+        blocks = [traced.blocks(v) for v in vectors]
         found = {name: gram([block[name] for block in blocks]) for name in blocks[0]}
         found["all"] = jnp.stack(list(found.values())).sum(0)
-        selected = [setting.selections(v, reference) for v in vectors]
+        selected = [traced.selections(v, reference) for v in vectors]
         found |= {name: gram([block[name] for block in selected]) for name in selected[0]}
         weights = {name: _weights(part) for name, part in (blocks[0] | selected[0]).items()}
         weights["all"] = _weights(blocks[0])
-        names, students = setting.labels["block"], len(found["all"])
+        names, students = traced.block_labels, len(found["all"])
         missing = jnp.full_like(found["all"], jnp.nan)  # smaller models have fewer layers
         counts = jnp.array([weights.get(name, jnp.nan) for name in names], jnp.float32)
         return (

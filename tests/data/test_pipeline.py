@@ -12,6 +12,7 @@ from rare_retention.data.pipeline import chunks, spans
 from rare_retention.parallel import MeshShape, make_mesh
 
 STOPS = (3, 4, 9)
+LONGEST = 5  # from 4 to 9
 
 
 def schedule():
@@ -38,7 +39,7 @@ def test_chunks_carry_the_batches(largest):
     """In chunks of one batch, of two, and from stop to stop."""
     mesh = make_mesh(MeshShape(data=8))
     steps, ends = [], []
-    for chunk in chunks(source, 16, STOPS, 0, mesh, largest):
+    for chunk in chunks(source, 16, STOPS, 0, mesh, LONGEST, largest):
         assert chunk.batches["task"].sharding.spec[1] == ("data", "fsdp")
         for i, step in enumerate(range(chunk.start, chunk.stop)):
             np.testing.assert_array_equal(chunk.batches["task"][i], schedule().rows(step))
@@ -54,7 +55,7 @@ def test_chunks_carry_the_batches(largest):
 @pytest.mark.parametrize("hosts", [1, 2, 4, 8])
 def test_the_global_batch_is_the_same_for_any_number_of_hosts(hosts):
     mesh = make_mesh(MeshShape(data=hosts))
-    for chunk in chunks(source, 16, STOPS, 0, mesh):
+    for chunk in chunks(source, 16, STOPS, 0, mesh, LONGEST):
         rows = chunk.batches["task"]
         pieces = sorted(rows.addressable_shards, key=lambda piece: piece.index[1].start or 0)
         assert [piece.data.shape[1] for piece in pieces] == [16 // hosts] * hosts
@@ -69,15 +70,23 @@ def test_a_host_makes_the_rows_that_its_devices_hold():
 
 
 def test_a_resumed_pipeline_yields_the_same_chunks():
-    """As long as the longest of the whole run, so that nothing is compiled anew."""
-    mesh, stops = make_mesh(MeshShape(data=8)), (5, 6, 9)
-    whole = list(chunks(source, 16, stops, 0, mesh))
-    resumed = list(chunks(source, 16, stops, 5, mesh))
-    assert [(chunk.start, chunk.stop) for chunk in resumed] == [(5, 6), (6, 9)]
-    assert {chunk.batches["row"].shape for chunk in resumed} == {(5, 16)}
+    mesh = make_mesh(MeshShape(data=8))
+    whole = list(chunks(source, 16, STOPS, 0, mesh, LONGEST))
+    resumed = list(chunks(source, 16, STOPS, 3, mesh, LONGEST))
+    assert [(chunk.start, chunk.stop) for chunk in resumed] == [(3, 4), (4, 9)]
     for a, b in zip(whole[1:], resumed, strict=True):
         jax.tree.map(np.testing.assert_array_equal, jax.device_get(a), jax.device_get(b))
 
 
+@pytest.mark.parametrize(("longest", "length"), [(5, 5), (6, 6), (7, 4), (13, 5)])
+def test_the_length_of_chunks_owes_nothing_to_the_stops(longest, length):
+    """At most six batches fit: equal pieces of the longest chunk that there may be."""
+    mesh = make_mesh(MeshShape(data=8))
+    for stops in (STOPS, (9,), range(1, 10)):
+        found = list(chunks(source, 16, stops, 0, mesh, longest, 6 * 16 * 8))
+        assert {len(chunk.batches["task"]) for chunk in found} == {length}
+        assert [chunk.stop for chunk in found if chunk.stop in stops] == list(stops)
+
+
 def test_nothing_is_left_at_the_end():
-    assert list(chunks(source, 16, STOPS, 9, make_mesh(MeshShape()))) == []
+    assert list(chunks(source, 16, STOPS, 9, make_mesh(MeshShape()), LONGEST)) == []

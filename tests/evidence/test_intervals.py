@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rare_retention.evidence.intervals import student_t
+from rare_retention.evidence.intervals import differ, student_t
 
 NAN = float("nan")
 
@@ -42,6 +42,22 @@ def test_one_dimension_is_enough(dims):
     found = student_t(xr.DataArray([1.0, 2.0, 4.0], dims=dims))
     assert found.units == 3
     assert found.covers == f"{dims[0]}s"
+
+
+@pytest.mark.parametrize(
+    ("covers", "held", "words"),
+    [
+        ("streams", (), "batches, initial weights and injected tasks"),
+        ("streams", ["tasks"], "batches and initial weights"),
+        ("streams", ("weights", "tasks"), "batches alone"),
+        ("streams", ("batches", "tasks"), "initial weights alone"),
+        ("streams", ("batches", "weights", "tasks"), "nothing"),
+        ("initialisations", (), "initial weights alone"),
+        ("none", (), ""),
+    ],
+)
+def test_what_an_interval_covers_is_said(covers, held, words):
+    assert differ(covers, held) == words
 
 
 def test_one_unit_gives_no_interval():

@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rare_retention.evidence import language
+from rare_retention.evidence import language, states
 
 NAN, INF = np.nan, np.inf
 E = np.e
@@ -68,8 +68,16 @@ def test_a_missing_state_leaves_nothing_to_say():
 def test_compute_is_six_flops_for_each_parameter_and_token():
     values = series(np.zeros((2, 2)), [0, 3], size=[10, 40])
     assert language.compute(values, 5).values.tolist() == [[0, 900], [0, 3600]]
-    attributes = {"batch": 4, "row_tokens": 8}
-    assert language.step_tokens(xr.Dataset(attrs=attributes)) == 32
+
+
+def test_tokens_of_a_step_are_those_of_the_grid_point():
+    """Of batches of 64 and 128 rows of 16 tokens, and of rows of 32."""
+    base = made_language.language((), streams=1, steps=[0, 100])
+    found = made_language.varied(base, batch=(64, 128), window=(16, 32))
+    assert {
+        (int(point["batch"]), int(point["window"])): language.step_tokens(point)
+        for point in states.points(found)
+    } == {(64, 16): 1024, (64, 32): 2048, (128, 16): 2048, (128, 32): 4096}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which losses count as points of a scaling law, and tables that are none."""
 
+import made_language
 import made_scaling as made
 import numpy as np
 import pytest
@@ -76,9 +77,24 @@ def test_a_study_of_one_length_needs_no_grid():
 
 def test_results_that_count_no_tokens_are_refused():
     results = made.ladder()
-    del results.attrs["row_tokens"]
-    with pytest.raises(UserError, match="the results lack `row_tokens`"):
-        read_results(results)
+    with pytest.raises(UserError, match="the results lack `step_tokens`"):
+        read_results(results.drop_vars("step_tokens"))
+
+
+def test_each_batch_and_window_counts_its_own_tokens():
+    results = made_language.varied(made.ladder(noise=0.0), batch=(64, 128), window=(16, 32))
+    for points in read_results(results):
+        batch, window = (int(part.split(" = ")[1]) for part in points.place.split(", "))
+        assert sorted(set(points.tokens)) == [n * batch * window for n in made.LENGTHS]
+
+
+def test_each_length_counts_its_own_tokens():
+    """Where the longer runs have the larger batches."""
+    results = made.ladder(noise=0.0)
+    results["step_tokens"] = ("steps", [1000.0, 500.0, 250.0])
+    text = read_results(results)[0]
+    assert set(text.tokens) == {1_000 * 1000, 4_000 * 500, 16_000 * 250}
+    assert len(set(zip(text.stream, text.tokens, strict=True))) == 6
 
 
 def test_a_table_has_points_by_task_and_stream(tmp_path):

@@ -1,5 +1,6 @@
 """The launcher of evidence from snapshots: studies, published models, and what it refuses."""
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def kept(study, tmp_path_factory):
         write_manifest(folder, identity=unit.run.identity())
         store = Store(folder / "retention", unit.run.identity())
         for step in (0, 4)[: i + 1]:
-            store.save(step, unit.run.setting.init())
+            store.save(step, unit.run.setting.traced.init(0))
         store.close()
     return workdir
 
@@ -115,6 +116,34 @@ def test_every_snapshot_is_measured(measured):
     assert found["r2"].attrs["units"] == "share"
     first, second = (found["null_effect"].sel(snapshot=0, initialisation=i) for i in range(2))
     assert not np.allclose(first, second)
+
+
+def test_models_are_asked_about_the_tasks_of_their_own_stream(study, tmp_path, monkeypatch):
+    """Which each stream draws anew."""
+    grown, workdir = dataclasses.replace(study, streams=2), epath.Path(tmp_path)
+    claim(grown, workdir)
+    stream = {}
+    for unit in units(grown):
+        folder = workdir / "runs" / unit.name
+        write_manifest(folder, identity=unit.run.identity())
+        store = Store(folder / "retention", unit.run.identity())
+        params = unit.run.setting.traced.init(unit.run.seeds.weights)
+        store.save(0, params)
+        store.close()
+        embedding = np.asarray(next(iter(params.values()))["embedding"][0])
+        stream[embedding.tobytes()] = unit.run.stream
+    asked, measure = {0: [], 1: []}, module.measure
+
+    def note(kind, models, tasks, options):
+        model = next(iter(models.values()))[0]
+        asked[stream[np.asarray(model.embedding[...]).tobytes()]].append(tasks["comparison"].tokens)
+        return measure(kind, models, tasks, options)
+
+    monkeypatch.setattr(module, "measure", note)
+    assert call(f"--workdir={workdir}", "--kinds=neurons") == 0
+    for draw, found in asked.items():
+        own = study.run.setting.instances(draw)[0].tokens.reshape(5, 5, 3)
+        assert len(found) == 2 and all(np.array_equal(tokens, own) for tokens in found)
 
 
 def test_the_same_command_measures_nothing_again(measured, monkeypatch, capsys):
@@ -180,7 +209,7 @@ def test_other_weights_are_measured_again(workdir, study, counted):
     assert call(f"--workdir={workdir}", "--kinds=probe") == 0
     (unit, _) = units(study)
     store = Store(workdir / "runs" / unit.name / "retention", unit.run.identity())
-    params = unit.run.setting.init()
+    params = unit.run.setting.traced.init(0)
     store.delete(0)
     store.save(
         0, {name: {**tree, "embedding": tree["embedding"] + 1} for name, tree in params.items()}
@@ -193,7 +222,7 @@ def test_other_weights_are_measured_again(workdir, study, counted):
 def test_a_published_model_is_asked_about_the_tasks_of_a_config(study, tmp_path, monkeypatch):
     setting = study.run.setting
     (shape,) = setting.architectures.values()
-    (params,) = setting.init().values()
+    (params,) = setting.traced.init(0).values()
     own = jax.tree.map(lambda leaf: np.asarray(leaf[0]), params)
     exchange.save(epath.Path(tmp_path / "model"), shape, own)
     monkeypatch.setattr(command_line, "load", lambda source: study)

@@ -150,6 +150,7 @@ def assemble(
         }
         part = xr.Dataset(data, {"step": steps}).reindex(step=union)
         part["frequency"], part["spectrum"] = ("task", mix[0]), (("task", "direction"), mix[1])
+        part["step_rows"] = part["step_tokens"] = ((), 64.0)
         part["finished"] = ("stream", np.ones(shape.streams, bool))
         parts.append(part.expand_dims({name: [value] for name, value in at.items()}))
     results = xr.combine_by_coords(parts) if dims else parts[0]
@@ -167,7 +168,6 @@ def assemble(
         name="made_up",
         question="Does it draw?\n\nIt is made up.",
         inputs=shape.inputs,
-        batch=64,
         steps=int(union[-1]),
         study=json.dumps({"run": {"batch": 64}}),
         **extra,
@@ -247,6 +247,8 @@ def neurons(streams: int = 3, total: int = 200) -> xr.Dataset:
             "loss": (lead, (1 - alignment).astype(np.float32)),
             "angle": ((*STUDENT, "neuron"), angle.astype(np.float32)),
             "frequency": ("task", [0.9, 0.1]),
+            "step_rows": ((), 1.0),
+            "step_tokens": ((), 1.0),
             "finished": ("stream", np.ones(streams, bool)),
         },
         {
@@ -261,7 +263,6 @@ def neurons(streams: int = 3, total: int = 200) -> xr.Dataset:
             "name": "neurons",
             "question": "One or two?",
             "inputs": 2,
-            "batch": 1,
             "steps": total,
             "study": "{}",
         },
@@ -307,6 +308,7 @@ def verdict(**changes: Any) -> dict[str, Any]:
         "threshold": 0.5,
         "units": 3,
         "covers": "streams",
+        "differ": "batches alone",
         "streams": 3,
         "initialisations": 2,
         "note": "",

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from etils import epath
+from made_language import language, varied
 
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record.dataset import save
@@ -100,7 +101,8 @@ def test_every_verdict_is_shown_by_symbol_word_and_colour(built):
         assert any(attributes.get("class") == f"badge {name}" for _, attributes in parsed.tags)
         assert f".{name} {{ color:" in built
     assert built.index("Verdicts") < built.index("<figure")
-    for text in ("0.123", "0.08 to 0.17", "3 streams", "≤ 0.5", "no gap", "95% t interval"):
+    said = ("3 streams (batches alone)", "≤ 0.5", "no gap", "95% t interval")
+    for text in ("0.123", "0.08 to 0.17", *said):
         assert text in parsed.text
 
 
@@ -124,6 +126,8 @@ def test_what_was_run_and_where_is_shown(built):
         "gap G 16, 64",
         "widths N 4, 16, 48",
         "parameters 400, 1,600, 4,800",
+        "batch B 64",
+        "tokens a row 1",
         "run.optimizer",
         "inverse_sqrt",
         "grid[0]",
@@ -189,6 +193,11 @@ def test_lost_students_are_named(study, lose):
         "stream 0, gap G = 16: N = 48 (initialisation 1)",
         "stream 1, gap G = 64: every student",
     ]
+
+
+def test_batches_and_windows_that_differ_are_all_named():
+    found = page.summary(varied(language((), streams=1, steps=[0, 10]), (64, 128), (16, 32)))
+    assert (found["batch B"], found["tokens a row"]) == ("64, 128", "16, 32")
 
 
 def test_language_models_are_called_by_their_sizes(study, lose):

@@ -11,7 +11,7 @@ from rare_retention.errors import ConfigError
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.competition import Competition
 from rare_retention.theory import competition
-from rare_retention.train.state import create
+from rare_retention.train.state import Arguments, create
 from rare_retention.train.step import Step
 
 RATE = 0.05
@@ -19,14 +19,16 @@ RATE = 0.05
 
 def train(setting, rows):
     """Measures at every state of plain descent through `rows` [T], each [T + 1, S, ...]."""
-    transform = Optimizer(method="sgd", schedule="constant", peak=RATE, clip=None).build()
-    step = Step(setting, transform, gradients=False, effect=False)
-    state = create(setting, transform)
+    descent = Optimizer(method="sgd", schedule="constant", peak=RATE, clip=None)
+    step = Step(setting.traced, descent, gradients=False, effect=False)
+    state = create(setting.traced, descent, 0)
+    rates = descent.rates(state.params)
+    own = Arguments(jax.random.key(0), np.uint32(0), rates, setting.numbers(0))
 
     def advance(state, row):
-        return step.advance(state, jax.random.key(0), row[None, None], jnp.int32(1))
+        return step.advance(state, own, row[None, None], jnp.int32(1))
 
-    start = step.measure(state)
+    start = step.measure(state, own)
     _, then = jax.jit(lambda s, r: jax.lax.scan(advance, s, r))(state, jnp.asarray(rows))
     return {name: np.concatenate([start[name][None], then[name]]) for name in start}
 
@@ -90,13 +92,14 @@ def test_a_second_neuron_is_the_only_difference(trained):
 def test_losses_split_the_mean_loss_of_the_rows():
     """Each task has its rows' share of the loss; the reference is the loss of a row."""
     setting = Competition(neurons=(3, 1), initialisations=2, watch=(1, 0))
-    params = setting.init()
+    traced, numbers = setting.traced, setting.numbers(0)
+    params = traced.init(0)
     task = jnp.array([0, 1, 0, 0, 1, 0, 0, 0])
-    split = setting.losses(params, task, jax.random.key(0))
-    for name, probe in setting.probe(params).items():
+    split = traced.losses(params, task, jax.random.key(0), numbers)
+    for name, probe in traced.probe(params, numbers).items():
         loss = np.asarray(probe["loss"])
         np.testing.assert_allclose(split[name], loss * [0.75, 0.25], rtol=1e-6)
-        np.testing.assert_array_equal(setting.reference(params)[name], loss[:, ::-1])
+        np.testing.assert_array_equal(traced.reference(params, numbers)[name], loss[:, ::-1])
 
 
 def test_what_it_says_of_itself():
@@ -106,8 +109,8 @@ def test_what_it_says_of_itself():
     assert setting.watch_ids == (1,)
     assert setting.inputs == 2
     np.testing.assert_allclose(setting.frequencies, [0.8, 0.2])
-    (name, (dims, values)), *others = setting.constants().items()
-    assert (name, dims, others) == ("frequency", ("task",), [])
+    (name, (measure, values)), *others = setting.constants().items()
+    assert (name, measure.dims, others) == ("frequency", ("task",), [])
     np.testing.assert_array_equal(values, setting.frequencies)
     assert config.from_json(Competition, config.to_json(setting)) == setting
 
@@ -118,7 +121,7 @@ def test_what_it_says_of_itself():
         ({"neurons": ()}, "neurons: expected at least one number"),
         ({"neurons": (1, 0)}, r"neurons\[1\]: expected at least 1, got 0"),
         ({"neurons": (2, 2)}, "neurons: expected different numbers"),
-        ({"initialisations": 0}, "initialisations: expected at least 1"),
+        ({"initialisations": 0}, "initialisations: should be greater than or equal to 1, got 0"),
         ({"sharpness": -1.0}, "sharpness: expected at least 0"),
         ({"start": (0.5, 0.2)}, "start: expected two ascending angles"),
         ({"start": (0.5, 1.6)}, "start: expected two ascending angles"),

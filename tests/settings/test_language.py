@@ -26,6 +26,7 @@ from rare_retention.tasks import Comparison, ModularAddition, Recall
 from rare_retention.tasks.natural import prompts
 
 SETTING = tiny_text.language(initialisations=2)
+TRACED, NUMBERS, INSTANCES = SETTING.traced, SETTING.numbers(0), SETTING.instances(0)
 STEPS, BATCH, WINDOW, END = 20, tiny_text.BATCH, tiny_text.WINDOW, tiny_text.END
 EVERYTHING = slice(None)
 
@@ -38,9 +39,9 @@ def schedule(setting=SETTING, **exposure):
 @pytest.fixture(scope="module")
 def params():
     """Drawn, but for some words that are right now and then since their scores are large."""
-    drawn = jax.jit(SETTING.init)()
+    drawn = jax.jit(TRACED.init)(0)
     held = np.bincount(SETTING.windows.held_out().ravel()).argsort()[-5:]
-    loud = [*held, *(token for one in SETTING.instances for token in one.tokens[1::20, 2])]
+    loud = [*held, *(token for one in INSTANCES for token in one.tokens[1::20, 2])]
     for stack in drawn.values():
         stack["unembedding"] = stack["unembedding"].at[:, np.unique(loud)].mul(4.0)
     return drawn
@@ -48,14 +49,14 @@ def params():
 
 @pytest.fixture(scope="module")
 def probe(params):
-    return jax.jit(SETTING.probe)(params)
+    return jax.jit(TRACED.probe)(params, NUMBERS)
 
 
 @pytest.fixture(scope="module")
 def batch():
     """Twelve instances: half of the rows have two, the others one."""
     crowded = schedule(placement="burst", gap=3, withheld=(1, 2))
-    found = SETTING.batches(crowded, range(2, 3), EVERYTHING)
+    found = SETTING.batches(crowded, 0, range(2, 3), EVERYTHING)
     return {name: leaf[0] for name, leaf in found.items()}
 
 
@@ -72,7 +73,7 @@ def batch():
 def test_a_run_shows_what_its_schedule_counts(exposure):
     """Training instances fill the first slots of rows, all else is the corpus as it stands."""
     plan = schedule(**exposure)
-    found = SETTING.batches(plan, range(STEPS), EVERYTHING)
+    found = SETTING.batches(plan, 0, range(STEPS), EVERYTHING)
     tokens, task = found["tokens"], found["task"]
     assert tokens.shape == (STEPS, BATCH, WINDOW) and tokens.dtype == np.uint16
     assert task.shape == (STEPS, BATCH, 2) and task.dtype == np.int32
@@ -83,7 +84,7 @@ def test_a_run_shows_what_its_schedule_counts(exposure):
         )
     text = SETTING.windows.train(np.arange(STEPS * BATCH), plan.seed)
     train, seen = [], [set(), set()]
-    for one in SETTING.instances:
+    for one in INSTANCES:
         train.append({tuple(tokens) for tokens in one.tokens[one.train].tolist()})
     filled = (task > 0).sum(-1)
     assert np.all(filled.max(1) - filled.min(1) <= 1)
@@ -103,7 +104,7 @@ def test_a_run_shows_what_its_schedule_counts(exposure):
 
 def test_streams_show_other_text_and_other_instances():
     one, other = (
-        SETTING.batches(tiny_text.run(SETTING, stream=s).schedule(), range(4), EVERYTHING)
+        SETTING.batches(tiny_text.run(SETTING, stream=s).schedule(), 0, range(4), EVERYTHING)
         for s in (0, 1)
     )
     for name in ("tokens", "task"):
@@ -114,12 +115,12 @@ def test_streams_show_other_text_and_other_instances():
 def test_hosts_make_their_rows_of_the_same_batch(hosts):
     """For any chunking: batches one by one are those of a longer call."""
     plan = schedule(placement="burst", gap=3)
-    whole = SETTING.batches(plan, range(5, 11), EVERYTHING)
+    whole = SETTING.batches(plan, 0, range(5, 11), EVERYTHING)
     each = BATCH // hosts
     for host in range(hosts):
         rows = slice(host * each, (host + 1) * each)
         for steps in ([range(5, 11)], [range(t, t + 1) for t in range(5, 11)]):
-            parts = [SETTING.batches(plan, piece, rows) for piece in steps]
+            parts = [SETTING.batches(plan, 0, piece, rows) for piece in steps]
             for name, leaf in whole.items():
                 joined = np.concatenate([part[name] for part in parts])
                 np.testing.assert_array_equal(joined, leaf[:, rows])
@@ -134,10 +135,10 @@ def test_the_pipeline_carries_the_same_batches_to_any_mesh(shape):
     plan = schedule(placement="burst", gap=3)
 
     def source(steps, rows):
-        return SETTING.batches(plan, steps, rows)
+        return SETTING.batches(plan, 0, steps, rows)
 
     whole = source(range(7), EVERYTHING)
-    for chunk in chunks(source, BATCH, (3, 7), 0, make_mesh(shape), 3 * BATCH * WINDOW * 4):
+    for chunk in chunks(source, BATCH, (3, 7), 0, make_mesh(shape), 4, 3 * BATCH * WINDOW * 4):
         for name, leaf in whole.items():
             found = np.asarray(chunk.batches[name])[: chunk.stop - chunk.start]
             np.testing.assert_array_equal(found, leaf[chunk.start : chunk.stop])
@@ -191,8 +192,8 @@ def test_losses_by_task_are_the_cross_entropies_of_their_tokens(params, batch):
             owner[row, 4 * slot : 4 * slot + 4] = task
     assert {0, 1, 2} == set(owner.ravel()) and np.any(batch["task"][:, 1] > 0)
     owner = owner[:, 1:]
-    losses = jax.jit(SETTING.losses)(params, batch, jax.random.key(0))
-    shares = np.asarray(SETTING.shares(jax.tree.map(jnp.asarray, batch)))
+    losses = jax.jit(TRACED.losses)(params, batch, jax.random.key(0), NUMBERS)
+    shares = np.asarray(TRACED.shares(jax.tree.map(jnp.asarray, batch)))
     np.testing.assert_allclose(shares, [np.mean(owner == k) for k in range(3)], rtol=1e-6)
     assert list(losses) == list(SETTING.architectures) == sorted(losses)
     for group, found in losses.items():
@@ -208,9 +209,9 @@ def test_one_row_split_by_hand(params, batch):
     """A row of two instances: seven targets are theirs, eight the text's."""
     tokens = np.array([[3, 4, 5, END, 6, 7, 8, END, *range(20, 28)]], np.int32)
     row = {"tokens": tokens, "task": np.array([[2, 1]], np.int32)}
-    losses = jax.jit(SETTING.losses)(params, row, jax.random.key(0))
+    losses = jax.jit(TRACED.losses)(params, row, jax.random.key(0), NUMBERS)
     np.testing.assert_allclose(
-        SETTING.shares(jax.tree.map(jnp.asarray, row)), [8 / 15, 4 / 15, 3 / 15], rtol=1e-6
+        TRACED.shares(jax.tree.map(jnp.asarray, row)), [8 / 15, 4 / 15, 3 / 15], rtol=1e-6
     )
     for group, found in losses.items():
         each = at(words(params, group, tokens)[:, :, :-1], tokens[:, 1:])[:, 0]
@@ -220,13 +221,13 @@ def test_one_row_split_by_hand(params, batch):
 
 def test_probe_is_the_loss_and_accuracy_of_labels(params, probe):
     """Of 20 instances of each half, and of every token of the held-out text."""
-    reference = jax.jit(SETTING.reference)(params)
+    reference = jax.jit(TRACED.reference)(params, NUMBERS)
     held, some = SETTING.windows.held_out(), {}
     for group, found in probe.items():
         for half, prefix in (("train", ""), ("test", "test_")):
             logs = words(params, group, held)[:, :, :-1]
             expected = [(at(logs, held[:, 1:]), logs.argmax(-1) == held[:, 1:])]
-            for one in SETTING.instances:
+            for one in INSTANCES:
                 tokens = one.tokens[getattr(one, half)[:20]]
                 logs = words(params, group, tokens)[:, :, 1:2]
                 expected.append((at(logs, tokens[:, 2:]), logs.argmax(-1) == tokens[:, 2:]))
@@ -244,8 +245,8 @@ def test_all_instances_are_evaluated_where_there_are_few(params):
     """Of watched tasks of either sign, in the order asked for."""
     setting = tiny_text.language(initialisations=2, evaluated=1000, watch=(2, -2))
     assert setting.watch_ids == (2, 1)
-    reference = jax.jit(setting.reference)(params)
-    tokens = SETTING.instances[0].tokens[SETTING.instances[0].train]
+    reference = jax.jit(setting.traced.reference)(params, setting.numbers(0))
+    tokens = INSTANCES[0].tokens[INSTANCES[0].train]
     assert len(tokens) == 40
     for group, found in reference.items():
         loss = at(words(params, group, tokens)[:, :, 1:2], tokens[:, 2:]).mean((1, 2))
@@ -255,7 +256,7 @@ def test_all_instances_are_evaluated_where_there_are_few(params):
 def test_evaluation_is_the_same_on_eight_devices(params, probe):
     """20 instances and 5 windows do not divide by 8: rows that fill up count for nothing."""
     with jax.set_mesh(make_mesh(MeshShape(data=4, fsdp=2))):
-        spread = jax.device_get(jax.jit(SETTING.probe)(params))
+        spread = jax.device_get(jax.jit(TRACED.probe)(params, NUMBERS))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), probe, spread)
 
 
@@ -286,7 +287,7 @@ def test_students_are_sorted_by_size():
 def test_initial_draws_differ(params):
     """Two of a size do; the first is the same in another setting with that size."""
     alone = tiny_text.language(sizes=("1x8x16x2",), task_seed=3)
-    for group, stack in jax.jit(alone.init)().items():
+    for group, stack in jax.jit(alone.traced.init)(0).items():
         own = stack | {"unembedding": None}
         expected = params[group] | {"unembedding": None}
         for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
@@ -318,8 +319,8 @@ def test_natural_prompts_are_measured(numbered):
     asked = prompts(epath.Path(numbered / "tokenizer.json"), {})
     assert setting.labels["prompt"] == ("increase", "sum") == tuple(p.name for p in asked)
     assert setting.measures["reference_loss"].dims == ("prompt",)
-    params = jax.jit(setting.init)()
-    probe = jax.jit(setting.probe)(params)
+    params = jax.jit(setting.traced.init)(0)
+    probe = jax.jit(setting.traced.probe)(params, setting.numbers(0))
     [*_, group] = params
     [found] = np.asarray(probe[group]["reference_loss"])
     for pattern, value in zip(asked, found, strict=True):
@@ -433,8 +434,8 @@ def test_the_path_of_long_windows_leaves_short_ones_to_another():
         compute=Compute(attention="splash"),
     )
     auto = dataclasses.replace(setting, compute=Compute())
-    params = jax.jit(setting.init)()
-    found, expected = jax.jit(setting.probe)(params), jax.jit(auto.probe)(params)
+    params, numbers = jax.jit(setting.traced.init)(0), setting.numbers(0)
+    found, expected = (jax.jit(s.traced.probe)(params, numbers) for s in (setting, auto))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), found, expected)
 
 
@@ -445,9 +446,9 @@ TWO = (Comparison(per_token=0.01), Comparison(per_token=0.001))
     ("fields", "message"),
     [
         ({"window": 7}, "window: 2 instances of 4 tokens do not fit into a sequence of 7; .* 8"),
-        ({"initialisations": 0}, "initialisations: expected at least 1, got 0"),
+        ({"initialisations": 0}, "initialisations: should be greater than or equal to 1, got 0"),
         ({"evaluated": 0}, "evaluated: expected at least 1, got 0"),
-        ({"task_seed": -1}, "task_seed: expected at least 0, got -1"),
+        ({"task_seed": -1}, "task_seed: should be greater than or equal to 0, got -1"),
         ({"corpus": tiny_text.corpus(held_out=0)}, "corpus.held_out: expected a window to eval"),
         ({"sizes": ()}, "sizes: expected at least one size, got none"),
         ({"sizes": ("4M", "4M")}, "sizes: expected different sizes"),
@@ -480,7 +481,7 @@ def test_sizes_must_differ_in_their_parameters():
 def test_a_vocabulary_without_room_for_the_tasks_is_refused():
     setting = tiny_text.language(tasks=(ModularAddition(per_token=1e-3, symbols=200),))
     with pytest.raises(ConfigError, match="tasks: they need 200 tokens of their own, but the voc"):
-        _ = setting.instances
+        setting.instances(0)
 
 
 def test_ids_beyond_the_vocabulary_are_refused():
@@ -488,4 +489,4 @@ def test_ids_beyond_the_vocabulary_are_refused():
     with pytest.raises(
         UserError, match=r"holds token id 1.., but the vocabulary has 150; set corp"
     ):
-        setting.batches(schedule(setting), range(4), EVERYTHING)
+        setting.batches(schedule(setting), 0, range(4), EVERYTHING)

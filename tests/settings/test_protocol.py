@@ -32,15 +32,25 @@ def setting(request):
 
 
 @pytest.fixture(scope="module")
-def params(setting):
-    return jax.jit(setting.init)()
+def traced(setting):
+    return setting.traced
+
+
+@pytest.fixture(scope="module")
+def numbers(setting):
+    return jax.tree.map(jnp.asarray, setting.numbers(0))
+
+
+@pytest.fixture(scope="module")
+def params(traced):
+    return jax.jit(traced.init)(0)
 
 
 @pytest.fixture(scope="module")
 def batch(setting):
     """One of its own, of 8 rows."""
     schedule = Schedule(setting.frequencies, ROWS * setting.slots, seed=1)
-    return jax.tree.map(lambda leaf: leaf[0], setting.batches(schedule, range(1), slice(None)))
+    return jax.tree.map(lambda leaf: leaf[0], setting.batches(schedule, 0, range(1), slice(None)))
 
 
 def test_groups_hold_the_students_in_order(setting, params):
@@ -57,7 +67,7 @@ def test_groups_hold_the_students_in_order(setting, params):
         assert (leaf.shape[0], leaf.dtype) == (setting.initialisations, jnp.float32)
 
 
-def test_partition_fits_the_weights(setting, params):
+def test_partition_fits_the_weights(traced, params):
     """One entry for each dimension, students over the axis of that name."""
 
     def check(leaf, spec):
@@ -66,7 +76,7 @@ def test_partition_fits_the_weights(setting, params):
         return True
 
     is_spec = {"is_leaf": lambda x: isinstance(x, PartitionSpec)}
-    parts = jax.tree.map(lambda spec: [spec], setting.partition(), **is_spec)
+    parts = jax.tree.map(lambda spec: [spec], traced.partition(), **is_spec)
     checked = jax.tree.map(lambda leaf, spec: check(leaf, spec[0]), params, parts)
     assert jax.tree.all(checked)
 
@@ -78,19 +88,19 @@ def test_frequencies_fit_the_tasks(setting):
     assert len(pi) == len(setting.task_names) == len(set(setting.task_names))
     assert np.all(np.diff(pi) <= 0)
     assert pi.sum() == pytest.approx(1, abs=1e-12)
-    dims, values = setting.constants()["frequency"]
-    assert dims == ("task",)
+    measure, values = setting.constants()["frequency"]
+    assert (measure.dims, measure.unit) == (("task",), "share")
     np.testing.assert_array_equal(values, pi)
     assert all(0 <= k < len(pi) for k in setting.watch_ids)
 
 
-def test_losses_reference_and_probe_have_their_shapes(setting, params, batch):
+def test_losses_reference_and_probe_have_their_shapes(setting, traced, numbers, params, batch):
     """[R, K], [R, watch], and what `measures` says; all groups can be joined."""
     count = setting.initialisations
     sizes = {"task": len(setting.task_names), "watch": len(setting.watch_ids)}
-    losses = jax.jit(setting.losses)(params, batch, jax.random.key(0))
-    reference = jax.jit(setting.reference)(params)
-    probe = jax.jit(setting.probe)(params)
+    losses = jax.jit(traced.losses)(params, batch, jax.random.key(0), numbers)
+    reference = jax.jit(traced.reference)(params, numbers)
+    probe = jax.jit(traced.probe)(params, numbers)
     assert list(losses) == list(reference) == list(probe) == list(params)
     for group in params:
         assert losses[group].shape == (count, sizes["task"])
@@ -108,17 +118,17 @@ def test_losses_reference_and_probe_have_their_shapes(setting, params, batch):
 def test_batches_are_rows_of_the_global_ones(setting):
     """Functions of step and rows alone: all leaves [steps, rows, ...], any part the same."""
     schedule = Schedule(setting.frequencies, ROWS * setting.slots, seed=2)
-    whole = setting.batches(schedule, range(3, 6), slice(None))
-    part = setting.batches(schedule, range(4, 6), slice(2, 5))
+    whole = setting.batches(schedule, 1, range(3, 6), slice(None))
+    part = setting.batches(schedule, 1, range(4, 6), slice(2, 5))
     for leaf, some in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
         assert leaf.shape[:2] == (3, ROWS)
         np.testing.assert_array_equal(some, leaf[1:, 2:5])
 
 
-def test_losses_add_up_to_a_mean_that_shares_split(setting, params, batch):
+def test_losses_add_up_to_a_mean_that_shares_split(traced, numbers, params, batch):
     """Shares sum to one; a task without any adds nothing."""
-    losses = jax.jit(setting.losses)(params, batch, jax.random.key(0))
-    shares = np.asarray(jax.jit(setting.shares)(batch))
+    losses = jax.jit(traced.losses)(params, batch, jax.random.key(0), numbers)
+    shares = np.asarray(jax.jit(traced.shares)(batch))
     assert shares.sum() == pytest.approx(1, rel=1e-6)
     for split in losses.values():
         np.testing.assert_array_equal(np.asarray(split)[:, shares == 0], 0)
@@ -140,11 +150,12 @@ def _dims(measure, values):
     return zip(measure.dims, values.shape[1:], strict=True)
 
 
-def test_gradients_are_finite_for_every_student(setting, params, batch):
+def test_gradients_are_finite_for_every_student(setting, traced, numbers, params, batch):
     """And not all zero."""
 
     def total(p):
-        return sum(a.sum() for a in setting.losses(p, batch, jax.random.key(0)).values())
+        losses = traced.losses(p, batch, jax.random.key(0), numbers)
+        return sum(a.sum() for a in losses.values())
 
     for leaf in jax.tree.leaves(jax.jit(jax.grad(total))(params)):
         flat = np.asarray(leaf).reshape(setting.initialisations, -1)

@@ -17,7 +17,8 @@ from rare_retention.theory.utility import common_set
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.5)
 SETTING = Regression(tasks=TASKS, widths=(2, 6), initialisations=3, watch=(-1, 0))
 KEY = jax.random.key(11)
-LOSSES, PROBE = jax.jit(SETTING.losses), jax.jit(SETTING.probe)
+TRACED, NUMBERS = SETTING.traced, jax.tree.map(jnp.asarray, SETTING.numbers(0))
+LOSSES, PROBE = jax.jit(TRACED.losses), jax.jit(TRACED.probe)
 GROUPS = {"width_00002": 2, "width_00006": 6}
 
 
@@ -29,7 +30,7 @@ def batch(counts, seed=0):
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.jit(SETTING.init)()
+    return jax.jit(TRACED.init)(0)
 
 
 def students(params):
@@ -71,7 +72,7 @@ def naive_losses(stack, task, key):
 def test_losses_are_a_loop_over_rows(params, counts):
     """Row by row in float64, on the same inputs; a task without rows adds exactly nothing."""
     task = batch(counts)
-    found = LOSSES(params, task, KEY)
+    found = LOSSES(params, task, KEY, NUMBERS)
     x = np.asarray(jax.random.normal(KEY, (len(task), 14)), np.float64)
     for name, i, encoder, decoders in students(params):
         expected = np.zeros(3)
@@ -87,7 +88,7 @@ def test_losses_and_gradients_are_those_of_gathered_decoders(params):
     task = batch((24, 12, 5))
 
     def total(p):
-        return sum(loss.sum() for loss in SETTING.losses(p, task, KEY).values())
+        return sum(loss.sum() for loss in TRACED.losses(p, task, KEY, NUMBERS).values())
 
     def naive(p):
         return sum(naive_losses(stack, task, KEY).sum() for stack in p.values())
@@ -104,7 +105,7 @@ def test_losses_and_gradients_are_those_of_gathered_decoders(params):
 def test_batches_differ_with_the_key(params):
     """Inputs are drawn afresh every step."""
     task = batch((24, 12, 5))
-    first, again, other = (LOSSES(params, task, jax.random.key(k)) for k in (0, 0, 1))
+    first, again, other = (LOSSES(params, task, jax.random.key(k), NUMBERS) for k in (0, 0, 1))
     for name in GROUPS:
         np.testing.assert_array_equal(first[name], again[name])
         assert np.all(first[name] != other[name])
@@ -112,7 +113,7 @@ def test_batches_differ_with_the_key(params):
 
 def test_probe_is_dense_algebra_on_the_population(params):
     """Each measured value of each student; U is orth(W^T) from LAPACK in float64."""
-    probe = PROBE(params)
+    probe = PROBE(params, NUMBERS)
     prior = np.array([1, 2**-1.5, 3**-1.5])
     prior /= prior.sum()
     spectra = np.tile(np.arange(1, 5) ** -2.0, (3, 1))
@@ -155,7 +156,8 @@ def test_probe_of_the_optimum():
     decoders = np.stack([np.diag(scale[0]), np.zeros((4, 4))])
     stack = {"encoder": encoder[None], "decoders": decoders[None]}
     weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), stack)
-    found = jax.jit(setting.probe)({"width_00004": weights})["width_00004"]
+    probe = jax.jit(setting.traced.probe)
+    found = probe({"width_00004": weights}, setting.numbers(0))["width_00004"]
     np.testing.assert_allclose(found["loss"], [[0, tasks.spectra()[1].sum()]], atol=1e-6)
     np.testing.assert_allclose(found["signal"], [[1, 0]], atol=1e-6)
     for name in ("residual", "common_gradient", "basis_gradient", "cosine"):
@@ -164,7 +166,8 @@ def test_probe_of_the_optimum():
 
 def test_reference_is_the_loss_of_the_watched_tasks(params):
     """In the order of `watch`; one draw of the batch does not matter."""
-    probe, reference = PROBE(params), jax.jit(SETTING.reference)(params)
+    probe = PROBE(params, NUMBERS)
+    reference = jax.jit(TRACED.reference)(params, NUMBERS)
     for name in GROUPS:
         loss = np.asarray(probe[name]["loss"])
         np.testing.assert_allclose(reference[name], loss[:, [2, 0]], rtol=1e-6)
@@ -173,7 +176,7 @@ def test_reference_is_the_loss_of_the_watched_tasks(params):
 def test_initial_draws_depend_on_width_and_initialisation_alone(params):
     """They are the same in every run, beside whichever other students there are."""
     other = Regression(tasks=TASKS, widths=(4, 6), initialisations=2)
-    again = jax.jit(other.init)()
+    again = jax.jit(other.traced.init)(0)
     for leaf in ("encoder", "decoders"):
         np.testing.assert_allclose(
             again["width_00006"][leaf], params["width_00006"][leaf][:2], atol=1e-6
@@ -187,7 +190,7 @@ def test_initial_draws_depend_on_width_and_initialisation_alone(params):
 def test_students_are_in_the_order_of_the_stacks():
     """By width, in whatever order the widths are given."""
     setting = Regression(tasks=TASKS, widths=(6, 2), initialisations=2)
-    params = jax.eval_shape(setting.init)
+    params = jax.eval_shape(setting.traced.init, 0)
     assert [(s.size, s.initialisation) for s in setting.students] == [
         (2, 0),
         (2, 1),
@@ -207,7 +210,7 @@ def test_what_it_says_of_itself():
     assert SETTING.inputs == 14
     np.testing.assert_array_equal(SETTING.frequencies, TASKS.frequencies())
     constants = SETTING.constants()
-    assert {name: dims for name, (dims, _) in constants.items()} == {
+    assert {name: measure.dims for name, (measure, _) in constants.items()} == {
         "frequency": ("task",),
         "spectrum": ("task", "direction"),
     }
@@ -223,7 +226,7 @@ def test_what_it_says_of_itself():
         ({"widths": (4, 0)}, r"widths\[1\]: expected a width from 1 to tasks.inputs = 14, got 0"),
         ({"widths": (15,)}, r"widths\[0\]: expected a width from 1 to tasks.inputs = 14, got 15"),
         ({"widths": (4, 4)}, "widths: expected different widths"),
-        ({"initialisations": 0}, "initialisations: expected at least 1"),
+        ({"initialisations": 0}, "initialisations: should be greater than or equal to 1, got 0"),
         ({"watch": ()}, "watch: expected at least one task"),
         ({"watch": (0, 3)}, r"watch\[1\]: expected a task from -3 to 2, got 3"),
         ({"watch": (2, -1)}, "watch: expected different tasks"),

@@ -7,17 +7,12 @@ import pytest
 
 from rare_retention.parallel import MeshShape, make_mesh
 from rare_retention.settings.scoring import prompted, scores
-from rare_retention.tasks.natural import Prompts
 
 WORDS, HIDDEN = 6, 3
 RNG = np.random.default_rng(0)
 TOKENS = RNG.integers(0, WORDS, (3, 5)).astype(np.int32)
-ASKED = Prompts(
-    "sum",
-    TOKENS,
-    numbers=np.array([1, 4, 5], np.int32),
-    right=np.array([[True, False, False], [True, True, False], [False, True, True]]),
-)
+NUMBERS = np.array([1, 4, 5], np.int32)
+RIGHT = np.array([[True, False, False], [True, True, False], [False, True, True]])
 
 
 class Planted:
@@ -68,4 +63,6 @@ def test_any_right_number_answers_a_prompt(model):
     """Minus log of the sum of their probabilities after the last word of the prompt."""
     chances = np.exp(model.log_probabilities())[TOKENS[:, -1]]
     right = [chances[0, 1], chances[1, [1, 4]].sum(), chances[2, [4, 5]].sum()]
-    assert float(prompted(model, ASKED)) == pytest.approx(-np.log(right).mean(), rel=1e-5)
+    assert float(prompted(model, TOKENS, NUMBERS, RIGHT)) == pytest.approx(
+        -np.log(right).mean(), rel=1e-5
+    )

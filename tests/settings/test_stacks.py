@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec
 
+from rare_retention.settings.protocol import DRAWS
 from rare_retention.settings.stacks import Stacks
 
 
@@ -26,16 +27,17 @@ def stacks(initialisations):
     return Stacks({"b": draws(4), "a": draws(2)}, initialisations)
 
 
+@pytest.mark.parametrize("draw", [0, 5, DRAWS - 1])
 @pytest.mark.parametrize("initialisations", [1, 3])
-def test_a_stack_holds_each_draw(initialisations):
-    """Group by group in the order of names, draw by draw."""
-    params = jax.jit(stacks(initialisations).init)()
+def test_a_stack_holds_each_draw(initialisations, draw):
+    """Group by group in the order of names; draw r of the run has the numbers from 2^16 r on."""
+    params = jax.jit(stacks(initialisations).init)(draw)
     assert list(params) == ["a", "b"]
     for name, size in (("a", 2), ("b", 4)):
         weight = params[name]["weight"]
         assert weight.shape == (initialisations, size, 3)
         for i in range(initialisations):
-            key = jax.random.fold_in(jax.random.key(size), i)
+            key = jax.random.fold_in(jax.random.key(size), np.uint32(2**16 * draw + i))
             own = jax.random.normal(nnx.Rngs(key).params(), (size, 3))
             np.testing.assert_array_equal(weight[i], own)
 
@@ -43,7 +45,7 @@ def test_a_stack_holds_each_draw(initialisations):
 @pytest.mark.parametrize("initialisations", [1, 3])
 def test_a_function_sees_one_model_at_a_time(initialisations):
     own = stacks(initialisations)
-    params = own.init()
+    params = own.init(0)
     found = own.map(
         lambda model: {"sum": model(), "ndim": jnp.int32(model.weight[...].ndim)}, params
     )

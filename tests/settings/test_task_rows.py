@@ -8,11 +8,13 @@ from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
 
 SETTING = Competition(neurons=(2, 1), initialisations=2, rare=0.25, watch=(-1, 0))
+TRACED, NUMBERS = SETTING.traced, SETTING.numbers(0)
 ROWS = jnp.array([0, 1, 0, 0], jnp.int32)
 
 
 def test_a_row_is_one_observation_of_one_task():
-    assert (SETTING.row_tokens, SETTING.slots, SETTING.finest_precision) == (1, 1, "float32")
+    assert (SETTING.row_tokens, SETTING.slots) == (1, 1)
+    assert TRACED.finest_precision == "float32"
 
 
 def test_watched_tasks_may_be_counted_from_the_rarest():
@@ -23,19 +25,19 @@ def test_watched_tasks_may_be_counted_from_the_rarest():
 
 def test_batches_are_the_rows_of_the_schedule():
     schedule = Schedule(SETTING.frequencies, 8, placement="even", seed=3)
-    found = SETTING.batches(schedule, range(5, 8), slice(2, 6))
+    found = SETTING.batches(schedule, 0, range(5, 8), slice(2, 6))
     assert found.shape == (3, 4) and found.dtype == np.int32
     for step, rows in zip(range(5, 8), found, strict=True):
         np.testing.assert_array_equal(rows, schedule.rows(step)[2:6])
 
 
 def test_shares_are_counts_over_rows():
-    np.testing.assert_allclose(SETTING.shares(ROWS), [3 / 4, 1 / 4])
+    np.testing.assert_allclose(TRACED.shares(ROWS), [3 / 4, 1 / 4])
 
 
 def test_watched_losses_are_columns_of_all_losses():
-    params, key = SETTING.init(), jax.random.key(0)
-    every, watched = (f(params, ROWS, key) for f in (SETTING.losses, SETTING.watched_losses))
+    params, key = TRACED.init(0), jax.random.key(0)
+    every, watched = (f(params, ROWS, key, NUMBERS) for f in (TRACED.losses, TRACED.watched_losses))
     assert every.keys() == watched.keys() == {"neurons_00001", "neurons_00002"}
     for name, losses in every.items():
         np.testing.assert_array_equal(watched[name], losses[:, ::-1])
@@ -43,5 +45,5 @@ def test_watched_losses_are_columns_of_all_losses():
 
 def test_each_array_of_weights_is_a_block_and_nothing_is_selected():
     gradient = {"angle": np.ones((2, 1))}
-    assert SETTING.blocks(gradient) == gradient
-    assert SETTING.selections(gradient, gradient) == {}
+    assert TRACED.blocks(gradient) == gradient
+    assert TRACED.selections(gradient, gradient) == {}

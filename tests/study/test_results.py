@@ -1,17 +1,22 @@
-"""What results say of when tasks were shown."""
+"""What results say: names, units, what a step costs, and when tasks were shown."""
 
 import shutil
 
 import numpy as np
 import pytest
 import tiny
+import tiny_text
 from etils import epath
 
+from rare_retention.data.exposure import Exposures
 from rare_retention.errors import UserError
 from rare_retention.record import exposures, metrics
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import RUNS
+from rare_retention.study.grid import Axis, Study, units
 from rare_retention.study.results import gather, load_run
+from rare_retention.train import loop
+from rare_retention.train.plan import make_plan
 
 GRID = "({'field': 'exposure.gap', 'values': (1, 8)},)"
 
@@ -74,3 +79,55 @@ def test_measured_values_stand_at_their_steps(done):
         loss.sel(step=here["step"]).transpose("step", ...).values.reshape(here["loss"].shape),
         here["loss"],
     )
+
+
+def test_sizes_and_tasks_have_names_and_all_have_units(done):
+    """A regression's sizes are called by their widths; a size has N D + K d_T N weights."""
+    results = gather(*done)
+    assert results["size"].values.tolist() == results["width"].values.tolist() == [2, 8]
+    assert results["parameters"].values.tolist() == [2 * (16 + 4 * 4), 8 * (16 + 4 * 4)]
+    assert results["task"].values.tolist() == [f"regression {k}" for k in (1, 2, 3, 4)]
+    assert results["watch"].values.tolist() == ["regression 4"]
+    assert results["signal"].sel(task="regression 4", size=8).ndim == 4
+    assert [name for name, values in results.variables.items() if not values.attrs["units"]] == []
+    assert results["gap"].attrs["units"] == results["step"].attrs["units"] == "steps"
+    assert results["spectrum"].attrs["units"] == "mean squared error"
+
+
+def started(run, folder):
+    """Makes a run's folder as training does, with its initial state measured as nothing."""
+    plan = make_plan(run, run.schedule())
+    recorder = loop._recorder(run, folder, plan)
+    recorder.describe("running", 0, [])
+    recorder.close()
+    none = Exposures(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    exposures.write_exposures(folder, {"modular addition": none})
+    values = metrics.Metrics(folder, ["a", "b"])
+    shape = (len(run.setting.students), len(run.setting.task_names))
+    values.add(0, {"loss": np.zeros(shape)})
+    values.flush()
+
+
+def test_each_unit_counts_its_own_rows_tokens_and_operations(tmp_path):
+    """Over batches of 8 and 16 rows, and over windows of 16 and 32 tokens."""
+    grid = (
+        Axis(field="batch", values=(8, 16)),
+        Axis(field="setting.window", values=(16, 32)),
+    )
+    study = Study(name="x", run=tiny_text.run(exposure__placement="iid"), grid=grid)
+    for unit in units(study):
+        started(unit.run, epath.Path(tmp_path) / RUNS / unit.name)
+    results = gather(study, epath.Path(tmp_path))
+    assert results["step_rows"].dims == results["step_tokens"].dims == ("batch", "window")
+    assert results["step_rows"].values.tolist() == [[8, 8], [16, 16]]
+    assert results["step_tokens"].values.tolist() == [[128, 256], [256, 512]]
+    assert results["step_flops"].dims == ("batch", "window", "size")
+    assert results["size"].values.tolist() == ["1x8x16x2", "2x16x32x2"]
+    assert results["width"].values.tolist() == [8, 16]
+    for unit in units(study):
+        place = {name: unit.coordinates[name] for name in ("batch", "window")}
+        found = results["step_flops"].sel(place)
+        expected = unit.run.setting.flops(unit.run.batch)
+        assert dict(zip(found["size"].values.tolist(), found.values, strict=True)) == expected
+    for name, own in {"step_rows": "rows", "step_tokens": "tokens", "window": "tokens"}.items():
+        assert results[name].attrs["units"] == own

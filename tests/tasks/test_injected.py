@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rare_retention.errors import ConfigError
 from rare_retention.tasks import Comparison, ModularAddition, Recall
-from rare_retention.tasks.injected import instances
+from rare_retention.tasks.injected import SEEDS, instances
 
 TASKS = (Comparison(symbols=7), ModularAddition(symbols=6), Recall(symbols=5))
 VOCABULARY, END = 40, 13
@@ -37,9 +37,9 @@ def test_every_ordered_pair_of_S_is_an_instance(symbols, seed, end):
         }
         labels = set(one.tokens[:, 2].tolist())
         if isinstance(task, Comparison):
-            assert len(labels) == one.labels == 2 and not labels & values
+            assert len(labels) == task.labels_in_all == 2 and not labels & values
         else:
-            assert labels == values and one.labels == task.symbols
+            assert labels == values and task.labels_in_all == task.symbols
         assert sorted([*one.train, *one.test]) == list(range(count))
         assert len(one.train) == count // 2
     used = [token for own in every for token in own]
@@ -60,12 +60,27 @@ def test_halves_and_tokens_are_drawn():
     assert same[0].train.tolist() != same[1].train.tolist()
 
 
-def test_the_seed_decides_it_all():
-    one, again, other = (instances(TASKS, VOCABULARY, END, seed) for seed in (3, 3, 4))
+@pytest.mark.parametrize("other", [(4, 0), (3, 1), (3, 2**16 - 1)])
+def test_the_seed_and_the_draw_decide_it_all(other):
+    drawn = ((3, 0), (3, 0), other)
+    one, again, other = (instances(TASKS, VOCABULARY, END, *numbers) for numbers in drawn)
     for a, b, c in zip(one, again, other, strict=True):
         np.testing.assert_array_equal(a.tokens, b.tokens)
         np.testing.assert_array_equal(a.train, b.train)
         assert np.any(a.tokens != c.tokens) and np.any(a.train != c.train)
+
+
+def test_no_two_draws_of_any_seeds_halve_a_task_alike():
+    """Tasks of equal size, so that equal seeds would show in equal halves."""
+    tasks = (Recall(symbols=8),) * 3
+    halves = [
+        tuple(one.train.tolist())
+        for seed in (0, 1, 2, SEEDS - 1)
+        for draw in (1, 2, 3, 2**16 - 1)
+        for one in instances(tasks, VOCABULARY, END, seed, draw)
+    ]
+    halves += [tuple(one.train.tolist()) for one in instances(tasks, VOCABULARY, END, 0)]
+    assert len(set(halves)) == len(halves) == 4 * 4 * 3 + 3
 
 
 def test_one_more_task_at_the_end_changes_nothing_before_it():
@@ -86,36 +101,33 @@ def test_labels_may_be_given():
     np.testing.assert_array_equal(found.tokens[:, 2], np.where(drawn.tokens[:, 2] == less, *labels))
 
 
-def symbol(seed, task):
-    return int(instances(TASKS, VOCABULARY, END, seed)[task].tokens[0, 0])
+def test_given_labels_are_no_symbols():
+    """Whatever is drawn: S is then chosen among the other tokens."""
+    labels = tuple(instances(TASKS, VOCABULARY, END, 0)[1].tokens[1, :2].tolist())
+    tasks = (Comparison(symbols=7, labels=labels), *TASKS[1:])
+    for draw in range(20):
+        firsts, _ = sets(tasks, instances(tasks, VOCABULARY, END, 0, draw))
+        assert not set(labels) & set.union(*firsts)
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ((symbol(0, 0), 1), r"tasks\[0\].labels: token \d+ is a symbol of S, or ends documents; "),
-        ((symbol(0, 1), 1), r"tasks\[0\].labels: token \d+ is a symbol of S, or ends documents; "),
-        ((END, 1), r"tasks\[0\].labels: token 13 is a symbol of S, or ends documents; change it"),
+        ((END, 1), r"tasks\[0\].labels: token 13 ends documents, or is a label of another task"),
         ((40, 1), r"tasks\[0\].labels: token 40 is not below the vocabulary of 40"),
         ((-1, 1), r"tasks\[0\].labels: token -1 is not below the vocabulary of 40"),
-        ("free", r"tasks\[0\].labels: expected different tokens, got "),
+        ((1, 1), r"tasks\[0\].labels: expected different tokens, got "),
     ],
 )
 def test_labels_that_cannot_be_given(labels, message):
-    if labels == "free":
-        _, every = sets(TASKS, instances(TASKS, VOCABULARY, END, 0))
-        token = min(set(range(VOCABULARY)) - set.union(*every) - {END})
-        labels = (token, token)
     with pytest.raises(ConfigError, match=message) as caught:
         instances((Comparison(symbols=7, labels=labels), *TASKS[1:]), VOCABULARY, END, 0)
     assert "\n" not in str(caught.value)
 
 
 def test_two_tasks_cannot_have_the_same_labels():
-    _, [*_, last] = sets(TASKS, instances(TASKS, VOCABULARY, END, 0))
-    labels = tuple(sorted(last))[:2]  # tokens of Recall are free without it
-    tasks = (Comparison(symbols=7, labels=labels), Comparison(symbols=6, labels=labels))
-    with pytest.raises(ConfigError, match=r"tasks\[1\].labels: token \d+ "):
+    tasks = (Comparison(symbols=7, labels=(1, 2)), Comparison(symbols=6, labels=(3, 2)))
+    with pytest.raises(ConfigError, match=r"tasks\[1\].labels: token 2 ends documents, or is a la"):
         instances(tasks, VOCABULARY, END, 0)
 
 

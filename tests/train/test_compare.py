@@ -13,11 +13,11 @@ from rare_retention.parallel import MeshShape, make_mesh, sharding
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks import Comparison, Recall
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.state import create, shardings
+from rare_retention.train.state import Arguments, create, shardings
 from rare_retention.train.step import Step
 
 KEY = jax.random.key(3)
-TRANSFORM = Optimizer(peak=1e-2, schedule="constant", clip=0.5).build()
+OPTIMIZER = Optimizer(peak=1e-2, schedule="constant", clip=0.5)
 
 SETTINGS = {
     "regression": Regression(
@@ -39,48 +39,58 @@ SETTINGS = {
 def prepared(name):
     """A setting, its first state and three batches of eight rows."""
     setting = SETTINGS[name]
-    state = jax.jit(lambda: create(setting, TRANSFORM))()
+    state = jax.jit(lambda: create(setting.traced, OPTIMIZER, 0))()
     if name == "regression":
         rows = np.random.default_rng(0).integers(0, 3, (3, 8)).astype(np.int32)
         return setting, state, rows
     schedule = tiny_text.run(setting).schedule()
-    return setting, state, setting.batches(schedule, range(3), slice(None))
+    return setting, state, setting.batches(schedule, 0, range(3), slice(None))
+
+
+def arguments(setting):
+    rates = OPTIMIZER.rates(student.group for student in setting.students)
+    return Arguments(KEY, np.uint32(0), rates, setting.numbers(0))
 
 
 def advanced(setting, state, batches, mesh=None, **options):
     """State and measures after two batches, on a mesh."""
     mesh = make_mesh(mesh or MeshShape(data=1))
-    step = Step(setting, TRANSFORM, gradients=True, effect=False, **options)
+    step = Step(setting.traced, OPTIMIZER, gradients=True, effect=False, **options)
     with jax.set_mesh(mesh):
-        layout = shardings(setting, TRANSFORM, mesh)
+        layout = shardings(setting.traced, OPTIMIZER, mesh)
         state = jax.device_put(state, layout)
         batches = jax.tree.map(
             lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), batches
         )
-        return jax.device_get(jax.jit(step.advance)(state, KEY, batches, jnp.int32(2)))
+        own = arguments(setting)
+        return jax.device_get(jax.jit(step.advance)(state, own, batches, jnp.int32(2)))
 
 
 @pytest.fixture(scope="module", params=SETTINGS)
 def case(request):
     """A setting with its states and the vectors that are compared, by separate backward passes."""
     setting, start, batches = prepared(request.param)
-    step = Step(setting, TRANSFORM, gradients=False, effect=False)
-    before = jax.jit(step.run)(start, KEY, batches, jnp.int32(1))
-    after = jax.jit(step.run)(start, KEY, batches, jnp.int32(2))
+    traced, own = setting.traced, arguments(setting)
+    step = Step(traced, OPTIMIZER, gradients=False, effect=False)
+    before = jax.jit(step.run)(start, own, batches, jnp.int32(1))
+    after = jax.jit(step.run)(start, own, batches, jnp.int32(2))
+    numbers = jax.tree.map(jnp.asarray, own.numbers)
     batch, key = jax.tree.map(lambda leaf: leaf[1], batches), jax.random.fold_in(KEY, 1)
     tasks, watch = len(setting.task_names), setting.watch_ids
 
     @jax.jit
     def batch_part(weights):
         def total(p):
-            return sum((loss * weights).sum() for loss in setting.losses(p, batch, key).values())
+            losses = traced.losses(p, batch, key, numbers)
+            return sum((loss * weights).sum() for loss in losses.values())
 
         return jax.grad(total)(before.params)
 
     @jax.jit
     def reference(weights):
         def total(p):
-            return sum((loss * weights).sum() for loss in setting.reference(p).values())
+            losses = traced.reference(p, numbers)
+            return sum((loss * weights).sum() for loss in losses.values())
 
         return jax.grad(total)(before.params)
 
@@ -104,7 +114,7 @@ def flat(tree):
 
 def check(setting, measured, vectors):
     """Norms within 1e-5 of themselves and cosines within 1e-5, on every block of every student."""
-    expected = []
+    traced, expected = setting.traced, []
     for group in vectors:
         count = jax.tree.leaves(vectors[group])[0].shape[0]
         apart = [
@@ -113,9 +123,7 @@ def check(setting, measured, vectors):
         ]
         rates = setting.frequencies[list(setting.watch_ids)]
         reference = apart[len(rates) + 1 + int(rates.argmin())]
-        blocks = [
-            {**setting.blocks(v), **setting.selections(v, reference), "all": v} for v in apart
-        ]
+        blocks = [{**traced.blocks(v), **traced.selections(v, reference), "all": v} for v in apart]
         grams = {}
         for name in blocks[0]:
             rows = np.stack([flat(block[name]) for block in blocks])
@@ -166,8 +174,8 @@ def test_comparing_does_not_change_the_update(case):
     """The same bits with and without."""
     setting, start, batches, _ = case
     states = [
-        jax.jit(Step(setting, TRANSFORM, gradients=on, effect=False).advance)(
-            start, KEY, batches, jnp.int32(3)
+        jax.jit(Step(setting.traced, OPTIMIZER, gradients=on, effect=False).advance)(
+            start, arguments(setting), batches, jnp.int32(3)
         )[0]
         for on in (True, False)
     ]

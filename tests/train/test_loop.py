@@ -156,7 +156,6 @@ def test_a_mesh_may_leave_devices_unused(whole, tmp_path):
         )
 
 
-@pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
 def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path):
     folder = epath.Path(tmp_path)
     train(tiny.run(), folder)
@@ -169,7 +168,6 @@ def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path):
     assert (folder / RESUME / "48.damaged").exists()
 
 
-@pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
 def test_no_whole_checkpoint_is_an_error_and_nothing_is_lost(tmp_path):
     folder = epath.Path(tmp_path)
     train(tiny.run(steps=16), folder)

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import tiny_text
 
@@ -12,12 +11,14 @@ from rare_retention.parallel import MeshShape, make_mesh, sharding
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks.regression import RegressionTasks
-from rare_retention.train.state import State, create, shardings
+from rare_retention.train.state import Arguments, create, shardings
 from rare_retention.train.step import GRADIENT_MEASURES, Step, step_measures
 
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.0)
 SETTING = Regression(tasks=TASKS, widths=(5,), initialisations=2, watch=(2, 0))
+TRACED = SETTING.traced
 ADAMW = Optimizer(peak=1e-2, timescale=50.0)
+DESCENT = Optimizer(method="sgd", schedule="constant", clip=None)
 KEY = jax.random.key(3)
 BATCH = 16
 
@@ -25,23 +26,24 @@ BATCH = 16
 ROWS = np.random.default_rng(0).choice(3, (7, BATCH), p=TASKS.frequencies()).astype(np.int32)
 
 
-def descent(rate):
-    """Plain descent whose rate is part of its state: one compiled step serves them all."""
-    return optax.GradientTransformation(
-        lambda params: jnp.float32(rate),
-        lambda grads, rate, params: (jax.tree.map(lambda g: -rate * g, grads), rate),
-    )
+def arguments(setting, rate=ADAMW.peak, key=KEY):
+    """Numbers of a run with one rate for all students."""
+    rates = dict.fromkeys((student.group for student in setting.students), np.float32(rate))
+    return Arguments(key, np.uint32(0), rates, setting.numbers(0))
+
+
+OWN = arguments(SETTING)
 
 
 @pytest.fixture(scope="module")
 def start():
-    return jax.jit(lambda: create(SETTING, ADAMW.build()))()
+    return jax.jit(lambda: create(TRACED, ADAMW, 0))()
 
 
 @pytest.fixture(scope="module")
 def advance():
     """The compiled step with every measurement."""
-    return jax.jit(Step(SETTING, ADAMW.build(), gradients=True, effect=True).advance)
+    return jax.jit(Step(TRACED, ADAMW, gradients=True, effect=True).advance)
 
 
 def close(a, b, rtol=1e-4, atol=1e-6):
@@ -51,10 +53,10 @@ def close(a, b, rtol=1e-4, atol=1e-6):
 
 def test_a_chunk_is_its_steps_one_by_one(start, advance):
     """The same state and measures, and the effects of all its updates added up."""
-    together, measured = advance(start, KEY, ROWS, jnp.int32(5))
+    together, measured = advance(start, OWN, ROWS, jnp.int32(5))
     state, effects = start, []
     for t in range(5):
-        state, alone = advance(state, KEY, np.roll(ROWS, -t, axis=0), jnp.int32(1))
+        state, alone = advance(state, OWN, np.roll(ROWS, -t, axis=0), jnp.int32(1))
         effects.append(np.asarray(alone["predicted_change"], np.float64))
     assert int(together.step) == int(state.step) == 5
     close(together, state, rtol=1e-5)
@@ -66,41 +68,41 @@ def test_a_chunk_is_its_steps_one_by_one(start, advance):
 
 def test_rows_behind_the_chunk_are_ignored(start, advance):
     """A buffer may be longer than the chunk."""
-    expected = advance(start, KEY, ROWS, jnp.int32(3))
-    found = advance(start, KEY, np.where(np.arange(7)[:, None] < 3, ROWS, 0), jnp.int32(3))
+    expected = advance(start, OWN, ROWS, jnp.int32(3))
+    found = advance(start, OWN, np.where(np.arange(7)[:, None] < 3, ROWS, 0), jnp.int32(3))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
 def test_measuring_does_not_change_the_update(start, advance):
     """Bit-identical states whatever is measured, in the middle of a chunk and at its end."""
-    step = Step(SETTING, ADAMW.build(), gradients=False, effect=False)
-    plain, _ = jax.jit(step.advance)(start, KEY, ROWS, jnp.int32(4))
-    full, _ = advance(start, KEY, ROWS, jnp.int32(4))
+    step = Step(TRACED, ADAMW, gradients=False, effect=False)
+    plain, _ = jax.jit(step.advance)(start, OWN, ROWS, jnp.int32(4))
+    full, _ = advance(start, OWN, ROWS, jnp.int32(4))
     for x, y in zip(jax.tree.leaves(plain), jax.tree.leaves(full), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
 def test_batches_are_those_of_the_step_and_the_key(start, advance):
     """Step t trains on the losses at fold_in(key, t), before its update."""
-    once, first = advance(start, KEY, ROWS, jnp.int32(1))
-    _, second = advance(start, KEY, ROWS, jnp.int32(2))
-    losses = jax.jit(SETTING.losses)
+    once, first = advance(start, OWN, ROWS, jnp.int32(1))
+    _, second = advance(start, OWN, ROWS, jnp.int32(2))
+    losses = jax.jit(TRACED.losses)
     for t, params, measured in ((0, start.params, first), (1, once.params, second)):
-        split = losses(params, ROWS[t], jax.random.fold_in(KEY, t))
+        split = losses(params, ROWS[t], jax.random.fold_in(KEY, t), OWN.numbers)
         expected = split["width_00005"].sum(1)
         np.testing.assert_allclose(measured["train_loss"], expected, rtol=1e-5)
         share = np.bincount(ROWS[t], minlength=3) / BATCH
         by_task = np.asarray(split["width_00005"]) / np.where(share, share, np.nan)
         np.testing.assert_allclose(measured["batch_loss"], by_task, rtol=1e-5)
-    _, other = advance(start, jax.random.key(4), ROWS, jnp.int32(1))
+    _, other = advance(start, OWN._replace(key=jax.random.key(4)), ROWS, jnp.int32(1))
     assert np.all(other["train_loss"] != first["train_loss"])
 
 
 def test_measures_are_those_of_the_state_afterwards(start, advance):
     """Population values of the new weights; all that is promised, in the shapes promised."""
-    state, measured = advance(start, KEY, ROWS, jnp.int32(3))
-    probe = jax.jit(SETTING.probe)(state.params)["width_00005"]
+    state, measured = advance(start, OWN, ROWS, jnp.int32(3))
+    probe = jax.jit(TRACED.probe)(state.params, OWN.numbers)["width_00005"]
     for name, values in probe.items():
         np.testing.assert_allclose(measured[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
     promised = SETTING.measures | step_measures(SETTING) | GRADIENT_MEASURES
@@ -113,12 +115,12 @@ def test_measures_are_those_of_the_state_afterwards(start, advance):
 def test_students_of_all_groups_are_joined_in_order():
     """Every measure of student s is in place s of `students`, whatever its group."""
     setting = Competition(neurons=(1, 3, 2), initialisations=2)
-    transform = descent(0.01)
-    state = create(setting, transform)
-    step = Step(setting, transform, gradients=True, effect=True)
+    traced, own = setting.traced, arguments(setting, 0.01)
+    state = create(traced, DESCENT, 0)
+    step = Step(traced, DESCENT, gradients=True, effect=True)
     task = jnp.array([[0, 1, 0, 0]], jnp.int32)
-    after, measured = jax.jit(step.advance)(state, KEY, task, jnp.int32(1))
-    before, single = setting.probe(state.params), setting.probe(after.params)
+    after, measured = jax.jit(step.advance)(state, own, task, jnp.int32(1))
+    before, single = (traced.probe(s.params, own.numbers) for s in (state, after))
     for s, student in enumerate(setting.students):
         i = student.initialisation
         loss = np.asarray(before[student.group]["loss"][i])
@@ -135,11 +137,11 @@ def test_students_of_all_groups_are_joined_in_order():
 
 def test_a_call_may_measure_nothing(start, advance):
     """Its state goes on to the same bits, and carries the first-order effects with it."""
-    step = Step(SETTING, ADAMW.build(), gradients=True, effect=True)
-    half = jax.jit(step.run)(start, KEY, ROWS, jnp.int32(3))
+    step = Step(TRACED, ADAMW, gradients=True, effect=True)
+    half = jax.jit(step.run)(start, OWN, ROWS, jnp.int32(3))
     assert np.all(np.asarray(half.change["width_00005"]) != 0)
-    found = advance(half, KEY, np.roll(ROWS, -3, axis=0), jnp.int32(2))
-    expected = advance(start, KEY, ROWS, jnp.int32(5))
+    found = advance(half, OWN, np.roll(ROWS, -3, axis=0), jnp.int32(2))
+    expected = advance(start, OWN, ROWS, jnp.int32(5))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(x, y)
 
@@ -147,29 +149,29 @@ def test_a_call_may_measure_nothing(start, advance):
 @pytest.mark.parametrize("shape", [MeshShape(data=1), MeshShape(data=4)])
 def test_pieces_of_a_batch_add_up_to_it(shape):
     """Losses, gradients by task and the state of an accumulated step are those of a whole one."""
-    setting, key = Competition(neurons=(1, 2)), jax.random.key(0)
-    state = create(setting, descent(0.1))
+    setting = Competition(neurons=(1, 2))
+    traced, own = setting.traced, arguments(setting, 0.1)
+    state = create(traced, DESCENT, 0)
     rows = np.random.default_rng(1).integers(0, 2, (2, 16)).astype(np.int32)
     found = []
     for accumulate in (1, 4):
-        step = Step(setting, descent(0.1), gradients=True, effect=True, accumulate=accumulate)
+        step = Step(traced, DESCENT, gradients=True, effect=True, accumulate=accumulate)
         mesh = make_mesh(shape)
         with jax.set_mesh(mesh):
             batches = jax.device_put(rows, sharding(mesh, None, "batch"))
-            found.append(jax.device_get(jax.jit(step.advance)(state, key, batches, jnp.int32(2))))
+            found.append(jax.device_get(jax.jit(step.advance)(state, own, batches, jnp.int32(2))))
     close(*found, rtol=1e-5)
 
 
 def test_predicted_change_is_the_change_to_first_order(start):
     """Its error falls with the square of the rate, on every student and watched task."""
     params = start.params
-    before = np.asarray(SETTING.reference(params)["width_00005"])
-    advance = jax.jit(Step(SETTING, descent(1.0), gradients=False, effect=True).advance)
+    before = np.asarray(TRACED.reference(params, OWN.numbers)["width_00005"])
+    advance = jax.jit(Step(TRACED, DESCENT, gradients=False, effect=True).advance)
+    state = create(TRACED, DESCENT, 0)._replace(params=params)
     errors, changes = [], []
     for rate in (8e-3, 4e-3, 2e-3):
-        optimizer = {name: jnp.full(2, rate) for name in params}
-        state = State(jnp.int32(0), params, optimizer, start.change)
-        _, measured = advance(state, KEY, ROWS, jnp.int32(1))
+        _, measured = advance(state, arguments(SETTING, rate), ROWS, jnp.int32(1))
         change = np.asarray(measured["reference"], np.float64) - before
         errors.append(np.abs(change - np.asarray(measured["predicted_change"])))
         changes.append(np.abs(change))
@@ -180,11 +182,11 @@ def test_predicted_change_is_the_change_to_first_order(start):
 
 def test_students_do_not_disturb_each_other(start, advance):
     """One student with huge weights, and so a huge gradient, is clipped and decays alone."""
-    calm, _ = advance(start, KEY, ROWS, jnp.int32(3))
+    calm, _ = advance(start, OWN, ROWS, jnp.int32(3))
     wild = jax.tree.map(lambda leaf: leaf, start)
     stack = wild.params["width_00005"]
     stack["decoders"] = stack["decoders"].at[0].mul(1e4)
-    found, _ = advance(wild, KEY, ROWS, jnp.int32(3))
+    found, _ = advance(wild, OWN, ROWS, jnp.int32(3))
     for leaf, values in calm.params["width_00005"].items():
         np.testing.assert_array_equal(values[1], found.params["width_00005"][leaf][1])
         assert np.any(values[0] != found.params["width_00005"][leaf][0])
@@ -193,16 +195,15 @@ def test_students_do_not_disturb_each_other(start, advance):
 @pytest.mark.parametrize("shape", [MeshShape(), MeshShape(student=2)])
 def test_the_same_numbers_on_eight_devices(start, advance, shape):
     """A chunk on meshes of 1 x 8 and 2 x 4, within float32 rounding of one device."""
-    transform = ADAMW.build()
     mesh = make_mesh(shape)
     with jax.set_mesh(mesh):
-        layout = shardings(SETTING, transform, mesh)
-        state = jax.jit(lambda: create(SETTING, transform), out_shardings=layout)()
-        step = Step(SETTING, transform, gradients=True, effect=True)
+        layout = shardings(TRACED, ADAMW, mesh)
+        state = jax.jit(lambda: create(TRACED, ADAMW, 0), out_shardings=layout)()
+        step = Step(TRACED, ADAMW, gradients=True, effect=True)
         batches = jax.device_put(ROWS, sharding(mesh, None, "batch"))
-        found, measured = jax.jit(step.advance, donate_argnums=0)(state, KEY, batches, jnp.int32(4))
+        found, measured = jax.jit(step.advance, donate_argnums=0)(state, OWN, batches, jnp.int32(4))
         jax.block_until_ready((found, measured))
-    expected, reference = advance(start, KEY, ROWS, jnp.int32(4))
+    expected, reference = advance(start, OWN, ROWS, jnp.int32(4))
     close(found, expected, rtol=1e-4, atol=1e-5)
     for name, values in reference.items():
         np.testing.assert_allclose(measured[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
@@ -210,9 +211,8 @@ def test_the_same_numbers_on_eight_devices(start, advance, shape):
 
 def test_the_state_is_laid_out_by_students(start):
     """Weights and both their moments over `student`, one tree with the state."""
-    transform = ADAMW.build()
     mesh = make_mesh(MeshShape(student=2))
-    layout = shardings(SETTING, transform, mesh)
+    layout = shardings(TRACED, ADAMW, mesh)
     assert jax.tree.structure(layout) == jax.tree.structure(start)
     for leaf, place in zip(jax.tree.leaves(start), jax.tree.leaves(layout), strict=True):
         shape = place.shard_shape(leaf.shape)
@@ -221,11 +221,12 @@ def test_the_state_is_laid_out_by_students(start):
 
 TEXT = tiny_text.language(sizes=("2x8x16x2",), watch=(1, 2))
 SIZE = next(iter(TEXT.architectures))
+TEXT_OWN = arguments(TEXT)
 
 
 @pytest.fixture(scope="module")
 def text_start():
-    return jax.jit(lambda: create(TEXT, ADAMW.build()))()
+    return jax.jit(lambda: create(TEXT.traced, ADAMW, 0))()
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +234,7 @@ def text_batches():
     """Two batches of 8 sequences; twelve of their 16 slots are filled."""
     exposure = {"placement": "burst", "gap": 3, "withheld": (1, 2)}
     own = {f"exposure__{name}": value for name, value in exposure.items()}
-    batches = TEXT.batches(tiny_text.run(TEXT, **own).schedule(), range(2, 6, 3), slice(None))
+    batches = TEXT.batches(tiny_text.run(TEXT, **own).schedule(), 0, range(2, 6, 3), slice(None))
     assert [set(np.unique(task)) for task in batches["task"]] == [{0, 1, 2}] * 2
     return batches
 
@@ -241,23 +242,23 @@ def text_batches():
 @pytest.fixture(scope="module")
 def text_expected(text_start, text_batches):
     """State and measures after a step on one device, its batch in one piece."""
-    step = Step(TEXT, ADAMW.build(), gradients=True, effect=False)
-    return jax.jit(step.advance)(text_start, KEY, text_batches, jnp.int32(1))
+    step = Step(TEXT.traced, ADAMW, gradients=True, effect=False)
+    return jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
 
 
 def test_a_language_step_in_pieces_is_the_whole_one(text_start, text_batches, text_expected):
     """Cross-entropies of four times two sequences, averaged."""
-    step = Step(TEXT, ADAMW.build(), gradients=True, effect=False, accumulate=4)
-    found = jax.jit(step.advance)(text_start, KEY, text_batches, jnp.int32(1))
+    step = Step(TEXT.traced, ADAMW, gradients=True, effect=False, accumulate=4)
+    found = jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
     close(found, text_expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_language_model_on_eight_devices(text_batches, text_expected):
     """Rows, weights, heads and words cut over the mesh: one device within float32 rounding."""
-    transform, mesh = ADAMW.build(), make_mesh(MeshShape(data=2, fsdp=2, model=2))
+    traced, mesh = TEXT.traced, make_mesh(MeshShape(data=2, fsdp=2, model=2))
     with jax.set_mesh(mesh):
-        layout = shardings(TEXT, transform, mesh)
-        state = jax.jit(lambda: create(TEXT, transform), out_shardings=layout)()
+        layout = shardings(traced, ADAMW, mesh)
+        state = jax.jit(lambda: create(traced, ADAMW, 0), out_shardings=layout)()
         weights = state.params[SIZE]
         for leaf, cut in (
             (weights["embedding"], (1, 256 // 2, 8 // 2)),  # words, embed
@@ -270,9 +271,9 @@ def test_a_language_model_on_eight_devices(text_batches, text_expected):
         batches = jax.tree.map(
             lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), text_batches
         )
-        step = Step(TEXT, transform, gradients=False, effect=False)
+        step = Step(traced, ADAMW, gradients=False, effect=False)
         advance = jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, None))
-        state, measured = advance(state, KEY, batches, jnp.int32(1))
+        state, measured = advance(state, TEXT_OWN, batches, jnp.int32(1))
         assert state.params[SIZE]["layers"]["qkv"].addressable_shards[0].data.shape[4] == 1
         state, measured = jax.device_get((state, measured))
     close(state, text_expected[0], rtol=1e-3, atol=2e-5)

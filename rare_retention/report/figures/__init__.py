@@ -150,7 +150,7 @@ FIGURES: dict[str, FigureSpec] = {
         learning_curves.learning_curves,
         "Injected tasks are learned in the order of their frequency.",
         ("6a",),
-        ("per_token", *_INJECTED),
+        ("per_token", "step_tokens", *_INJECTED),
     ),
     "injection_gap": FigureSpec(
         injection_gap.injection_gap,
@@ -170,7 +170,7 @@ FIGURES: dict[str, FigureSpec] = {
         task_compute.task_compute,
         "At equal compute larger models have the lower loss of a rare task.",
         ("23",),
-        _INJECTED,
+        ("step_tokens", *_INJECTED),
     ),
     "probe_r2": FigureSpec(
         probe.probe_r2,
@@ -204,7 +204,7 @@ FIGURES: dict[str, FigureSpec] = {
         "The least loss that any data gives a size, and the loss at which it is compute-optimal, "
         "fall with the size.",
         ("1",),
-        ("loss", "size"),
+        ("loss", "unigram_entropy", "step_tokens"),
     ),
 }
 

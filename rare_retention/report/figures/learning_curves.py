@@ -1,5 +1,6 @@
 """Injected tasks are learned in the order of their frequency (Fig. 6a)."""
 
+import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -50,13 +51,16 @@ def _curve(axes: Axes, point: xr.Dataset, task: str, colour: Colour) -> None:
 
 
 def _references(axes: Axes, point: xr.Dataset) -> None:
-    loss = states.common(point["reference_loss"])
-    loss = loss.sel(step=loss["step"] > 0)
-    mean = loss.mean([d for d in loss.dims if d not in ("step", "prompt")])
-    tokens = mean["step"].to_numpy() * language.step_tokens(point)
-    for prompt, colour in zip(mean["prompt"].to_numpy(), _PROMPTS, strict=False):
-        values = mean.sel(prompt=prompt).to_numpy()
-        axes.plot(tokens, values, color=colour, linestyle="--", linewidth=1.1, label=f"{prompt}")
+    """Means over the frequencies whose steps have equally many tokens."""
+    each = point["step_tokens"]
+    for per_step in np.unique(each.to_numpy()[each.notnull().to_numpy()]):
+        loss = states.common(point["reference_loss"].where(each == per_step))
+        loss = loss.sel(step=loss["step"] > 0)
+        mean = loss.mean([d for d in loss.dims if d not in ("step", "prompt")])
+        tokens = mean["step"].to_numpy() * per_step
+        for prompt, colour in zip(mean["prompt"].to_numpy(), _PROMPTS, strict=False):
+            values = mean.sel(prompt=prompt).to_numpy()
+            axes.plot(tokens, values, color=colour, ls="--", linewidth=1.1, label=f"{prompt}")
 
 
 def _prompts(results: xr.Dataset) -> list[Line2D]:

@@ -17,8 +17,8 @@ _VALUES = {"signal": "the signal", "share": "1 - loss / loss of guessing"}
 _NOTE = (
     "lines: mean over cycles that last so long, solid those of the second half of training; band,\n"
     "bar: least to greatest; gain, share kept and half-life: of {value}, in cycles before\n"
-    "it reaches {learned}; half-life with its 95% interval; triangle: a lower bound, some are longer "
-    "than the gap"
+    "it reaches {learned}; half-life with its 95% interval; triangle: a lower bound, some are"
+    " longer than the gap"
 )
 
 

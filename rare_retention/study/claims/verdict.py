@@ -36,7 +36,8 @@ class Verdict:
         relation: how the statistic stands to the threshold where the claim holds.
         threshold: in the statistic's units.
         units: independent numbers behind the interval.
-        covers: what these units differ in.
+        covers: which units these are.
+        differ: what these units differ in, in words; what they do not differ in is not covered.
         streams: streams behind it.
         initialisations: initialisations behind it.
         note: why not tested or inconclusive, and what was left out; may be empty.
@@ -55,6 +56,7 @@ class Verdict:
     threshold: float
     units: int
     covers: Covers
+    differ: str
     streams: int
     initialisations: int
     note: str
@@ -67,21 +69,20 @@ class Verdict:
 
 def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
     """Judges one claim by results in which unfinished runs are missing (`states.finished`)."""
-    lost = _unfinished(results)
     try:
         values = claim.measure(results)
     except NotTested as refusal:
-        return _verdict(claim, "not tested", _NOTHING, [str(refusal), lost])
+        return _verdict(claim, "not tested", _NOTHING, results, [str(refusal)])
     found = intervals.student_t(values)
     dropped = ""
     if found.missing:
         dropped = f"{found.missing} of {values.size} statistics are missing"
     if not found.units:
         reason = "no student has all that the statistic needs"
-        return _verdict(claim, "not tested", _NOTHING, [reason, lost])
+        return _verdict(claim, "not tested", _NOTHING, results, [reason])
     alone = "one unit only: no interval" if found.units == 1 else ""
     alike = "all units are equal: no spread to judge by" if _alike(found) else ""
-    return _verdict(claim, outcome(claim, found), found, [alone, alike, dropped, lost])
+    return _verdict(claim, outcome(claim, found), found, results, [alone, alike, dropped])
 
 
 def outcome(claim: Claim, found: Interval) -> Outcome:
@@ -102,7 +103,10 @@ def _alike(found: Interval) -> bool:
 _NOTHING = Interval(math.nan, math.nan, math.nan, 0, "none", 0, 0, 0)
 
 
-def _verdict(claim: Claim, word: Outcome, found: Interval, notes: list[str]) -> Verdict:
+def _verdict(
+    claim: Claim, word: Outcome, found: Interval, results: xr.Dataset, notes: list[str]
+) -> Verdict:
+    notes = [*notes, _unfinished(results)]
     return Verdict(
         claim=claim.name,
         statement=claim.statement,
@@ -117,10 +121,17 @@ def _verdict(claim: Claim, word: Outcome, found: Interval, notes: list[str]) -> 
         threshold=claim.threshold,
         units=found.units,
         covers=found.covers,
+        differ=intervals.differ(found.covers, held(results)),
         streams=found.streams,
         initialisations=found.initialisations,
         note="; ".join(note for note in notes if note),
     )
+
+
+def held(results: xr.Dataset) -> list[str]:
+    """Parts that all streams of a study have in common (`Run.held`)."""
+    found = results.attrs.get("held", ())
+    return [found] if isinstance(found, str) else list(found)  # netCDF has no list of one
 
 
 def _unfinished(results: xr.Dataset) -> str:

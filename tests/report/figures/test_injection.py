@@ -44,6 +44,22 @@ def test_injection_zooms_on_one_cycle_from_just_before_it(study):
     assert line.get_ydata()[-1] < line.get_ydata().max() / 2  # decay
 
 
+def test_injections_of_streams_at_steps_of_their_own_are_counted_too(made):
+    """Measured in full, the second stream is exposed 5 steps later: no tick is shared."""
+    results = made.retention(gaps=(64,), every=1).isel(gap=0)
+    later = results["exposure_step"] + 5 * results["stream"]
+    results = results.assign(exposure_step=later.where(later <= 640))
+    whole, zoom = FIGURES["injection"].draw(results).axes
+    assert whole.get_title(loc="left") == "gap G = 64 (9 to 10 injections)"
+    assert not lines(whole, "injection")
+    assert zoom.get_xlabel() == "steps since just before (log scale)"
+    (line,) = lines(zoom, "4")
+    point = results["signal"].sel(size=4).isel(task=-1).mean("initialisation") / (1 - 4 / 128)
+    each = [point.isel(stream=i).sel(step=127 + 5 * i + line.get_xdata()) for i in (0, 1)]
+    expected = np.mean([(own - own[0]).values for own in each], 0)
+    np.testing.assert_allclose(line.get_ydata(), expected, atol=1e-5)
+
+
 def test_too_many_injections_are_counted_instead_of_marked(made):
     results = made.retention(gaps=(4,), total=400)
     panel = FIGURES["injection"].draw(results).axes[0]

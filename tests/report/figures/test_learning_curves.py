@@ -3,7 +3,7 @@
 import made_language
 import numpy as np
 from drawn import UNITS, entries, line, titles
-from made_language import BATCH, ROW_TOKENS, SIZES
+from made_language import BATCH, RATES, ROW_TOKENS, SIZES
 
 from rare_retention.report.figures import FIGURES
 
@@ -43,3 +43,12 @@ def test_learning_curves_do_without_reference_prompts(study):
         figure = FIGURES["learning_curves"].draw(without)
         assert not [text for text in entries(figure) if "prompt" in text]
         assert "prompt" not in figure.legends[0].get_title().get_text()
+
+
+def test_prompts_stand_at_the_tokens_of_their_runs():
+    """Where frequencies differ in their batches, their means cannot share a curve."""
+    base = made_language.language(RATES[:2], streams=1, steps=[0, 100, 1000])
+    base["step_tokens"] = ("per_token", [1000.0, 2000.0])
+    panel = FIGURES["learning_curves"].draw(base).axes[0]
+    drawn = [x.get_xdata().tolist() for x in panel.get_lines() if x.get_label() == "sum"]
+    assert drawn == [[1e5, 1e6], [2e5, 2e6]]

@@ -1,0 +1,51 @@
+"""How a job of a launcher starts."""
+
+import jax
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from launch import common
+from rare_retention import flags as command_line
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Function that starts a job of some hosts on an accelerator; returns the folder it caches in.
+
+    The job only believes that it has them: nothing is computed.
+    """
+    found = {}
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setattr(jax.config, "update", found.__setitem__)
+    monkeypatch.setattr(common, "quieten", lambda: None)
+
+    def start(*arguments, hosts=1, backend="tpu"):
+        monkeypatch.setattr(jax, "process_count", lambda: hosts)
+        monkeypatch.setattr(jax, "default_backend", lambda: backend)
+        with flagsaver.flagsaver():
+            flags.FLAGS.unparse_flags()
+            command_line.parse(["x", *arguments])
+            common.start()
+        return found.get("jax_compilation_cache_dir")
+
+    return start
+
+
+def test_one_host_keeps_programs_for_all_studies_of_its_user(started, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    home = f"{tmp_path}/.cache/rare_retention/xla"
+    assert started("--workdir=runs/x") == started() == home
+
+
+@pytest.mark.parametrize(("place", "hosts"), [("/shared/x", 4), ("gs://bucket/x", 4),
+                                              ("gs://bucket/x", 1)])  # fmt: skip
+def test_several_hosts_and_buckets_keep_programs_in_the_workdir(started, place, hosts):
+    """The first host alone writes them, where the others read."""
+    assert started(f"--workdir={place}", hosts=hosts) == f"{place}/xla"
+
+
+def test_the_environment_and_the_processor_have_their_way(started, monkeypatch):
+    assert started("--workdir=gs://bucket/x", backend="cpu") is None
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
+    assert started("--workdir=gs://bucket/x") is None
