@@ -12,9 +12,7 @@ def test_lines_stand_side_by_side_about_the_places_of_the_sizes():
     left, middle, right = (sizes.places(4, index, 3) for index in range(3))
     np.testing.assert_allclose(middle, [0, 1, 2, 3])
     np.testing.assert_allclose(middle - left, right - middle)
-    assert (left < right).all() and (
-        right - left
-    ).max() < 0.5
+    assert (left < right).all() and (right - left).max() < 0.5
     np.testing.assert_allclose(sizes.places(2, 0, 1), [0, 1])
 
 
