@@ -19,6 +19,8 @@ def cycles(point):
 
 def test_loss_changes_since_just_before_an_exposure(study):
     results = study("loss_change")
+    early = results["step"] < 750  # where an exposure gains less
+    results["loss"] = results["loss"].where(~early, results["loss"] / 2)
     figure = FIGURES["loss_change"].draw(results)
     assert titles(figure) == [
         "gap G = 20",
