@@ -129,7 +129,7 @@ def _verdict(
 
 
 def held(results: xr.Dataset) -> list[str]:
-    """Parts that all streams of a study have in common (`Run.held`)."""
+    """Parts that all streams of a study have in common (`Run.fixed`)."""
     found = results.attrs.get("held", ())
     return [found] if isinstance(found, str) else list(found)  # netCDF has no list of one
 
