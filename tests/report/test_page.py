@@ -220,6 +220,19 @@ def test_a_run_that_goes_on_is_named(study):
     ]
 
 
+def test_sizes_that_stopped_early_apart_are_named(made):
+    results = made.retention(gaps=(16,))
+    ended = results["finished"].broadcast_like(results["loss"].isel(step=0, task=0, drop=True))
+    results["finished"] = ended.isel(initialisation=0, drop=True).copy()
+    smallest = results["size"].to_numpy()[0].item()
+    results["finished"].loc[{"stream": 0, "size": smallest}] = False
+    assert page.lost(results) == [
+        f"stream 0, gap G = 16: N = {smallest}: stopped early, measured to where it came"
+    ]
+    results["finished"].loc[{"stream": 0}] = False
+    assert page.lost(results) == ["stream 0, gap G = 16: stopped early, measured to where it came"]
+
+
 def test_a_study_without_a_grid_names_its_students(study, lose):
     results = lose(study("rank_one"), stream=1, size=4, initialisation=0)
     assert page.lost(results) == ["stream 1: N = 4 (initialisation 0)"]

@@ -199,3 +199,17 @@ def test_names_are_checked(names, message):
         with pytest.raises(ConfigError) as error:
             check(names)
         assert str(error.value).startswith(message)
+
+
+def test_runs_of_sizes_that_were_trained_apart_are_counted_apart(burst):
+    results = burst()
+    streams, sizes = results.sizes["stream"], results["size"].to_numpy()
+    whole = xr.ones_like(results["finished"], bool)
+    some = whole.expand_dims(size=sizes).copy()
+    some.loc[{"stream": 0, "size": sizes[0]}] = False
+    gaps = whole.size // streams
+    apart = judge(results.assign(finished=some))
+    assert f"{gaps} of {whole.size * len(sizes)} runs have not finished" in apart[0].note
+    some.loc[{"stream": 0}] = False
+    together = judge(results.assign(finished=some))
+    assert f"{gaps} of {whole.size} runs have not finished" in together[0].note
