@@ -9,7 +9,14 @@ from rare_retention.experiment import Run
 from rare_retention.representation.kinds import KINDS
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Study, cells, check_shapes
-from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
+from rare_retention.train.plan import (
+    BYTES_PER_MB,
+    check_budget,
+    check_mesh,
+    make_plan,
+    own_numbers,
+    sizes,
+)
 from rare_retention.train.step import GRADIENT_MEASURES, step_measures
 from rare_retention.wording import plural
 
@@ -33,6 +40,7 @@ def describe(study: Study) -> Iterator[str]:
         yield from describe_run(first)
         for cell in runs:
             plan = make_plan(cell.run, cell.run.schedule())
+            own_numbers(cell.run)
             total += check_budget(cell.run, sizes(cell.run).parameter_bytes, plan)
     if len(runs) > 1:
         yield f"snapshots  {total / BYTES_PER_MB:.3g} MB in all runs"
@@ -41,6 +49,7 @@ def describe(study: Study) -> Iterator[str]:
 def describe_run(run: Run) -> Iterator[str]:
     """Lines of the plan of one run."""
     check_mesh(run)
+    own_numbers(run)  # refused here where they cannot be had
     schedule = run.schedule()
     plan = make_plan(run, schedule)
     size = sizes(run)
