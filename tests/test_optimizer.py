@@ -153,6 +153,47 @@ def test_cosine_is_its_closed_form(warmup):
     np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("warmup", [0, 5])
+@pytest.mark.parametrize("schedule", ["inverse_sqrt", "cosine", "constant"])
+def test_a_peak_may_be_an_argument_of_a_program(schedule, warmup):
+    """Learning rates and updates are those of a peak that is built in, which Optax's are too."""
+    config = Optimizer(peak=0.3, schedule=schedule, warmup=warmup, horizon=20, timescale=5.0)
+    steps = jnp.arange(30)
+    with jax.numpy_dtype_promotion("standard"):
+        traced = jax.jit(lambda peak: jax.vmap(config.form.learning_rate(peak))(steps))
+        found = traced(np.float32(0.3))
+        np.testing.assert_allclose(found, jax.vmap(config.learning_rate(0.3))(steps), rtol=1e-6)
+        if schedule == "cosine":
+            start = 0.0 if warmup else 0.3
+            own = optax.warmup_cosine_decay_schedule(start, 0.3, warmup, 20, 0.03)
+            np.testing.assert_allclose(found, jax.vmap(own)(steps), rtol=2e-6)
+    params, grads = draw(5, steps=1)
+    weights, grad = (jax.tree.map(lambda a: jnp.asarray(a[0], jnp.float32), t) for t in
+                     (params, grads[0]))  # fmt: skip
+
+    def update(peak):
+        transform = config.form.build(peak)
+        with jax.numpy_dtype_promotion("standard"):
+            return transform.update(grad, transform.init(weights), weights)[0]
+
+    close(jax.jit(update)(np.float32(0.3)), update(0.3), tolerance=1e-7)
+
+
+def test_each_size_has_its_own_peak():
+    """Factors from small to large, whatever number of students a size has."""
+    groups = ["a", "a", "b", "b", "c"]
+    plain = Optimizer(peak=0.1).rates(groups)
+    assert plain == dict.fromkeys("abc", np.float32(0.1))
+    config = Optimizer(peak=0.1, relative=(1.0, 0.5, 3.0))
+    expected = {"a": 0.1, "b": 0.05, "c": 0.3}
+    found = config.rates(groups)
+    assert list(found) == list(expected)
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-7)
+    assert config.form == Optimizer(peak=7.0).form != Optimizer(epsilon=1e-5).form
+    with pytest.raises(ConfigError, match=r"optimizer.relative: expected a factor for each of 2 s"):
+        config.rates(["a", "b"])
+
+
 @pytest.mark.parametrize("warmup", [1, 3])
 def test_early_gradients_are_clipped_at_a_larger_norm(warmup):
     """Four times the norm in the first steps, the norm itself from then on."""

@@ -9,7 +9,14 @@ from rare_retention.experiment import Run
 from rare_retention.representation.kinds import KINDS
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Study, Unit, check_shapes, units
-from rare_retention.train.plan import BYTES_PER_MB, check_budget, check_mesh, make_plan, sizes
+from rare_retention.train.plan import (
+    BYTES_PER_MB,
+    check_budget,
+    check_mesh,
+    make_plan,
+    own_numbers,
+    sizes,
+)
 from rare_retention.train.step import GRADIENT_MEASURES, step_measures
 from rare_retention.wording import plural
 
@@ -32,6 +39,7 @@ def describe(study: Study) -> Iterator[str]:
             yield from map(_describe_size, groups)
         for unit in todo:
             plan = make_plan(unit.run, unit.run.schedule())
+            own_numbers(unit.run)
             total += check_budget(unit.run, sizes(unit.run).parameter_bytes, plan)
     if len(todo) > 1:
         yield f"snapshots  {total / BYTES_PER_MB:.3g} MB in all units"
@@ -68,6 +76,7 @@ def _describe_size(run: Run) -> str:
 def describe_run(run: Run) -> Iterator[str]:
     """Lines of the plan of one run."""
     check_mesh(run)
+    own_numbers(run)  # refused here where they cannot be had
     schedule = run.schedule()
     plan = make_plan(run, schedule)
     size = sizes(run)

@@ -25,7 +25,14 @@ from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.settings.protocol import Traced
 from rare_retention.train.interruption import Interruption
-from rare_retention.train.plan import Plan, check_budget, check_mesh, make_plan, sizes
+from rare_retention.train.plan import (
+    Plan,
+    check_budget,
+    check_mesh,
+    make_plan,
+    own_numbers,
+    sizes,
+)
 from rare_retention.train.state import Arguments, State, abstract, create, shardings
 from rare_retention.train.step import GRADIENT_MEASURES, Step, step_measures
 
@@ -171,24 +178,14 @@ def programs(
 
 
 def arguments(run: Run, mesh: Mesh) -> Arguments:
-    """The numbers of a run, on every device of the mesh from now on.
-
-    Raises:
-        ConfigError: `optimizer.relative` does not fit the sizes, or the tasks cannot be drawn.
-    """
+    """The numbers of a run, on every device of the mesh from now on; errors as `own_numbers`."""
     everywhere = NamedSharding(mesh, PartitionSpec())
 
     def place(leaf: Any) -> jax.Array:
         array = np.asarray(leaf)
         return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
 
-    own = Arguments(
-        key=jax.random.key_data(run.data_key()),
-        draw=np.uint32(run.seeds.weights),
-        rates=run.optimizer.rates(student.group for student in run.setting.students),
-        numbers=run.setting.numbers(run.seeds.tasks),
-    )
-    placed = jax.tree.map(place, own)
+    placed = jax.tree.map(place, own_numbers(run))
     return placed._replace(key=jax.random.wrap_key_data(placed.key, impl="threefry2x32"))
 
 

@@ -14,7 +14,7 @@ from rare_retention.data.exposure import History, Schedule
 from rare_retention.errors import below
 from rare_retention.experiment import Run
 from rare_retention.settings.protocol import rarest_watched
-from rare_retention.train.state import abstract
+from rare_retention.train.state import Arguments, abstract
 
 BYTES_PER_MB = 2**20
 
@@ -197,6 +197,20 @@ def _check_weights(run: Run, axis: str, devices: int) -> None:
         )
 
 
+def own_numbers(run: Run) -> Arguments:
+    """The numbers of a run, as NumPy arrays.
+
+    Raises:
+        ConfigError: `optimizer.relative` does not fit the sizes, or the tasks cannot be drawn.
+    """
+    return Arguments(
+        key=np.asarray(jax.random.key_data(run.data_key())),
+        draw=np.uint32(run.seeds.weights),
+        rates=run.optimizer.rates(student.group for student in run.setting.students),
+        numbers=run.setting.numbers(run.seeds.tasks),
+    )
+
+
 class Sizes(NamedTuple):
     """How large a run is.
 
@@ -215,12 +229,7 @@ class Sizes(NamedTuple):
 
 
 def sizes(run: Run) -> Sizes:
-    """Sizes of a run, without allocating anything.
-
-    Raises:
-        ConfigError: the optimizer has another number of rates than there are sizes.
-    """
-    run.optimizer.rates(student.group for student in run.setting.students)
+    """Sizes of a run, without allocating anything."""
     state = abstract(run.setting.traced, run.optimizer)
     flops = run.setting.flops(run.batch)
     return Sizes(

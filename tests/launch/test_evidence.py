@@ -136,7 +136,9 @@ def test_models_are_asked_about_the_tasks_of_their_own_stream(study, tmp_path, m
 
     def note(kind, models, tasks, options):
         model = next(iter(models.values()))[0]
-        asked[stream[np.asarray(model.embedding[...]).tobytes()]].append(tasks["modular addition"].tokens)
+        asked[stream[np.asarray(model.embedding[...]).tobytes()]].append(
+            tasks["modular addition"].tokens
+        )
         return measure(kind, models, tasks, options)
 
     monkeypatch.setattr(module, "measure", note)

@@ -1,9 +1,18 @@
+import jax
 import numpy as np
 import pytest
 import tiny
+import tiny_text
 
 from rare_retention.errors import ConfigError
-from rare_retention.train.plan import check_budget, common, log_spaced, make_plan, sizes
+from rare_retention.train.plan import (
+    check_budget,
+    common,
+    log_spaced,
+    make_plan,
+    own_numbers,
+    sizes,
+)
 
 
 def test_log_spaced_points():
@@ -98,6 +107,24 @@ def test_regular_stops_bound_the_length_of_a_call():
     stops = make_plan(run, run.schedule()).stops
     assert stops[-1] == 48
     assert max(b - a for a, b in zip((0, *stops), stops, strict=False)) <= 5
+
+
+@pytest.mark.parametrize("held", ["()", "('weights',)", "('tasks', 'batches')"])
+def test_numbers_are_those_of_the_run(held):
+    run = tiny_text.run(stream=2, held=held, optimizer__relative="(1.0, 0.5)")
+    found = own_numbers(run)
+    key = jax.random.key_data(run.data_key())
+    np.testing.assert_array_equal(found.key, key)
+    assert found.draw == (0 if "weights" in held else 2)
+    assert list(found.rates) == list(run.setting.architectures)
+    np.testing.assert_allclose(list(found.rates.values()), [1e-2, 5e-3], rtol=1e-6)
+    asked = run.setting.instances(0 if "tasks" in held else 2)[0]
+    np.testing.assert_array_equal(found.numbers.train[0], asked.tokens[asked.train[:20]])
+
+
+def test_a_rate_for_each_size_or_none():
+    with pytest.raises(ConfigError, match=r"optimizer.relative: .* each of 2 sizes, got 1"):
+        own_numbers(tiny.run(optimizer__relative="(1.0,)"))
 
 
 def test_budget_counts_every_snapshot():
