@@ -55,7 +55,7 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
         name=study.name,
         question=study.question,
         study=to_json(study),
-        held=list(study.run.fixed),
+        held=", ".join(study.run.fixed),
         inputs=parts[0][1].attrs["inputs"],
         steps=study.run.steps,
     )

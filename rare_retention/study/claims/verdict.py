@@ -130,8 +130,7 @@ def _verdict(
 
 def held(results: xr.Dataset) -> list[str]:
     """Parts that all streams of a study have in common (`Run.fixed`)."""
-    found = results.attrs.get("held", ())
-    return [found] if isinstance(found, str) else list(found)  # netCDF has no list of one
+    return [part for part in results.attrs.get("held", "").split(", ") if part]
 
 
 def _unfinished(results: xr.Dataset) -> str:

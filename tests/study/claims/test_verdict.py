@@ -148,7 +148,7 @@ def test_initialisations_of_one_stream_are_said_to_be_no_streams(burst):
         assert (found.covers, found.streams, found.units) == ("initialisations", 1, 3)
 
 
-@pytest.mark.parametrize("held", ["weights", ["weights", "tasks"], None])
+@pytest.mark.parametrize("held", ["weights", "weights, tasks", None])
 def test_what_streams_have_in_common_is_not_said_to_be_covered(burst, held):
     """A list of one is text once it has been in a file."""
     results = burst() if held is None else burst().assign_attrs(held=held)
