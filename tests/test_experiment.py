@@ -24,6 +24,7 @@ CHANGES = {
     "accumulate": None,  # a setting that draws its inputs has no pieces: see below
     "steps": {"steps": 96},
     "stream": {"stream": 1},
+    "held": {"held": "('weights',)"},
     "precision": {"precision": "bfloat16"},
     "measure": {"measure__every": 3, "measure__gradients": True},
     "snapshots": {"snapshots__cycles": 0},
@@ -84,7 +85,7 @@ def test_the_recipe_is_all_that_the_config_says_but_what_is_left_out():
     ("fields", "message"),
     [
         ({"batch": 0}, "batch: expected at least 1, got 0"),
-        ({"stream": -1}, "stream: expected at least 0, got -1"),
+        ({"stream": -1}, "stream: should be greater than or equal to 0, got -1"),
         ({"measure": Measurement(every=0)}, "measure.every: expected at least 1, got 0"),
         ({"snapshots": Snapshots(every=-1)}, "snapshots.every: expected at least 0, got -1"),
         ({"checkpoints": Checkpoints(keep=0)}, "checkpoints.keep: expected at least 1, got 0"),

@@ -124,7 +124,6 @@ def test_without_a_checkpoint_a_run_begins_anew(recorder, tmp_path):
     assert metrics.read(folder) == {} and steps_in(folder / RETENTION) == []
 
 
-@pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
 def test_damaged_checkpoints_are_passed_over_and_kept(recorder, tmp_path):
     folder, before = epath.Path(tmp_path), recorder()
     record(before, range(5))
@@ -139,7 +138,6 @@ def test_damaged_checkpoints_are_passed_over_and_kept(recorder, tmp_path):
     assert metrics.read(folder)["step"][-1] == 2
 
 
-@pytest.mark.filterwarnings(tiny.ORBAX_LEFTOVERS)
 def test_with_damaged_checkpoints_alone_nothing_is_lost(recorder, tmp_path):
     folder, before = epath.Path(tmp_path), recorder()
     record(before, range(4))

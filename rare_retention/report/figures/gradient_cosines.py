@@ -46,8 +46,8 @@ def gradient_cosines(results: xr.Dataset) -> Figure:
         for label, colour in dict.fromkeys((*_AT.values(), *_BETWEEN.values()))
     ]
     text = (
-        "point: mean over batches; line: mean of g over cycles that last so long; bar, band: "
-        "least to\ngreatest; step 0 is the batch of the exposure"
+        "point: mean over batches; line: mean of g over cycles that last so long; bar, band:\n"
+        "least to greatest; step 0 is the batch of the exposure"
     )
     style.key(figure, panels, colours, data.note(results, text), kinds, names=data.names(results))
     return figure
