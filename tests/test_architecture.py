@@ -1,6 +1,7 @@
 """The picture of the architecture, held against the files: data flows one way, tests mirror it."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ READERS = [
 ]
 
 
+@functools.cache
 def imports(name):
     """Modules of the project that a module imports."""
     found = set()

@@ -145,13 +145,13 @@ def test_cycles_between_the_measured_ones_rise_as_they_do():
 def test_noise_in_the_start_of_cycles_is_not_taken_for_keeping():
     """Levels that only fluctuate: a low start goes with a large gain and a better end."""
     rng = np.random.default_rng(0)
-    starts = 0.1 * rng.standard_normal((200, 301))
-    value = np.stack([starts, 0.2 + 0 * starts], -1).reshape(200, -1)[:, :-1]
+    starts = 0.1 * rng.standard_normal((40, 301))
+    value = np.stack([starts, 0.2 + 0 * starts], -1).reshape(40, -1)[:, :-1]
     value = xr.DataArray(value, {"step": np.arange(1, 602)}, ("stream", "step"))
     found = cycles(value, 2)
     each = found["share_kept"].mean()
     large = found["share_kept"].where(found["gain"] > 0.3).mean()
-    assert abs(retention.share_kept(found).mean()) < 0.002 < 0.3 < large - each
+    assert abs(retention.share_kept(found).mean()) < 0.003 < 0.3 < large - each
 
 
 def test_coordinates_and_units_are_kept():

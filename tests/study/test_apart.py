@@ -19,7 +19,7 @@ STEPS = 50
 
 
 def regression():
-    return tiny.study(run__steps=STEPS, run__measure__every=25, run__measure__gradients=True)
+    return tiny.study(run__steps=STEPS, run__measure__every=25)
 
 
 def competition():
@@ -35,7 +35,7 @@ def competition():
 
 
 def language():
-    run = tiny_text.run(steps=STEPS, measure__every=25, measure__gradients=True)
+    run = tiny_text.run(steps=STEPS, measure__every=25)
     return Study(name="text", run=run, claims=("learns_text",))
 
 
@@ -72,7 +72,7 @@ def test_groups_of_sizes_with_their_own_rates_join_by_size(tmp_path):
         values=((8,), (2, 4)),
         also=(Also(field="optimizer.peak", values=(0.0001, 0.01)),),
     )
-    study = Study(name="x", run=tiny.run(steps=16), grid=(axis,))
+    study = Study(name="x", run=tiny.run(steps=16, mesh__data=1), grid=(axis,))
     assert execute(study, epath.Path(tmp_path)) == (2, {}, False)
     results = gather(study, epath.Path(tmp_path))
     assert results["size"].to_numpy().tolist() == [2, 4, 8]
@@ -85,7 +85,7 @@ def test_groups_of_sizes_with_their_own_rates_join_by_size(tmp_path):
 
 
 def test_sizes_of_which_no_unit_was_measured_are_left_out(tmp_path):
-    study = tiny.study(apart=True, run__steps=16)
+    study = tiny.study(apart=True, run__steps=16, run__mesh__data=1)
     outcome = execute(study, epath.Path(tmp_path), only="stream=0,size=8")
     assert outcome == (1, {}, False)
     results = gather(study, epath.Path(tmp_path))
