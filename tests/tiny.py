@@ -37,11 +37,15 @@ def run(**changes):
 
 @contextmanager
 def flipped_bit(checkpoint, undo=True):
-    """While entered, one bit of the stored arrays of a checkpoint is flipped."""
-    payload = max(checkpoint.glob("tree/**/d/*"), key=lambda path: path.stat().st_size)
-    content = payload.read_bytes()
-    middle = len(content) // 2
-    payload.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+    """While entered, one bit of each file of a checkpoint's stored arrays is flipped.
+
+    Of each: files that a write has superseded stay beside the one that is read.
+    """
+    contents = {path: path.read_bytes() for path in checkpoint.glob("tree/**/d/*")}
+    for path, content in contents.items():
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
     yield
     if undo:
-        payload.write_bytes(content)
+        for path, content in contents.items():
+            path.write_bytes(content)
