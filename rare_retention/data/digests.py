@@ -16,9 +16,8 @@ from rare_retention.data.token_files import READERS, TokenFile
 
 VERSION = 1  # Raise it with any change that gives an old file another digest.
 WHOLE = 48 * 2**20  # bytes of a corpus that are hashed at most, until `LEAST` asks for more
-BLOCK = (
-    2**13
-)  # bytes, no more than a window has in most studies: to move a window is to move blocks
+# Bytes; no more than a window has in most studies: to move a window is to move blocks.
+BLOCK = 2**13
 BLOCKS = 2**11  # of a corpus: requests to remote storage, or movements of a disk
 LEAST = 4  # blocks of a file, however many files there are
 
