@@ -20,7 +20,7 @@ Value = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | 
 """What a field may take along an axis."""
 
 _LONGEST = 200  # bytes of a unit's name; file systems take 255
-_PLAIN = "=,+()[] "  # kept in names, beside letters, digits and _.-~
+_PLAIN = "=,+"  # kept in names, beside letters, digits and _.-~; brackets would be patterns
 
 
 @config

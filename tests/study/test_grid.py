@@ -140,13 +140,13 @@ def test_booleans_none_and_texts_vary(field, values, labels, folders):
 
 
 def test_names_are_safe_for_every_file_system():
-    texts = ("a/b", "../up", "x" * 300, "ä:*?", "x" * 299 + "y")
+    texts = ("a/b", "../up", "x" * 300, "ä:*?", "x" * 299 + "y", "e[2] (x)")
     axis = Axis(field="setting.corpus.path", values=texts)
     run = Run(setting=tiny_text.language())
     names = [unit.name for unit in units(Study(name="x", run=run, grid=(axis,)))]
     assert len(set(names)) == len(texts)
     for name in names:
-        assert len(name.encode()) <= 255 and not set(name) & set('/\\:*?"<>|') and name.isascii()
+        assert len(name.encode()) <= 255 and not set(name) & set('/\\:*?"<>|[] ') and name.isascii()
     assert names[0] == "stream=0,path=a%2Fb"
 
 
