@@ -1,4 +1,4 @@
-"""The quickstart, shrunk: what most tests of whole runs train."""
+"""The quickstart, shrunk and on one device: what most tests of whole runs train."""
 
 from contextlib import contextmanager
 
@@ -20,6 +20,7 @@ CHANGES = {
     "run.measure.cycles": "2",
     "run.snapshots.cycles": "1",
     "run.checkpoints.every": "16",
+    "run.mesh.data": "1",
     "streams": "1",
 }
 

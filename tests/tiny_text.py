@@ -65,5 +65,10 @@ def run(setting=None, **changes):
         batch=BATCH,
         steps=8,
     )
-    own = {"measure.every": "2", "measure.effect": "false", "checkpoints.every": "4"}
+    own = {
+        "measure.every": "2",
+        "measure.effect": "false",
+        "checkpoints.every": "4",
+        "mesh.data": "1",
+    }
     return override(whole, own | {k.replace("__", "."): str(v) for k, v in changes.items()})

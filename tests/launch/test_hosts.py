@@ -14,7 +14,8 @@ from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verif
 
 
 def start(workdir, **environment):
-    changes = [f"--config.{name}={value}" for name, value in tiny.CHANGES.items()]
+    own = tiny.CHANGES | {"run.mesh.data": "-1"}
+    changes = [f"--config.{name}={value}" for name, value in own.items()]
     command = [sys.executable, "-m", "launch.train", "--config=configs/quickstart.py", *changes]
     command += [f"--workdir={workdir}", *(["--multihost"] if environment else [])]
     return subprocess.Popen(

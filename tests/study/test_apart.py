@@ -9,6 +9,7 @@ from etils import epath
 from rare_retention.config import override
 from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
+from rare_retention.parallel import MeshShape
 from rare_retention.settings.competition import Competition
 from rare_retention.study.claims import judge
 from rare_retention.study.execute import execute
@@ -19,7 +20,7 @@ STEPS = 50
 
 
 def regression():
-    return tiny.study(run__steps=STEPS, run__measure__every=25)
+    return tiny.study(run__steps=STEPS)
 
 
 def competition():
@@ -30,18 +31,19 @@ def competition():
         batch=8,
         steps=STEPS,
         measure=Measurement(every=25),
+        mesh=MeshShape(data=1),
     )
     return Study(name="competition", run=run, claims=("first_order_change",))
 
 
 def language():
-    run = tiny_text.run(steps=STEPS, measure__every=25)
+    run = tiny_text.run(steps=STEPS, checkpoints__every=STEPS)
     return Study(name="text", run=run, claims=("learns_text",))
 
 
 @pytest.mark.parametrize("made", [regression, competition, language])
 def test_apart_is_as_together(made, tmp_path):
-    together = override(made(), {"run.mesh.data": 1})
+    together = made()
     apart = override(together, {"apart": True})
     found = []
     for study, units in ((together, 1), (apart, 2)):
@@ -72,7 +74,7 @@ def test_groups_of_sizes_with_their_own_rates_join_by_size(tmp_path):
         values=((8,), (2, 4)),
         also=(Also(field="optimizer.peak", values=(0.0001, 0.01)),),
     )
-    study = Study(name="x", run=tiny.run(steps=16, mesh__data=1), grid=(axis,))
+    study = Study(name="x", run=tiny.run(steps=16), grid=(axis,))
     assert execute(study, epath.Path(tmp_path)) == (2, {}, False)
     results = gather(study, epath.Path(tmp_path))
     assert results["size"].to_numpy().tolist() == [2, 4, 8]
@@ -85,7 +87,7 @@ def test_groups_of_sizes_with_their_own_rates_join_by_size(tmp_path):
 
 
 def test_sizes_of_which_no_unit_was_measured_are_left_out(tmp_path):
-    study = tiny.study(apart=True, run__steps=16, run__mesh__data=1)
+    study = tiny.study(apart=True, run__steps=16)
     outcome = execute(study, epath.Path(tmp_path), only="stream=0,size=8")
     assert outcome == (1, {}, False)
     results = gather(study, epath.Path(tmp_path))

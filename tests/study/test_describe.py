@@ -50,7 +50,7 @@ def test_many_tasks_are_shown_by_the_most_and_the_least_frequent():
 
 def test_a_run_that_cannot_be_is_named_by_its_field():
     with pytest.raises(ConfigError, match=r"^run\.batch: 36 rows cannot be spread"):
-        list(describe(tiny.study(run__batch=36)))
+        list(describe(tiny.study(run__batch=36, run__mesh__data=8)))
     with pytest.raises(ConfigError, match=r"^run\.snapshots\.budget_mb: "):
         list(describe(tiny.study(run__snapshots__budget_mb=1e-6)))
 

@@ -33,7 +33,7 @@ SETTINGS = {
     # the time to compile, grow with the square.
     "text": tiny_text.language(sizes=("2x16x32x2", "1x8x16x2"), watch=(2,), neurons=5),
     # Of one small model, for the ways of taking a step: compiling each takes a while.
-    "small text": tiny_text.language(sizes=("1x8x16x2",), watch=(1, 2), neurons=5),
+    "small text": tiny_text.language(sizes=("1x8x16x2",), watch=(1,), neurons=5),
     "whole sequences": tiny_text.language(
         sizes=("1x8x16x2",),
         tasks=(Comparison(per_token=1 / 8, symbols=9), Recall(per_token=1 / 16, symbols=6)),

@@ -88,9 +88,9 @@ def test_a_corpus_may_move(whole, tmp_path):
 
 
 def of_folders(place, steps):
-    """A run whose text stands in the folders below `place`."""
+    """A run on two devices whose text stands in the folders below `place`."""
     setting = tiny_text.language(corpus=tiny_text.corpus(f"{place}/*/*.npy"), sizes=("1x8x16x1",))
-    return tiny_text.run(setting, steps=steps, measure__every=4, mesh__data=1)
+    return tiny_text.run(setting, steps=steps, measure__every=4, mesh__data=2)
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +148,7 @@ def test_ids_beyond_the_vocabulary_stop_a_run_that_keeps_what_it_has(tmp_path):
     tokens[1510] = 777  # in window 94, which no evaluation reads
     tokens.tofile(tmp_path / "0.npy")
     corpus = tiny_text.corpus(tmp_path, order="sequential")
-    run = tiny_text.run(
-        tiny_text.language(corpus=corpus, sizes=("1x8x16x1",)), steps=16, mesh__data=1
-    )
+    run = tiny_text.run(tiny_text.language(corpus=corpus, sizes=("1x8x16x1",)), steps=16)
     folder = epath.Path(tmp_path / "run")
     run.setting.windows.unigram_entropy = lambda: 0.0
     with pytest.raises(UserError, match=r"0.npy: holds token id 777, but the vocabulary") as caught:
@@ -178,11 +176,11 @@ WIDE = tiny_text.language(sizes=("1x12x24x3",))
 @pytest.mark.parametrize(
     ("setting", "changes", "message"),
     [
-        (WIDE, {"mesh__model": 2, "mesh__data": 1}, "mesh.model: weights have a dimension of 3, wh"
+        (WIDE, {"mesh__model": 2}, "mesh.model: weights have a dimension of 3, wh"
          "ich cannot be spread evenly over 2 devices; expected a divisor of 1, nearest: 1"),
-        (WIDE, {"mesh__fsdp": 8, "mesh__data": 1}, "mesh.fsdp: weights have a dimension of 12, .* "
+        (WIDE, {"mesh__fsdp": 8}, "mesh.fsdp: weights have a dimension of 12, .* "
          "over 8 devices; expected a divisor of 12, nearest: 6"),
-        (WIDE, {"batch": 12}, "batch: 12 rows cannot be spread evenly over 8 devices; nearest: 8"),
+        (WIDE, {"batch": 12, "mesh__data": 8}, "batch: 12 rows cannot be spread evenly over 8 devices; nearest: 8"),
         (None, {"setting__tasks[1].per_token": 1e-4}, r"setting.tasks\[1\].per_token: 0.0001 is 0."
          "102 expected slots in 8 steps of 16 slots; expected one or more: a frequency of 0.00097"
          "65625, or 79 steps"),

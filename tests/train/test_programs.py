@@ -19,8 +19,7 @@ from rare_retention.record.checkpoints import RESUME, steps_in, verify
 from rare_retention.settings.competition import Competition
 from rare_retention.train.loop import programs, train
 
-# On one device: programs for eight take longer to compile.
-EVERYTHING = {"measure__gradients": True, "measure__effect": True, "mesh__data": 1}
+EVERYTHING = {"measure__gradients": True, "measure__effect": True}
 
 
 def regression(prior_exponent, **changes):
@@ -50,7 +49,7 @@ def language(instances, **changes):
     """Of one size; comparisons in each batch, and exposures around which it is measured."""
     rate = instances / tiny_text.TOKENS
     given = {"setting__tasks[0].per_token": rate, "measure__cycles": 1}
-    setting = tiny_text.language(sizes=("1x8x16x2",), watch=(1, 2))
+    setting = tiny_text.language(sizes=("1x8x16x2",), watch=(1,))
     return tiny_text.run(setting, **given, **EVERYTHING, **changes)
 
 

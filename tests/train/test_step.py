@@ -242,13 +242,13 @@ def text_batches():
 @pytest.fixture(scope="module")
 def text_expected(text_start, text_batches):
     """State and measures after a step on one device, its batch in one piece."""
-    step = Step(TEXT.traced, ADAMW, gradients=True, effect=False)
+    step = Step(TEXT.traced, ADAMW, gradients=False, effect=False)
     return jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
 
 
 def test_a_language_step_in_pieces_is_the_whole_one(text_start, text_batches, text_expected):
     """Cross-entropies of four times two sequences, averaged."""
-    step = Step(TEXT.traced, ADAMW, gradients=True, effect=False, accumulate=4)
+    step = Step(TEXT.traced, ADAMW, gradients=False, effect=False, accumulate=4)
     found = jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
     close(found, text_expected, rtol=1e-3, atol=1e-5)
 
