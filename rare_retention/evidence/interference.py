@@ -4,8 +4,8 @@ Each function takes values of one point of a study's grid, as from `states.point
 """
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import stats
 
 from rare_retention.evidence import states
 from rare_retention.theory import interference, utility
@@ -69,7 +69,7 @@ def rank_correlation(values: xr.DataArray) -> xr.DataArray:
     place = np.arange(values.sizes["size"], dtype=np.float64)
 
     def correlate(rows: np.ndarray) -> np.ndarray:
-        ranks = stats.rankdata(rows, axis=-1, nan_policy="propagate")
+        ranks = scipy.stats.rankdata(rows, axis=-1, nan_policy="propagate")
         x, y = place - place.mean(), ranks - ranks.mean(-1, keepdims=True)
         norm = np.sqrt((x**2).sum() * (y**2).sum(-1))
         return np.asarray((x * y).sum(-1) / np.where(norm == 0, 1, norm))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import stats
 
 from rare_retention.evidence.states import UNITS
 
@@ -74,7 +74,7 @@ def student_t(values: xr.DataArray, confidence: float = CONFIDENCE) -> Interval:
     if len(units) > 1:
         # Equal units have no spread at all; rounding must not give them one.
         spread = 0.0 if np.ptp(units) == 0 else float(units.std(ddof=1))
-        quantile = float(stats.t.ppf((1 + confidence) / 2, len(units) - 1))
+        quantile = float(scipy.stats.t.ppf((1 + confidence) / 2, len(units) - 1))
         estimate = float(units[0]) if spread == 0 else estimate
         half = quantile * spread / math.sqrt(len(units))
     return Interval(

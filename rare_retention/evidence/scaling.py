@@ -10,8 +10,8 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize
 
 from rare_retention.errors import UserError
 from rare_retention.evidence.intervals import CONFIDENCE
@@ -296,11 +296,11 @@ class _Problem:
             for exponent in (0.2, 0.6):
                 yield np.array([np.log(floor), term, exponent, term, exponent])
 
-    def solve(self, logs: Array, start: Array) -> optimize.OptimizeResult:
+    def solve(self, logs: Array, start: Array) -> "scipy.optimize.OptimizeResult":
         """Least squares with Huber's loss; its `fun` are fitted minus given logs."""
         low = np.array([-_REACH, -_REACH, _EXPONENTS[0], -_REACH, _EXPONENTS[0]])
         high = np.array([_REACH, _REACH, _EXPONENTS[1], _REACH, _EXPONENTS[1]])
-        return optimize.least_squares(
+        return scipy.optimize.least_squares(
             lambda x: np.logaddexp.reduce(self._terms(x)) - logs,
             start,
             self._slopes,

@@ -2,8 +2,6 @@
 
 import dataclasses
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -315,9 +313,3 @@ def test_a_published_model_knows_the_tokens(study, tmp_path, monkeypatch):
     ):
         call(f"--model={golden}", "--config=x.py", f"--workdir={tmp_path}/new")
     assert not list(tmp_path.iterdir())
-
-
-def test_help_shows_an_example():
-    command = [sys.executable, "-m", "launch.evidence", "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True)
-    assert shown.returncode == 0 and "python -m launch.evidence --workdir=" in shown.stdout

@@ -1,7 +1,5 @@
 """The launcher that shows published models and writes those of a run, called as a shell would."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -132,10 +130,3 @@ def test_other_settings_have_no_language_models(tmp_path):
     write_json(epath.Path(tmp_path / "config.json"), to_dict(tiny.run()))
     with pytest.raises(UserError, match="a regression setting has no language models to export"):
         call(f"--workdir={tmp_path}", f"--to={tmp_path}/new")
-
-
-def test_help_shows_an_example():
-    shown = subprocess.run(
-        [sys.executable, "-m", "launch.exchange", "--help"], capture_output=True, text=True
-    )
-    assert shown.returncode == 0 and "python -m launch.exchange --from=" in shown.stdout

@@ -20,7 +20,7 @@ def start(workdir, **environment):
     command += [f"--workdir={workdir}", *(["--multihost"] if environment else [])]
     return subprocess.Popen(
         command,
-        env=os.environ | {"XLA_FLAGS": ""} | environment,
+        env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -334,14 +334,6 @@ def test_a_corrupted_metrics_file_is_one_line(workdir):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["study", "train", "report", "show_batch", "checkpoints"])
-def test_help_shows_an_example(name):
-    shown = subprocess.run(
-        [sys.executable, "-m", f"launch.{name}", "--help"], capture_output=True, text=True
-    )
-    assert shown.returncode == 0 and f"python -m launch.{name}" in shown.stdout
-
-
 def test_errors_exit_with_2_on_one_line(tmp_path):
     failed = subprocess.run(
         [sys.executable, "-m", "launch.study", CONFIG, "--config.run.batsh=1", "--workdir=x"],

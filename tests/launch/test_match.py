@@ -1,8 +1,5 @@
 """The launcher of matched gains: a calibration study in, flags out."""
 
-import subprocess
-import sys
-
 import made_injection
 import pytest
 from absl import flags
@@ -62,9 +59,3 @@ def test_bad_input_is_one_line(workdir, arguments, message):
     with pytest.raises(UserError) as caught:
         call(f"--workdir={workdir}", *arguments)
     assert message in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_help_shows_an_example():
-    command = [sys.executable, "-m", "launch.match", "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True)
-    assert shown.returncode == 0 and "python -m launch.match --workdir" in shown.stdout

@@ -1,8 +1,6 @@
 """The launcher of scaling laws: a study or a table in, printed lines and files out."""
 
 import json
-import subprocess
-import sys
 
 import made_scaling as made
 import numpy as np
@@ -102,9 +100,3 @@ def test_bad_input_is_one_line_and_writes_nothing(case, table):
         call(*(text.format(table=table, folder=table.parent) for text in arguments))
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert sorted(table.parent.iterdir()) == before
-
-
-def test_help_shows_an_example():
-    command = [sys.executable, "-m", "launch.scaling", "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True)
-    assert shown.returncode == 0 and "python -m launch.scaling --table" in shown.stdout

@@ -180,7 +180,8 @@ WIDE = tiny_text.language(sizes=("1x12x24x3",))
          "ich cannot be spread evenly over 2 devices; expected a divisor of 1, nearest: 1"),
         (WIDE, {"mesh__fsdp": 8}, "mesh.fsdp: weights have a dimension of 12, .* "
          "over 8 devices; expected a divisor of 12, nearest: 6"),
-        (WIDE, {"batch": 12, "mesh__data": 8}, "batch: 12 rows cannot be spread evenly over 8 devices; nearest: 8"),
+        (WIDE, {"batch": 12, "mesh__data": 8}, "batch: 12 rows cannot be spread evenly over 8 devic"
+         "es; nearest: 8"),
         (None, {"setting__tasks[1].per_token": 1e-4}, r"setting.tasks\[1\].per_token: 0.0001 is 0."
          "102 expected slots in 8 steps of 16 slots; expected one or more: a frequency of 0.00097"
          "65625, or 79 steps"),

@@ -183,8 +183,14 @@ def test_students_and_rows_over_devices_give_the_same_numbers(whole, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch": 36, "mesh__data": -1}, "batch: 36 rows cannot be spread evenly over 8 devices; nearest: 32"),
-        ({"mesh__student": 4, "mesh__data": 2}, "mesh.student: 2 students of equal shape .* over 4 devices"),
+        (
+            {"batch": 36, "mesh__data": -1},
+            "batch: 36 rows cannot be spread evenly over 8 devices; nearest: 32",
+        ),
+        (
+            {"mesh__student": 4, "mesh__data": 2},
+            "mesh.student: 2 students of equal shape .* over 4 devices",
+        ),
         ({"mesh__data": 16}, "data: a mesh of 1 x 16 x 1 x 1 does not fit 8 devices"),
         ({"snapshots__budget_mb": 1e-6}, r"snapshots.budget_mb: \d+ snapshots of .* raise it"),
         ({"steps": 4}, "exposure.gap: 8 steps, but a run of 4 ends before the first burst"),

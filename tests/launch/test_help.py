@@ -1,0 +1,42 @@
+"""What `--help` of every launcher prints."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import launch
+
+NAMES = sorted(path.stem for path in Path(launch.__file__).parent.glob("[!_]*.py"))
+NAMES.remove("common")
+
+# Each launcher in a process of its own, forked from one that has imported what most of them need.
+ASK = """
+import os, runpy, sys
+import rare_retention.report.build, rare_retention.study.execute
+for name in sys.argv[2:]:
+    if os.fork() == 0:
+        with open(f"{sys.argv[1]}/{name}", "w") as file:
+            os.dup2(file.fileno(), 1)
+        sys.argv = [f"launch/{name}.py", "--help"]
+        runpy.run_module(f"launch.{name}", run_name="__main__", alter_sys=True)
+        os._exit(99)  # not reached: a launcher exits by itself
+    assert os.wait()[1] == 0, name
+"""
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """Folder of what each launcher printed."""
+    folder = tmp_path_factory.mktemp("help")
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK, folder, *NAMES], capture_output=True, text=True
+    )
+    assert asked.returncode == 0, asked.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_shows_an_example(name, printed):
+    assert f"python -m launch.{name} --" in (printed / name).read_text()
