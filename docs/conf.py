@@ -36,6 +36,8 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = f"rare_retention {release}"
+html_static_path = ["_static"]
+html_css_files = ["code.css"]
 
 _CODE = re.compile(r"(``.+?``|`[^`]+`|::\n\n(?:[ ][^\n]*\n?|\n)+)", re.DOTALL)
 
