@@ -21,7 +21,9 @@ SETTINGS = [
         watch=(2, 1),
     ),
     Competition(neurons=(3, 1), initialisations=2),
-    tiny_text.language(initialisations=2, tasks=(Comparison(per_token=1e-2, symbols=9),)),
+    tiny_text.language(
+        initialisations=2, tasks=(Comparison(per_token=4 / tiny_text.TOKENS, symbols=9),)
+    ),
 ]
 
 ROWS = 8
