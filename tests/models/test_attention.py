@@ -1,5 +1,7 @@
 """Every path of the attention against NumPy in float64, and the choice among them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +15,8 @@ from rare_retention.parallel import MeshShape, make_mesh
 
 def draw(length, size=8, heads=2, rows=2, dtype=jnp.float32):
     """Queries, keys, values and a cotangent."""
-    keys = jax.random.split(jax.random.key(length), 4)
-    return [jax.random.normal(key, (rows, length, heads, size), dtype) for key in keys]
+    drawn = np.random.default_rng(length).standard_normal((4, rows, length, heads, size))
+    return list(jnp.asarray(drawn, dtype))
 
 
 def exact(q, k, v):
@@ -26,8 +28,9 @@ def exact(q, k, v):
     return np.einsum("bhts,bshc->bthc", share / share.sum(-1, keepdims=True), v)
 
 
-@pytest.mark.parametrize("length", [1, 63, 67, 128, 200])
-@pytest.mark.parametrize("path", ["blocked", "xla"])
+@pytest.mark.parametrize(
+    ("path", "length"), [("blocked", 1), ("blocked", 67), ("blocked", 200), ("xla", 1), ("xla", 67)]
+)
 def test_outputs_at_odd_lengths(path, length):
     q, k, v, _ = draw(length)
     found = jax.jit(lambda *x: attend(path, *x))(q, k, v)
@@ -40,14 +43,16 @@ def test_splash_outputs():
     np.testing.assert_allclose(found, exact(q, k, v), atol=2e-6)
 
 
-@pytest.mark.parametrize(("path", "length"), [("blocked", 200), ("blocked", 67), ("splash", 128)])
+@pytest.mark.parametrize(("path", "length"), [("blocked", 200), ("splash", 128)])
 def test_gradients_are_those_of_the_plain_path(path, length):
     *inputs, cotangent = draw(length)
 
-    def gradients(path):
-        return jax.jit(lambda *x: jax.vjp(lambda *y: attend(path, *y), *x)[1](cotangent))(*inputs)
+    @jax.jit
+    def gradients(*inputs):
+        each = (functools.partial(attend, p) for p in (path, "xla"))
+        return [jax.vjp(own, *inputs)[1](cotangent) for own in each]
 
-    for found, wanted in zip(gradients(path), gradients("xla"), strict=True):
+    for found, wanted in zip(*gradients(*inputs), strict=True):
         np.testing.assert_allclose(found, wanted, atol=2e-6)
 
 

@@ -17,7 +17,7 @@ def student(width, inputs=20, tasks=4, block=5, seed=0):
         return Bottleneck(width, inputs, tasks, block, rngs=nnx.Rngs(seed))
 
 
-@pytest.mark.parametrize("width", [1, 7, 20])
+@pytest.mark.parametrize("width", [7, 20])
 def test_encoder_starts_with_orthonormal_rows(width):
     """W W^T = I."""
     encoder = np.asarray(student(width).encoder[...], np.float64)
@@ -25,9 +25,9 @@ def test_encoder_starts_with_orthonormal_rows(width):
     np.testing.assert_allclose(encoder @ encoder.T, np.eye(width), atol=1e-6)
 
 
-@pytest.mark.parametrize("width", [3, 16])
-def test_decoders_start_kaiming_uniform(width):
+def test_decoders_start_kaiming_uniform():
     """Uniform within sqrt(3 / N), so of variance 1 / N: fan-in N, gain 1, as in PyTorch."""
+    width = 16
     decoders = np.asarray(student(width, tasks=32, block=30).decoders[...], np.float64)
     assert decoders.shape == (32, 30, width)
     bound = np.sqrt(3 / width)
@@ -51,8 +51,14 @@ def test_predictions_are_the_own_decoder_of_each_row():
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 4, 19).astype(np.int32)
     x = rng.standard_normal((19, 20)).astype(np.float32)
-    tiles = jax.jit(lambda task: tile(task, 4, 4))(ids)
-    found = np.asarray(model(jnp.asarray(x), tiles))
+
+    @nnx.jit
+    def predicted(model, x, ids):
+        tiles = tile(ids, 4, 4)
+        return tiles, model(x, tiles)
+
+    tiles, found = predicted(model, x, ids)
+    found = np.asarray(found)
     encoder = np.asarray(model.encoder[...], np.float64)
     decoders = np.asarray(model.decoders[...], np.float64)
     slots = np.asarray(tiles.slot)

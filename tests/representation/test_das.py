@@ -8,18 +8,35 @@ import pytest
 from planted_models import drawn, grid, own_answers, weigher
 
 from rare_retention.errors import ConfigError
-from rare_retention.models.olmo import Architecture
 from rare_retention.representation import das
 from rare_retention.representation.residuals import assemble
 
-SHAPE = Architecture(layers=2, hidden=16, mlp=32, heads=4, vocabulary=48)
+
+@pytest.fixture(scope="module")
+def planted():
+    """A model with a planted direction, its task and that direction."""
+    return weigher()
 
 
 @pytest.fixture(scope="module")
-def found():
-    """What a search finds in a model with a planted direction, and that direction."""
-    model, tokens, direction = weigher()
+def found(planted):
+    """What a search finds in that model, and the direction."""
+    model, tokens, direction = planted
     return das.search(model, tokens), direction
+
+
+@pytest.fixture(scope="module")
+def knowing(planted):
+    """A freshly drawn model and the task that it answers right."""
+    shape = planted[0].shape
+    model = assemble(shape, drawn(shape))
+    return model, own_answers(model, grid(len(planted[1])))
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Searches of so few steps that they find nothing."""
+    monkeypatch.setattr(das, "_STEPS", 3)
 
 
 def test_a_planted_direction_is_found(found):
@@ -35,31 +52,29 @@ def test_controls_tell_what_a_success_is_worth(found):
     assert 100 < alignment.counted < 900
 
 
-def test_a_search_is_decided_by_its_seed(monkeypatch):
-    monkeypatch.setattr(das, "_STEPS", 3)
-    model, tokens, _ = weigher(symbols=6)
-    first, again, other = (das.search(model, tokens, pairs=20, seed=s) for s in (1, 1, 2))
+@pytest.mark.usefixtures("short")
+def test_a_search_is_decided_by_its_seed(planted):
+    model, tokens, _ = planted
+    first, again, other = (das.search(model, tokens, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(first.basis, again.basis)
     assert np.abs(first.basis - other.basis).max() > 0.01
     assert first[1:] == again[1:]
 
 
-@pytest.mark.parametrize("position", [0, 1])
-def test_exchanging_the_embedding_of_a_token_exchanges_the_token(position, monkeypatch):
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(("position", "dimensions"), [(0, 3), (1, 16)])
+def test_exchanging_the_embedding_of_a_token_exchanges_the_token(knowing, position, dimensions):
     """In a model that answers as the task asks, every such intervention succeeds."""
-    monkeypatch.setattr(das, "_STEPS", 2)
-    model = assemble(SHAPE, drawn(SHAPE))
-    tokens = own_answers(model, grid(8))
-    result = das.search(model, tokens, layer=0, position=position, dimensions=3, pairs=60)
-    assert result.basis.shape == (16, 3)
-    np.testing.assert_allclose(result.basis.T @ result.basis, np.eye(3), atol=1e-6)
+    where = {"layer": 0, "position": position, "dimensions": dimensions}
+    result = das.search(*knowing, **where, pairs=60)
+    assert result.basis.shape == (16, dimensions)
+    np.testing.assert_allclose(result.basis.T @ result.basis, np.eye(dimensions), atol=1e-6)
     assert result.whole == 1.0 and result.counted > 10
 
 
-def test_after_the_last_layer_a_first_token_is_of_no_use(monkeypatch):
-    monkeypatch.setattr(das, "_STEPS", 2)
-    model = assemble(SHAPE, drawn(SHAPE))
-    result = das.search(model, own_answers(model, grid(8)), layer=2, pairs=60)
+@pytest.mark.usefixtures("short")
+def test_after_the_last_layer_a_first_token_is_of_no_use(knowing):
+    result = das.search(*knowing, layer=2, dimensions=16, pairs=60)
     assert result.whole == 0.0
 
 
@@ -103,11 +118,11 @@ def test_every_pair_may_be_drawn():
     assert not learned.counted.any()
 
 
-def test_a_task_with_one_label_counts_nothing(monkeypatch):
-    monkeypatch.setattr(das, "_STEPS", 2)
-    model, tokens, _ = weigher(symbols=6)
+@pytest.mark.usefixtures("short")
+def test_a_task_with_one_label_counts_nothing(planted):
+    model, tokens = planted[0], planted[1].copy()
     tokens[..., 2] = 0
-    result = das.search(model, tokens, pairs=20)
+    result = das.search(model, tokens)
     assert result.counted == 0 and np.isnan([result.success, result.random, result.whole]).all()
 
 
@@ -123,7 +138,7 @@ def test_interchange_replaces_the_part_in_the_subspace():
 
 
 @pytest.mark.parametrize("dimensions", [0, 17])
-def test_a_subspace_fits_into_the_stream(dimensions):
-    model, tokens, _ = weigher(symbols=6)
+def test_a_subspace_fits_into_the_stream(planted, dimensions):
+    model, tokens, _ = planted
     with pytest.raises(ConfigError, match="dimensions: expected 1 to 16, the width of the stream"):
         das.search(model, tokens, dimensions=dimensions, pairs=20)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from planted_models import drawn
 
 from rare_retention.models.olmo import Architecture
@@ -14,6 +15,9 @@ SHAPES = {
     norm: Architecture(layers=3, hidden=16, mlp=32, heads=4, vocabulary=48, norm=norm)
     for norm in ("layer", "rms")
 }
+STATES = nnx.jit(states)
+WHOLE = nnx.jit(lambda model, tokens: model(tokens))
+one_norm = pytest.mark.parametrize("model", ["rms"], indirect=True)
 TOKENS = np.random.default_rng(0).integers(0, 48, (5, 6)).astype(np.int32)
 
 
@@ -28,40 +32,43 @@ def model(request):
 
 
 def test_layer_by_layer_is_the_whole_model(model):
-    found = states(model, jnp.asarray(TOKENS))
+    found = STATES(model, TOKENS)
     assert found.shape == (5, 4, 6, 16)
-    whole = np.asarray(model(jnp.asarray(TOKENS)))
+    whole = np.asarray(WHOLE(model, TOKENS))
     np.testing.assert_allclose(model.normalise(found[:, -1]), whole, atol=1e-5)
     np.testing.assert_allclose(answer(model, found[:, -1]), whole[:, -1], atol=1e-5)
     np.testing.assert_array_equal(found[:, 0], np.asarray(model.embedding[...])[TOKENS])
 
 
+@one_norm
 def test_a_run_may_stop_and_go_on_anywhere(model):
-    found = states(model, jnp.asarray(TOKENS))
+    found = STATES(model, TOKENS)
     for start in range(4):
         for stop in range(start, 4):
             reached = advance(model, found[:, start], start, stop)
             np.testing.assert_allclose(reached, found[:, stop], atol=1e-5)
 
 
-def test_an_mlp_that_is_not_kept_adds_nothing(model):
+def test_an_mlp_that_is_not_kept_adds_nothing():
     params = drawn(SHAPES["layer"], seed=2)
     before = assemble(SHAPES["layer"], params)
     params["layers"]["down"][1] = 0
     x = before.embed(jnp.asarray(TOKENS))
     without = advance(before, x, 0, 3, jnp.asarray([1.0, 0.0, 1.0]))
-    expected = assemble(SHAPES["layer"], params)(jnp.asarray(TOKENS))
+    expected = WHOLE(assemble(SHAPES["layer"], params), TOKENS)
     np.testing.assert_allclose(before.normalise(without), expected, atol=1e-5)
 
 
+@one_norm
 def test_activations_are_states_at_positions_however_many_prompts(model, monkeypatch):
     monkeypatch.setattr(residuals, "_ROWS", 2)
     found = activations(model, TOKENS, (0, 4))
     assert found.shape == (5, 4, 2, 16) and found.dtype == np.float32
-    expected = np.asarray(states(model, jnp.asarray(TOKENS)))[:, :, [0, 4]]
+    expected = np.asarray(STATES(model, TOKENS))[:, :, [0, 4]]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@one_norm
 def test_what_stands_at_a_position_knows_no_later_token(model):
     other = TOKENS.copy()
     other[:, 2:] = 7
@@ -70,7 +77,6 @@ def test_what_stands_at_a_position_knows_no_later_token(model):
     assert np.abs(same[0][:, :, 2] - same[1][:, :, 2]).max() > 0.1
 
 
+@one_norm
 def test_models_compute_in_float32_whatever_they_were_trained_in(model):
-    assert {leaf.dtype for leaf in jax.tree.leaves(states(model, jnp.asarray(TOKENS)))} == {
-        jnp.dtype("float32")
-    }
+    assert {leaf.dtype for leaf in jax.tree.leaves(STATES(model, TOKENS))} == {jnp.dtype("float32")}

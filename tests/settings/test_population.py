@@ -13,6 +13,12 @@ from rare_retention.theory import interference
 TASKS, BLOCK, INPUTS, WIDTH = 3, 4, 14, 5
 PRIOR = np.array([0.6, 0.3, 0.1])
 
+losses = jax.jit(population.losses)
+residuals = jax.jit(population.residuals)
+row_basis = jax.jit(population.row_basis)
+signals = jax.jit(population.signals)
+task_loss = jax.jit(population.task_loss, static_argnums=3)
+
 
 class Student:
     """Random weights, exact in float32, and the maps A_k [K, d_T, D] of the targets."""
@@ -63,7 +69,7 @@ def test_losses_are_means_over_inputs():
     """E||y_k - yhat_k||^2 within five standard errors of 200,000 draws."""
     student = Student(0)
     x = np.random.default_rng(1).standard_normal((200_000, INPUTS))
-    found = population.losses(*student.arrays())
+    found = losses(*student.arrays())
     for k in range(TASKS):
         target = x[:, k * BLOCK : (k + 1) * BLOCK] * student.scale[k]
         error = x @ student.encoder.T.astype(np.float64) @ student.decoders[k].T - target
@@ -77,9 +83,9 @@ def test_losses_and_residuals_are_exact(seed):
     """To float32 rounding; one task at a time gives the same as all at once."""
     student = Student(seed)
     arrays = student.arrays()
-    np.testing.assert_allclose(population.residuals(*arrays), student.errors(), atol=1e-5)
-    np.testing.assert_allclose(population.losses(*arrays), student.losses(), rtol=1e-5)
-    alone = [population.task_loss(*arrays, k) for k in range(TASKS)]
+    np.testing.assert_allclose(residuals(*arrays), student.errors(), atol=1e-5)
+    np.testing.assert_allclose(losses(*arrays), student.losses(), rtol=1e-5)
+    alone = [task_loss(*arrays, k) for k in range(TASKS)]
     np.testing.assert_allclose(alone, student.losses(), rtol=1e-5)
 
 
@@ -88,10 +94,14 @@ def test_encoder_gradient_is_that_of_the_mixture_loss():
     student = Student(2)
     encoder, decoders, scale = student.arrays()
     weight = jnp.asarray(PRIOR, jnp.float32)
-    found = population.encoder_gradient(
-        weight, decoders, population.residuals(encoder, decoders, scale)
-    )
-    auto = jax.grad(lambda w: weight @ population.losses(w, decoders, scale))(encoder)
+
+    @jax.jit
+    def both(encoder):
+        errors = population.residuals(encoder, decoders, scale)
+        auto = jax.grad(lambda w: weight @ population.losses(w, decoders, scale))(encoder)
+        return population.encoder_gradient(weight, decoders, errors), auto
+
+    found, auto = both(encoder)
     np.testing.assert_allclose(found, auto, rtol=1e-5, atol=1e-5)
 
     slopes = np.zeros((WIDTH, INPUTS))
@@ -104,14 +114,14 @@ def test_encoder_gradient_is_that_of_the_mixture_loss():
 
 
 @pytest.mark.parametrize("shape", ["geometric", "one weak", "half weak"])
-@pytest.mark.parametrize("condition", [1.0, 1e2, 1e4, 1e6])
+@pytest.mark.parametrize("condition", [1e2, 1e6])
 @pytest.mark.parametrize(
     ("width", "inputs", "scale"), [(5, 14, 1.0), (128, 160, 1e-3), (24, 24, 9)]
 )
 def test_row_basis_is_orthonormal_and_spans_the_rows(shape, condition, width, inputs, scale):
     """Orthonormal to rounding always; the span is as exact as float32 knows it."""
     encoder = ill_conditioned(width, inputs, condition, shape) * np.float32(scale)
-    basis = np.asarray(population.row_basis(jnp.asarray(encoder)), np.float64)
+    basis = np.asarray(row_basis(jnp.asarray(encoder)), np.float64)
     np.testing.assert_allclose(basis @ basis.T, np.eye(width), atol=2e-6)
     difference = np.linalg.norm(basis.T @ basis - projector(encoder), 2)
     assert difference < 4e-7 * max(condition, 5)
@@ -129,8 +139,8 @@ def test_signals_are_captured_shares_of_dense_covariances(condition):
         own = np.arange(k * BLOCK, (k + 1) * BLOCK)
         covariance[own, own] = spectra[k]
         expected.append(np.trace(span @ covariance) / np.trace(covariance))
-    basis = population.row_basis(jnp.asarray(encoder))
-    found = population.signals(basis, jnp.asarray(spectra, jnp.float32))
+    basis = row_basis(jnp.asarray(encoder))
+    found = signals(basis, jnp.asarray(spectra, jnp.float32))
     np.testing.assert_allclose(found, expected, atol=1e-6 * condition)
 
 
@@ -138,10 +148,10 @@ def test_signals_of_random_spans_are_near_n_over_d_and_of_all_inputs_one():
     """Nothing learned means N / D on average; N = D captures everything."""
     spectra = jnp.ones((2, 32))
     encoder = ill_conditioned(24, 64, 1.0, "geometric", seed=4)
-    shares = population.signals(population.row_basis(jnp.asarray(encoder)), spectra)
+    shares = signals(row_basis(jnp.asarray(encoder)), spectra)
     np.testing.assert_allclose(np.mean(shares), 24 / 64, atol=1e-6)
     square = ill_conditioned(64, 64, 10.0, "geometric", seed=5)
-    shares = population.signals(population.row_basis(jnp.asarray(square)), spectra)
+    shares = signals(row_basis(jnp.asarray(square)), spectra)
     np.testing.assert_allclose(shares, 1, atol=1e-6)
 
 
@@ -152,7 +162,7 @@ def test_common_gradient_is_that_of_theorem_4(seed):
     rng = np.random.default_rng(seed)
     encoder = rng.standard_normal((WIDTH, INPUTS)).astype(np.float32)
     moment = np.where(np.arange(INPUTS) < 8, rng.uniform(0, 1, INPUTS), 0).astype(np.float32)
-    basis = population.row_basis(jnp.asarray(encoder))
+    basis = row_basis(jnp.asarray(encoder))
     found = population.common_gradient(basis, jnp.asarray(moment))
     dense, u = np.diag(moment.astype(np.float64)), np.asarray(basis).T
     np.testing.assert_allclose(found, interference.common_gradient(u, dense).T, atol=2e-6)

@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec
 from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
+from rare_retention.tasks import Comparison
 from rare_retention.tasks.regression import RegressionTasks
 
 SETTINGS = [
@@ -20,7 +21,9 @@ SETTINGS = [
         watch=(2, 1),
     ),
     Competition(neurons=(3, 1), initialisations=2),
-    tiny_text.language(initialisations=2),
+    tiny_text.language(
+        initialisations=2, tasks=(Comparison(per_token=4 / tiny_text.TOKENS, symbols=9),)
+    ),
 ]
 
 ROWS = 8
@@ -51,6 +54,28 @@ def batch(setting):
     """One of its own, of 8 rows."""
     schedule = Schedule(setting.frequencies, ROWS * setting.slots, seed=1)
     return jax.tree.map(lambda leaf: leaf[0], setting.batches(schedule, 0, range(1), slice(None)))
+
+
+@pytest.fixture(scope="module")
+def found(traced, numbers, params, batch):
+    """What one program computes of a setting."""
+
+    @jax.jit
+    def compute(params, batch, numbers):
+        def total(params):
+            losses = traced.losses(params, batch, jax.random.key(0), numbers)
+            return sum(a.sum() for a in losses.values()), losses
+
+        gradient, losses = jax.grad(total, has_aux=True)(params)
+        return {
+            "losses": losses,
+            "gradient": gradient,
+            "shares": traced.shares(batch),
+            "reference": traced.reference(params, numbers),
+            "probe": traced.probe(params, numbers),
+        }
+
+    return compute(params, batch, numbers)
 
 
 def test_groups_hold_the_students_in_order(setting, params):
@@ -94,13 +119,11 @@ def test_frequencies_fit_the_tasks(setting):
     assert all(0 <= k < len(pi) for k in setting.watch_ids)
 
 
-def test_losses_reference_and_probe_have_their_shapes(setting, traced, numbers, params, batch):
+def test_losses_reference_and_probe_have_their_shapes(setting, params, found):
     """[R, K], [R, watch], and what `measures` says; all groups can be joined."""
     count = setting.initialisations
     sizes = {"task": len(setting.task_names), "watch": len(setting.watch_ids)}
-    losses = jax.jit(traced.losses)(params, batch, jax.random.key(0), numbers)
-    reference = jax.jit(traced.reference)(params, numbers)
-    probe = jax.jit(traced.probe)(params, numbers)
+    losses, reference, probe = (found[name] for name in ("losses", "reference", "probe"))
     assert list(losses) == list(reference) == list(probe) == list(params)
     for group in params:
         assert losses[group].shape == (count, sizes["task"])
@@ -125,12 +148,11 @@ def test_batches_are_rows_of_the_global_ones(setting):
         np.testing.assert_array_equal(some, leaf[1:, 2:5])
 
 
-def test_losses_add_up_to_a_mean_that_shares_split(traced, numbers, params, batch):
+def test_losses_add_up_to_a_mean_that_shares_split(found):
     """Shares sum to one; a task without any adds nothing."""
-    losses = jax.jit(traced.losses)(params, batch, jax.random.key(0), numbers)
-    shares = np.asarray(jax.jit(traced.shares)(batch))
+    shares = np.asarray(found["shares"])
     assert shares.sum() == pytest.approx(1, rel=1e-6)
-    for split in losses.values():
+    for split in found["losses"].values():
         np.testing.assert_array_equal(np.asarray(split)[:, shares == 0], 0)
 
 
@@ -150,14 +172,9 @@ def _dims(measure, values):
     return zip(measure.dims, values.shape[1:], strict=True)
 
 
-def test_gradients_are_finite_for_every_student(setting, traced, numbers, params, batch):
+def test_gradients_are_finite_for_every_student(setting, found):
     """And not all zero."""
-
-    def total(p):
-        losses = traced.losses(p, batch, jax.random.key(0), numbers)
-        return sum(a.sum() for a in losses.values())
-
-    for leaf in jax.tree.leaves(jax.jit(jax.grad(total))(params)):
+    for leaf in jax.tree.leaves(found["gradient"]):
         flat = np.asarray(leaf).reshape(setting.initialisations, -1)
         assert np.all(np.isfinite(flat))
         assert np.all(np.abs(flat).max(1) > 0)

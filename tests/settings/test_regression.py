@@ -18,7 +18,7 @@ TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.5)
 SETTING = Regression(tasks=TASKS, widths=(2, 6), initialisations=3, watch=(-1, 0))
 KEY = jax.random.key(11)
 TRACED, NUMBERS = SETTING.traced, jax.tree.map(jnp.asarray, SETTING.numbers(0))
-LOSSES, PROBE = jax.jit(TRACED.losses), jax.jit(TRACED.probe)
+LOSSES = jax.jit(TRACED.losses)
 GROUPS = {"width_00002": 2, "width_00006": 6}
 
 
@@ -31,6 +31,12 @@ def batch(counts, seed=0):
 @pytest.fixture(scope="module")
 def params():
     return jax.jit(TRACED.init)(0)
+
+
+@pytest.fixture(scope="module")
+def measured(params):
+    """Probe and reference, from one program."""
+    return jax.jit(lambda *asked: (TRACED.probe(*asked), TRACED.reference(*asked)))(params, NUMBERS)
 
 
 def students(params):
@@ -93,8 +99,8 @@ def test_losses_and_gradients_are_those_of_gathered_decoders(params):
     def naive(p):
         return sum(naive_losses(stack, task, KEY).sum() for stack in p.values())
 
-    value, found = jax.jit(jax.value_and_grad(total))(params)
-    expected_value, expected = jax.jit(jax.value_and_grad(naive))(params)
+    both = jax.jit(lambda p: [jax.value_and_grad(f)(p) for f in (total, naive)])
+    (value, found), (expected_value, expected) = both(params)
     np.testing.assert_allclose(value, expected_value, rtol=1e-5)
     for name, stack in expected.items():
         for leaf, grad in stack.items():
@@ -111,9 +117,9 @@ def test_batches_differ_with_the_key(params):
         assert np.all(first[name] != other[name])
 
 
-def test_probe_is_dense_algebra_on_the_population(params):
+def test_probe_is_dense_algebra_on_the_population(params, measured):
     """Each measured value of each student; U is orth(W^T) from LAPACK in float64."""
-    probe = PROBE(params, NUMBERS)
+    probe, _ = measured
     prior = np.array([1, 2**-1.5, 3**-1.5])
     prior /= prior.sum()
     spectra = np.tile(np.arange(1, 5) ** -2.0, (3, 1))
@@ -164,10 +170,9 @@ def test_probe_of_the_optimum():
         np.testing.assert_allclose(found[name], np.zeros_like(found[name]), atol=1e-6)
 
 
-def test_reference_is_the_loss_of_the_watched_tasks(params):
+def test_reference_is_the_loss_of_the_watched_tasks(measured):
     """In the order of `watch`; one draw of the batch does not matter."""
-    probe = PROBE(params, NUMBERS)
-    reference = jax.jit(TRACED.reference)(params, NUMBERS)
+    probe, reference = measured
     for name in GROUPS:
         loss = np.asarray(probe[name]["loss"])
         np.testing.assert_allclose(reference[name], loss[:, [2, 0]], rtol=1e-6)
@@ -176,11 +181,9 @@ def test_reference_is_the_loss_of_the_watched_tasks(params):
 def test_initial_draws_depend_on_width_and_initialisation_alone(params):
     """They are the same in every run, beside whichever other students there are."""
     other = Regression(tasks=TASKS, widths=(4, 6), initialisations=2)
-    again = jax.jit(other.traced.init)(0)
+    again = jax.jit(lambda draw: other.traced.init(draw)["width_00006"])(0)
     for leaf in ("encoder", "decoders"):
-        np.testing.assert_allclose(
-            again["width_00006"][leaf], params["width_00006"][leaf][:2], atol=1e-6
-        )
+        np.testing.assert_allclose(again[leaf], params["width_00006"][leaf][:2], atol=1e-6)
         for name in GROUPS:
             draws = np.asarray(params[name][leaf]).reshape(3, -1)
             for i, j in ((0, 1), (0, 2), (1, 2)):

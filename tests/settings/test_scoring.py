@@ -54,7 +54,7 @@ def model(request):
 def test_targets_are_scored_from_the_first_one_on(model, first):
     before, targets = TOKENS[:, first - 1 : -1], TOKENS[:, first:]
     words = model.log_probabilities()
-    loss, accuracy = scores(model, TOKENS, first)
+    loss, accuracy = jax.jit(lambda tokens: scores(model, tokens, first))(TOKENS)
     assert float(loss) == pytest.approx(-words[before, targets].mean(), rel=1e-5)
     assert float(accuracy) == pytest.approx((words.argmax(1)[before] == targets).mean())
 
@@ -63,6 +63,5 @@ def test_any_right_number_answers_a_prompt(model):
     """Minus log of the sum of their probabilities after the last word of the prompt."""
     chances = np.exp(model.log_probabilities())[TOKENS[:, -1]]
     right = [chances[0, 1], chances[1, [1, 4]].sum(), chances[2, [4, 5]].sum()]
-    assert float(prompted(model, TOKENS, NUMBERS, RIGHT)) == pytest.approx(
-        -np.log(right).mean(), rel=1e-5
-    )
+    found = jax.jit(lambda *asked: prompted(model, *asked))(TOKENS, NUMBERS, RIGHT)
+    assert float(found) == pytest.approx(-np.log(right).mean(), rel=1e-5)

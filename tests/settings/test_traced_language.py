@@ -17,8 +17,10 @@ from rare_retention.parallel import MeshShape, logical_names, make_mesh
 from rare_retention.tasks import Comparison
 from rare_retention.tasks.natural import prompts
 
-SETTING = tiny_text.language(initialisations=2)
+SETTING = tiny_text.language(initialisations=4, sizes=("2x16x32x2",))
 TRACED, NUMBERS, INSTANCES = SETTING.traced, SETTING.numbers(0), SETTING.instances(0)
+LOSSES = jax.jit(TRACED.losses)
+FEW = Comparison(per_token=1e-3, symbols=4)
 BATCH, WINDOW, END = tiny_text.BATCH, tiny_text.WINDOW, tiny_text.END
 
 
@@ -34,8 +36,9 @@ def params():
 
 
 @pytest.fixture(scope="module")
-def probe(params):
-    return jax.jit(TRACED.probe)(params, NUMBERS)
+def found(params):
+    """Probe and reference, from one program."""
+    return jax.jit(lambda *asked: (TRACED.probe(*asked), TRACED.reference(*asked)))(params, NUMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +69,15 @@ def scorer(setting, group):
 
 
 def words(params, group, tokens, setting=SETTING):
-    """Log-probabilities of the next token [R, n, T, V] in float64, from the models' scores."""
-    logits = np.asarray(scorer(setting, group)(params[group], jnp.asarray(tokens)), np.float64)
+    """Log-probabilities of the next token [R, n, T, V] in float64, from the models' scores.
+
+    Whatever is asked is filled up to batches, for all of which one program does.
+    """
+    count, length = tokens.shape
+    filled = np.pad(tokens, ((0, -count % BATCH), (0, WINDOW - length)))
+    scores = scorer(setting, group)
+    parts = [scores(params[group], part) for part in np.split(filled, len(filled) // BATCH)]
+    logits = np.concatenate(parts, 1)[:, :count, :length].astype(np.float64)
     top = logits.max(-1, keepdims=True)
     return logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
 
@@ -85,7 +95,7 @@ def test_losses_by_task_are_the_cross_entropies_of_their_tokens(params, batch):
             owner[row, 4 * slot : 4 * slot + 4] = task
     assert {0, 1, 2} == set(owner.ravel()) and np.any(batch["task"][:, 1] > 0)
     owner = owner[:, 1:]
-    losses = jax.jit(TRACED.losses)(params, batch, jax.random.key(0), NUMBERS)
+    losses = LOSSES(params, batch, jax.random.key(0), NUMBERS)
     shares = np.asarray(TRACED.shares(jax.tree.map(jnp.asarray, batch)))
     np.testing.assert_allclose(shares, [np.mean(owner == k) for k in range(3)], rtol=1e-6)
     assert list(losses) == list(SETTING.architectures) == sorted(losses)
@@ -98,11 +108,11 @@ def test_losses_by_task_are_the_cross_entropies_of_their_tokens(params, batch):
         np.testing.assert_allclose(found / shares[None], means, rtol=1e-5)
 
 
-def test_one_row_split_by_hand(params, batch):
-    """A row of two instances: seven targets are theirs, eight the text's."""
-    tokens = np.array([[3, 4, 5, END, 6, 7, 8, END, *range(20, 28)]], np.int32)
-    row = {"tokens": tokens, "task": np.array([[2, 1]], np.int32)}
-    losses = jax.jit(TRACED.losses)(params, row, jax.random.key(0), NUMBERS)
+def test_one_row_split_by_hand(params):
+    """A row of two instances: seven targets are theirs, eight the text's; in a batch of its own."""
+    tokens = np.array(BATCH * [[3, 4, 5, END, 6, 7, 8, END, *range(20, 28)]], np.uint16)
+    row = {"tokens": tokens, "task": np.array(BATCH * [[2, 1]], np.int32)}
+    losses = LOSSES(params, row, jax.random.key(0), NUMBERS)
     np.testing.assert_allclose(
         TRACED.shares(jax.tree.map(jnp.asarray, row)), [8 / 15, 4 / 15, 3 / 15], rtol=1e-6
     )
@@ -112,11 +122,11 @@ def test_one_row_split_by_hand(params, batch):
         np.testing.assert_allclose(found, np.stack([text, second, first], 1) / 15, rtol=2e-6)
 
 
-def test_probe_is_the_loss_and_accuracy_of_labels(params, probe):
+def test_probe_is_the_loss_and_accuracy_of_labels(params, found):
     """Of 20 instances of each half, and of every token of the held-out text."""
-    reference = jax.jit(TRACED.reference)(params, NUMBERS)
+    probe, reference = found
     held, some = SETTING.windows.held_out(), {}
-    for group, found in probe.items():
+    for group, values in probe.items():
         for half, prefix in (("train", ""), ("test", "test_")):
             logs = words(params, group, held)[:, :, :-1]
             expected = [(at(logs, held[:, 1:]), logs.argmax(-1) == held[:, 1:])]
@@ -126,17 +136,17 @@ def test_probe_is_the_loss_and_accuracy_of_labels(params, probe):
                 expected.append((at(logs, tokens[:, 2:]), logs.argmax(-1) == tokens[:, 2:]))
             loss = np.stack([value.mean((1, 2)) for value, _ in expected], 1)
             right = np.stack([value.mean((1, 2)) for _, value in expected], 1)
-            np.testing.assert_allclose(found[f"{prefix}loss"], loss, rtol=2e-6)
-            np.testing.assert_allclose(found[f"{prefix}accuracy"], right, atol=1e-6)
+            np.testing.assert_allclose(values[f"{prefix}loss"], loss, rtol=2e-6)
+            np.testing.assert_allclose(values[f"{prefix}accuracy"], right, atol=1e-6)
             some[prefix] = some.get(prefix, 0) + right.sum(0)
     for right in some.values():
-        assert np.all((right > 0) & (right < 4))  # of two sizes, two models each
-        np.testing.assert_allclose(reference[group], found["loss"][:, 2:], rtol=1e-6)
+        assert np.all((right > 0) & (right < 4))  # of four models
+        np.testing.assert_allclose(reference[group], values["loss"][:, 2:], rtol=1e-6)
 
 
 def test_all_instances_are_evaluated_where_there_are_few(params):
     """Of watched tasks of either sign, in the order asked for."""
-    setting = tiny_text.language(initialisations=2, evaluated=1000, watch=(2, -2))
+    setting = dataclasses.replace(SETTING, evaluated=1000, watch=(2, -2))
     assert setting.watch_ids == (2, 1)
     reference = jax.jit(setting.traced.reference)(params, setting.numbers(0))
     tokens = INSTANCES[0].tokens[INSTANCES[0].train]
@@ -146,32 +156,36 @@ def test_all_instances_are_evaluated_where_there_are_few(params):
         np.testing.assert_allclose(found[:, 1], loss, rtol=2e-6)
 
 
-def test_evaluation_is_the_same_on_eight_devices(params, probe):
+def test_evaluation_is_the_same_on_eight_devices(params, found):
     """20 instances and 5 windows do not divide by 8: rows that fill up count for nothing."""
     with jax.set_mesh(make_mesh(MeshShape(data=4, fsdp=2))):
         spread = jax.device_get(jax.jit(TRACED.probe)(params, NUMBERS))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), probe, spread)
+    for group, values in spread.items():
+        for name, value in values.items():
+            np.testing.assert_allclose(value, found[0][group][name], rtol=1e-5, atol=1e-6)
 
 
 def test_initial_draws_differ(params):
-    """Two of a size do; the first is the same in another setting with that size."""
-    alone = tiny_text.language(sizes=("1x8x16x2",), task_seed=3)
-    for group, stack in jax.jit(alone.traced.init)(0).items():
-        own = stack | {"unembedding": None}
-        expected = params[group] | {"unembedding": None}
-        for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_array_equal(a[0], b[0])
-            assert np.any(b[0] != b[1])
+    """Those of a size do; the first is the same in another setting with that size."""
+    [group] = params
+    beside = tiny_text.language(task_seed=3).traced
+    own = jax.jit(lambda draw: beside.init(draw)[group])(0) | {"unembedding": None}
+    expected = params[group] | {"unembedding": None}
+    for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        assert np.any(b[0] != b[1])
 
 
 def test_natural_prompts_are_measured(numbered):
     """Minus log of the probability of all right numbers together, mean over prompts."""
     own = tiny_text.corpus(numbered, vocabulary=None, end_of_document=None)
-    setting = tiny_text.language(corpus=own, sizes=("1x8x16x2",))
+    setting = tiny_text.language(corpus=own, sizes=("1x8x16x2",), tasks=(FEW,))
     asked = prompts(epath.Path(numbered / "tokenizer.json"), {})
     assert setting.labels["prompt"] == ("increase", "sum") == tuple(p.name for p in asked)
     assert setting.measures["reference_loss"].dims == ("prompt",)
-    params = jax.jit(setting.traced.init)(0)
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(setting.traced.init, 0)
+    params = jax.tree.map(lambda x: rng.normal(0, 0.3, x.shape).astype(np.float32), shapes)
     probe = jax.jit(setting.traced.probe)(params, setting.numbers(0))
     [*_, group] = params
     [found] = np.asarray(probe[group]["reference_loss"])
@@ -185,15 +199,13 @@ def test_natural_prompts_are_measured(numbered):
         assert value == pytest.approx(np.mean(each), rel=1e-5)
 
 
-def test_the_path_of_long_windows_leaves_short_ones_to_another():
+def test_the_path_of_long_windows_leaves_short_ones_to_another(params):
     """Instances are three tokens long, splash attention wants 128."""
-    setting = tiny_text.language(
-        window=128,
-        tasks=(Comparison(per_token=1e-3, symbols=4),),
-        sizes=("1x8x16x2",),
-        compute=Compute(attention="splash"),
+    setting = dataclasses.replace(
+        SETTING, window=128, tasks=(FEW,), compute=Compute(attention="splash")
     )
     auto = dataclasses.replace(setting, compute=Compute())
-    params, numbers = jax.jit(setting.traced.init)(0), setting.numbers(0)
-    found, expected = (jax.jit(s.traced.probe)(params, numbers) for s in (setting, auto))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), found, expected)
+    numbers = setting.numbers(0)
+    found = jax.jit(setting.traced.probe)(params, numbers)
+    for group, expected in jax.jit(auto.traced.reference)(params, numbers).items():
+        np.testing.assert_allclose(found[group]["loss"][:, 1:], expected, rtol=1e-4)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rare_retention.theory import interference
 
-SETTINGS = settings(deadline=None, max_examples=400)
+SETTINGS = settings(deadline=None, max_examples=150)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
