@@ -5,13 +5,11 @@ processes of their own have them too.
 """
 
 import asyncio
-import atexit
 import gc
 import os
-import shutil
 import sys
-import tempfile
 import threading
+import time
 from pathlib import Path
 
 import hypothesis
@@ -42,16 +40,15 @@ os.environ |= {
     "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".pytest_cache" / "hypothesis"),
 }
 
-# What one test compiled is no work for the next, in whichever worker or process that runs: it is
-# kept for the time of the session.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    programs = tempfile.mkdtemp(prefix="rare_retention_programs_")
-    atexit.register(shutil.rmtree, programs, ignore_errors=True)
-    os.environ |= {
-        "JAX_COMPILATION_CACHE_DIR": programs,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+# What one test compiled is no work for the next, in whichever worker or process that runs, today or
+# within a week: JAX names a program by its content, its flags, its own version and the processor.
+PROGRAMS = ROOT / ".pytest_cache" / "programs"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
+os.environ |= {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+WEEK = 7 * 24 * 3600
 
 # Derandomised runs draw the same examples every time and keep none.
 hypothesis.settings.register_profile("local", deadline=None)
@@ -81,10 +78,19 @@ def noticed_event_loop():
 asyncio.new_event_loop = noticed_event_loop
 
 
+def pytest_sessionstart(session):
+    """Drops compiled programs of former weeks. Workers leave that to who started them."""
+    if not hasattr(session.config, "workerinput"):
+        for program in PROGRAMS.glob("*"):
+            if time.time() - program.stat().st_mtime > WEEK:
+                program.unlink()
+
+
 def pytest_collection_finish(session):
     """What was imported stays: a collection of garbage that passes over it takes a tenth."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

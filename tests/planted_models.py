@@ -1,5 +1,7 @@
 """Small OLMo models whose weights are set by hand, so that what they represent is known."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,16 +14,25 @@ from rare_retention.representation.residuals import assemble
 YES, NO = 0, 1
 
 
+@functools.cache
+def _draw(shape):
+    def draw(key):
+        return nnx.to_pure_dict(nnx.state(Olmo(shape, Compute(), rngs=nnx.Rngs(key))))
+
+    return jax.jit(draw)
+
+
 def drawn(shape, seed=0):
     """The pure dict of a freshly drawn model."""
     with logical_names():
-        state = nnx.state(Olmo(shape, Compute(), rngs=nnx.Rngs(seed)))
-    return jax.tree.map(np.array, nnx.to_pure_dict(state))
+        return jax.tree.map(np.array, _draw(shape)(jax.random.key(seed)))
 
 
 def zeros(shape):
     """The pure dict of a model that does nothing."""
-    return jax.tree.map(np.zeros_like, drawn(shape))
+    with logical_names():
+        leaves = jax.eval_shape(_draw(shape), jax.random.key(0))
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), leaves)
 
 
 def grid(symbols, first=2):

@@ -193,21 +193,15 @@ def test_comparing_does_not_change_the_update(name):
         np.testing.assert_array_equal(a, b)
 
 
-def test_and_in_pieces():
-    case = made("small text")
-    check(case.setting, advanced(case, accumulate=4)[1], case.vectors)
-
-
 @pytest.mark.parametrize(
     ("name", "shape", "accumulate"),
     [
         ("regression", MeshShape(student=2), 1),
         ("small text", MeshShape(data=2, fsdp=2, model=2), 2),
-        ("whole sequences", MeshShape(data=2, fsdp=2, model=2), 1),
     ],
 )
 def test_and_on_eight_devices(name, shape, accumulate):
-    """Rows, weights and heads cut; two pieces of four rows."""
+    """Rows, weights and heads cut; the batch of text in two pieces of four rows."""
     case = made(name)
     check(case.setting, advanced(case, shape, accumulate)[1], case.vectors)
 
