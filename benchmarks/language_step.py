@@ -21,7 +21,7 @@ from benchmarks.token_loader import loader, random_corpus
 from rare_retention.config import override
 from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Run
-from rare_retention.models.olmo import Compute
+from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language

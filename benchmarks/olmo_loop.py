@@ -8,8 +8,8 @@ from olmo.config import LayerNormType, ModelConfig
 from olmo.model import OLMo
 from torch.nn import functional
 
+from rare_retention.models.architecture import Architecture
 from rare_retention.models.layouts import LAYOUTS, Params
-from rare_retention.models.olmo import Architecture
 from rare_retention.optimizer import Optimizer
 
 

@@ -17,7 +17,7 @@ everything). With 32 symbols, at a quarter of the frequency, neither model gets 
 
 from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
-from rare_retention.models.olmo import Compute
+from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Axis, Study

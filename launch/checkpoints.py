@@ -10,8 +10,6 @@ from tqdm import tqdm
 from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
-from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
-from rare_retention.record.manifest import NAME
 from rare_retention.wording import plural
 
 _VERIFY = flags.DEFINE_bool("verify", False, "read every checkpoint and compare its digests")
@@ -21,6 +19,9 @@ flags.declare_key_flag("workdir")
 
 def main(_: list[str]) -> int:
     """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
+    from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+    from rare_retention.record.manifest import NAME
+
     common.quieten()
     workdir = common.workdir()
     runs = sorted(path.parent for path in [*workdir.glob(NAME), *workdir.glob(f"runs/*/{NAME}")])

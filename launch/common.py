@@ -1,14 +1,15 @@
-"""What launchers share: their common flags, and how a job starts."""
+"""What launchers share: their common flags, and how a job starts.
+
+Launchers import what computes or draws where it is called for: `--help` and wrong flags need none.
+"""
 
 import os
 import threading
 
-import jax
 from absl import flags, logging
 from etils import epath
 
 from rare_retention.errors import UserError
-from rare_retention.parallel import is_primary
 from rare_retention.record.files import is_full
 
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study or run, local or gs://")
@@ -30,6 +31,8 @@ def start() -> None:
     CPU programs are not kept: they are small, and bound to the processor that they were compiled
     on.
     """
+    import jax
+
     quieten()
     if MULTIHOST.value:
         join_hosts()
@@ -44,6 +47,8 @@ def cache() -> epath.Path:
     workdir in a bucket outlives the machine that trains. Otherwise it is the user's own, for all
     studies.
     """
+    import jax
+
     remote = "://" in (WORKDIR.value or "")
     if WORKDIR.value and (remote or jax.process_count() > 1):
         return epath.Path(WORKDIR.value) / CACHE
@@ -55,6 +60,8 @@ def join_hosts() -> None:
 
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe any other cluster.
     """
+    import jax
+
     count, index = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
     jax.distributed.initialize(
         os.environ.get("JAX_COORDINATOR_ADDRESS"),
@@ -94,5 +101,7 @@ def _without_full_disks(failure: threading.ExceptHookArgs) -> None:
 
 def say(line: str) -> None:
     """Prints a line on one host, at once."""
+    from rare_retention.parallel import is_primary
+
     if is_primary():
         print(line, flush=True)

@@ -19,9 +19,7 @@ from etils import epath
 from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
-from rare_retention.models import exchange
 from rare_retention.representation.kinds import KINDS, Options
-from rare_retention.study import evidence
 from rare_retention.study.folder import STUDY, stored_study
 from rare_retention.study.grid import Study
 from rare_retention.study.results import EVIDENCE
@@ -88,6 +86,8 @@ def _kinds() -> list[str]:
 
 
 def _study(workdir: epath.Path, kinds: Sequence[str], options: Options) -> xr.Dataset:
+    from rare_retention.study import evidence
+
     return evidence.collect(stored_study(workdir), workdir, kinds, options)
 
 
@@ -97,6 +97,9 @@ def _published(workdir: epath.Path, kinds: Sequence[str], options: Options) -> x
     Raises:
         UserError: the config is not of language models, or the workdir holds a study.
     """
+    from rare_retention.models import exchange
+    from rare_retention.study import evidence
+
     source = str(_CONFIG.value)
     study = command_line.load(source)
     if not isinstance(study, Study):

@@ -7,7 +7,8 @@ Examples:
 A student is a size of the run, and after a colon its initialisation, 0 if there is none.
 """
 
-import jax
+from typing import TYPE_CHECKING
+
 import numpy as np
 from absl import flags
 from etils import epath
@@ -17,12 +18,11 @@ from rare_retention import flags as command_line
 from rare_retention.config import from_dict, to_dict
 from rare_retention.errors import UserError
 from rare_retention.experiment import Run
-from rare_retention.models import exchange
-from rare_retention.models.layouts import Params
-from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
 from rare_retention.record.files import read_json
 from rare_retention.settings.language import Language
-from rare_retention.train.loop import CONFIG
+
+if TYPE_CHECKING:
+    from rare_retention.models.layouts import Params
 
 _FROM = flags.DEFINE_string("from", None, "folder of a published model, local or gs://")
 _CHECKPOINT = flags.DEFINE_integer("checkpoint", None, "step of the run; the newest if left out")
@@ -49,6 +49,8 @@ def main(_: list[str]) -> int:
 
 def _show(folder: epath.Path) -> None:
     """Reads a published model as a whole, and prints what it is."""
+    from rare_retention.models import exchange
+
     shape, _ = exchange.load(folder)
     for name, value in to_dict(shape).items():
         print(f"{name:<14}{value}")
@@ -56,6 +58,10 @@ def _show(folder: epath.Path) -> None:
 
 
 def _export(folder: epath.Path) -> None:
+    import jax
+
+    from rare_retention.models import exchange
+
     if not _TO.value:
         raise UserError("--to is required: a folder for the model")
     setting = _setting(folder)
@@ -73,6 +79,8 @@ def _setting(folder: epath.Path) -> Language:
     Raises:
         UserError: the folder holds no such run.
     """
+    from rare_retention.train.loop import CONFIG
+
     path = folder / CONFIG
     if not path.exists():
         raise UserError(f"{folder}: holds no run (there is no {CONFIG})")
@@ -102,6 +110,8 @@ def _step(folder: epath.Path) -> int:
     Raises:
         UserError: there is no such one.
     """
+    from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in
+
     steps = sorted({*steps_in(folder / RETENTION), *steps_in(folder / RESUME)})
     step = _CHECKPOINT.value
     if step is None and steps:
@@ -112,8 +122,10 @@ def _step(folder: epath.Path) -> int:
     return step
 
 
-def _params(folder: epath.Path, step: int) -> Params:
+def _params(folder: epath.Path, step: int) -> "Params":
     """Weights of all students after a step."""
+    from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+
     if step in steps_in(folder / RETENTION):
         return verify(folder / RETENTION, step)
     return verify(folder / RESUME, step)["params"]

@@ -17,7 +17,6 @@ from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record.dataset import load
-from rare_retention.report.figures import data
 from rare_retention.study import matching
 from rare_retention.study.folder import RESULTS
 
@@ -30,6 +29,8 @@ flags.declare_key_flag("workdir")
 
 def main(arguments: Sequence[str]) -> int:
     """Prints gains and flags; returns the exit code."""
+    from rare_retention.report.figures import data
+
     common.quieten()
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags are given as --name=VALUE")

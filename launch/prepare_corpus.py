@@ -46,7 +46,7 @@ def main(_: list[str]) -> int:
         reason = " ".join(str(error).split())
         raise UserError(f"a package is missing: {reason}") from None
     except KeyboardInterrupt:
-        common.say("stopped; the same command goes on with the files that are finished")
+        print("stopped; the same command goes on with the files that are finished")
         return common.INTERRUPTED
 
 
@@ -58,16 +58,16 @@ def _prepare() -> int:
         split=_SPLIT.value,
         data_dir=_DATA_DIR.value,
     )
-    common.say(f"{documents.name}: {plural(len(documents), 'document')}")
+    print(f"{documents.name}: {plural(len(documents), 'document')}")
     contents = prepare(
         documents, tokenizer, epath.Path(_OUTPUT.value), shard_documents=_SHARD_DOCUMENTS.value
     )
-    common.say(
+    print(
         f"{_OUTPUT.value}: {contents.tokens:,} tokens of {contents.documents:,} documents in "
         f"{plural(len(contents.files), 'file')}, {contents.vocabulary:,} ids"
     )
     found = contents.references
-    common.say(f"reference tasks in the text: {found.increase:,} increases, {found.sum:,} sums")
+    print(f"reference tasks in the text: {found.increase:,} increases, {found.sum:,} sums")
     return 0
 
 

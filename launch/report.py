@@ -8,14 +8,15 @@ from absl import flags
 
 from launch import common
 from rare_retention import flags as command_line
-from rare_retention.report.build import build
-from rare_retention.study.folder import stored_study
 
 flags.declare_key_flag("workdir")
 
 
 def main(_: list[str]) -> int:
     """Rebuilds the report; returns the exit code."""
+    from rare_retention.report.build import build
+    from rare_retention.study.folder import stored_study
+
     common.quieten()
     workdir = common.workdir()
     for line in build(stored_study(workdir), workdir):

@@ -23,8 +23,6 @@ from rare_retention.evidence import scaling, scaling_points
 from rare_retention.evidence.scaling_points import Points
 from rare_retention.record.dataset import load
 from rare_retention.record.files import write, write_json
-from rare_retention.report.figures import data, style
-from rare_retention.report.figures import scaling as figure
 from rare_retention.study.folder import RESULTS
 from rare_retention.theory.scaling import checked_epsilon
 
@@ -46,6 +44,9 @@ flags.declare_key_flag("workdir")
 
 def main(arguments: Sequence[str]) -> int:
     """Fits, prints and writes; returns the exit code."""
+    from rare_retention.report.figures import scaling as figure
+    from rare_retention.report.figures import style
+
     common.quieten()
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags are given as --name=VALUE")
@@ -83,6 +84,8 @@ def _epsilon() -> float:
 
 def _read() -> tuple[list[Points], dict[int, str], epath.Path]:
     """The points, the names of their sizes, and the folder in which they stand."""
+    from rare_retention.report.figures import data
+
     if (_TABLE.value is None) == (common.WORKDIR.value is None):
         raise UserError("one of --workdir and --table is needed, as in --workdir=runs/ladder")
     if _TABLE.value is not None:

@@ -15,12 +15,6 @@ from absl import flags
 from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
-from rare_retention.parallel import is_primary
-from rare_retention.report.build import build
-from rare_retention.report.figures import select
-from rare_retention.study.claims import check_names
-from rare_retention.study.describe import describe, variables
-from rare_retention.study.execute import Outcome, execute, progress
 from rare_retention.study.grid import Study, check_flags, unit_named
 from rare_retention.wording import plural
 
@@ -37,6 +31,20 @@ def main(study: Study) -> int:
         raise UserError("--units lists all units and --unit trains one: leave one of them out")
     if _UNITS.value:
         return _list(study)
+    _check(study)
+    return _train(study)
+
+
+def _check(study: Study) -> None:
+    """Checks what is known before anything is computed.
+
+    Raises:
+        ConfigError: a claim, a figure, a unit or a stream that cannot be.
+    """
+    from rare_retention.report.figures import select
+    from rare_retention.study.claims import check_names
+    from rare_retention.study.describe import variables
+
     check_names(study.claims)
     select(study.figures, variables(study))
     if study.run.stream:
@@ -45,6 +53,15 @@ def main(study: Study) -> int:
         )
     if _UNIT.value is not None:
         unit_named(study, _UNIT.value)
+
+
+def _train(study: Study) -> int:
+    """Trains the units and makes the report; returns the exit code."""
+    from rare_retention.parallel import is_primary
+    from rare_retention.report.build import build
+    from rare_retention.study.describe import describe
+    from rare_retention.study.execute import execute
+
     common.start()
     for line in describe(study):
         common.say(line)
@@ -58,7 +75,7 @@ def main(study: Study) -> int:
     for name, reason in outcome.failed.items():
         common.say(f"failed: {name}: {reason}; try again with --retry_failed")
     if _UNIT.value is not None:
-        common.say(_about_one(_UNIT.value, outcome, workdir))
+        common.say(_about_one(_UNIT.value, outcome.finished, workdir))
     elif outcome.finished and is_primary():
         for line in build(study, workdir):
             common.say(line)
@@ -68,16 +85,18 @@ def main(study: Study) -> int:
 
 def _list(study: Study) -> int:
     """Prints the units; neither the corpus nor an accelerator need be there."""
+    from rare_retention.study.execute import progress
+
     common.quieten()
     for line in progress(study, common.workdir()):
         print(line)
     return 0
 
 
-def _about_one(name: str, outcome: Outcome, workdir: object) -> str:
+def _about_one(name: str, finished: int, workdir: object) -> str:
     """What to do after one unit."""
     report = f"python -m launch.report --workdir={workdir} makes the report of all that is there"
-    return report if outcome.finished else f"{name} has failed; {report}"
+    return report if finished else f"{name} has failed; {report}"
 
 
 if __name__ == "__main__":

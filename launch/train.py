@@ -10,15 +10,16 @@ from absl import flags
 
 from launch import common
 from rare_retention import flags as command_line
-from rare_retention.study.describe import describe_run
 from rare_retention.study.grid import Study
-from rare_retention.train.loop import train
 
 flags.adopt_module_key_flags(common)
 
 
 def main(study: Study) -> int:
     """Trains the run; returns the exit code."""
+    from rare_retention.study.describe import describe_run
+    from rare_retention.train.loop import train
+
     common.start()
     for line in describe_run(study.run):
         common.say(line)

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-import jax
-import numpy as np
 from pydantic import Field
 
 from rare_retention.config import ConfigError, config, difference, fingerprint, to_dict
 from rare_retention.data import digests
 from rare_retention.data.exposure import ORDER_VERSION, Schedule
+from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
-from rare_retention.parallel import MeshShape
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.language import Language
 from rare_retention.settings.protocol import DRAWS
@@ -229,10 +227,6 @@ class Run:
             seed=self.seeds.batches,
             wording=self.setting.wording.below("setting"),
         )
-
-    def data_key(self) -> jax.Array:
-        """Key of the stream's inputs; step t draws its batch from fold_in(key, t)."""
-        return jax.random.key(np.uint32(self.seeds.batches), impl="threefry2x32")
 
     def recipe(self) -> dict[str, Any]:
         """All that decides what is learned at a step, as JSON values: all fields but `LEFT_OUT`."""

@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 from rare_retention.config import ConfigError
-from rare_retention.models.olmo import Architecture
+from rare_retention.models.architecture import Architecture
 
 ROWS = 50_304
 """Rows of OLMo's embeddings: 50,280 tokens and some padding."""

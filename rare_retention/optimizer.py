@@ -1,17 +1,10 @@
-"""Optimizer of a run, built from Optax; applied to each student of a stack on its own.
-
-Peak learning rates are arguments of what is built, and may be traced: runs that differ in them
-alone share their compiled programs.
-"""
+"""Optimizer of a run: what it is, and the learning rate of each size."""
 
 import dataclasses
 from collections.abc import Iterable
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
 from rare_retention.config import ConfigError, config
 
@@ -105,56 +98,6 @@ class Optimizer:
             name: np.float32(self.peak * factor)
             for name, factor in zip(names, factors, strict=True)
         }
-
-    def learning_rate(self, peak: jax.typing.ArrayLike) -> optax.Schedule:
-        """Learning rate as a function of the step.
-
-        Args:
-            peak: its largest value, a scalar that may be traced.
-        """
-        if self.schedule == "cosine":
-            # Optax asks whether the peak is zero, which a traced one cannot answer.
-            share = optax.warmup_cosine_decay_schedule(
-                0.0 if self.warmup else 1.0, 1.0, self.warmup, self.horizon, self.final
-            )
-            return lambda step: peak * share(step)
-
-        def inverse_sqrt(step: jax.typing.ArrayLike) -> jax.Array:
-            time = jnp.asarray(step, jnp.float32) / self.timescale
-            return jnp.asarray(peak) / jnp.sqrt(1.0 + time)
-
-        constant = optax.constant_schedule(peak)
-        body = inverse_sqrt if self.schedule == "inverse_sqrt" else constant
-        if not self.warmup:
-            return body
-        growth = optax.linear_schedule(0.0, 1.0, self.warmup)
-        return lambda step: growth(step) * body(step)
-
-    def build(self, peak: jax.typing.ArrayLike) -> optax.GradientTransformation:
-        """The transformation of one student's gradient into its update.
-
-        Args:
-            peak: largest learning rate, a scalar that may be traced.
-        """
-        rate = self.learning_rate(peak)
-        adamw = optax.adamw(
-            rate,
-            b1=self.beta1,
-            b2=self.beta2,
-            eps=self.epsilon,
-            weight_decay=self.weight_decay,
-        )
-        body = adamw if self.method == "adamw" else optax.sgd(rate)
-        return body if self.clip is None else optax.chain(self._clipped(self.clip), body)
-
-    def _clipped(self, norm: float) -> optax.GradientTransformation:
-        if not self.clip_warmup:
-            return optax.clip_by_global_norm(norm)
-
-        def most(step: jax.Array) -> jax.Array:
-            return jnp.where(step < self.clip_warmup, self.clip_factor * norm, norm)
-
-        return optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=most)
 
 
 def olmo(steps: int, peak: float = 3e-4) -> Optimizer:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rare_retention.models.olmo import Architecture, Compute, Olmo
+from rare_retention.models.architecture import Architecture, Compute
+from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names
 from rare_retention.representation.residuals import assemble
 

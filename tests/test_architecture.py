@@ -33,6 +33,39 @@ def imports(name):
     return found & set(MODULES)
 
 
+ACCELERATORS = {"jax", "jaxlib", "flax", "optax", "orbax", "grain"}
+
+
+@functools.cache
+def loaded(name):
+    """What importing a module imports at once, of this project and of others."""
+    found, nodes = set(), [ast.parse(MODULES[name].read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        nodes += ast.iter_child_nodes(node)
+    return found
+
+
+def loads_accelerators(name):
+    """Accelerator libraries that importing a module loads, by the way of the project's own."""
+    seen, queue, libraries = {name}, [name], set()
+    while queue:
+        for module in loaded(queue.pop()):
+            libraries |= {module.split(".")[0]} & ACCELERATORS
+            if module in MODULES and module not in seen:
+                seen.add(module)
+                queue.append(module)
+    return libraries
+
+
 def reachable(name):
     """Modules of the project that importing a module loads."""
     seen, queue = set(), [name]
@@ -65,6 +98,22 @@ def test_nothing_imports_a_launcher_but_launchers():
     for name in MODULES:
         if not name.startswith("launch"):
             assert not [module for module in imports(name) if module.startswith("launch")]
+
+
+LIGHT = [
+    "rare_retention.experiment",
+    "rare_retention.ladder",
+    "rare_retention.study.grid",
+    "rare_retention.report.build",
+    *(name for name in MODULES if name.startswith("launch")),
+]
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_declarations_reports_and_launchers_load_no_accelerator_library(name):
+    """Before something is computed: a config is checked, a page drawn and help shown without."""
+    assert not loads_accelerators(name)
+    assert loads_accelerators("rare_retention.train.loop") >= {"jax"}
 
 
 def test_no_import_runs_in_a_circle():

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rare_retention import ladder
 from rare_retention.errors import ConfigError
-from rare_retention.models.olmo import Compute, Olmo
+from rare_retention.models.architecture import Compute
+from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names
 
 PAPER = {  # the paper's table, App. B.2: parameters, layers, hidden, MLP dim, heads

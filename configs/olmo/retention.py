@@ -29,7 +29,7 @@ from typing import Literal
 
 from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
-from rare_retention.models.olmo import Compute
+from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import Optimizer, olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Axis, Study

@@ -9,12 +9,8 @@ import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
-from rare_retention.config import ConfigError
+from rare_retention.models.architecture import LANES, Path
 from rare_retention.parallel import platform, spec
-
-Path = Literal["auto", "blocked", "xla", "cudnn", "splash"]
-
-_LANES = 128  # of a TPU's vector unit: splash attention wants whole multiples of them
 
 
 def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
@@ -52,34 +48,16 @@ def choose(path: Path, backend: str, shape: tuple[int, ...], dtype: jnp.dtype) -
         dtype: of the queries.
     """
     _, length, _, size = shape
-    if path == "splash" and length % _LANES:
+    if path == "splash" and length % LANES:
         return "blocked"
     if path != "auto":
         return path
-    if backend == "tpu" and length % _LANES == 0 and size % _LANES == 0:
+    if backend == "tpu" and length % LANES == 0 and size % LANES == 0:
         return "splash"
     narrow = dtype in (jnp.bfloat16, jnp.float16)
     if backend == "gpu" and narrow and length % 64 == 0 and size % 8 == 0 and size <= 128:
         return "cudnn"
     return "blocked"
-
-
-def check(path: Path, length: int, size: int, dtype: str) -> None:
-    """Checks that a path can be had at all, on whatever device.
-
-    Raises:
-        ConfigError: naming `attention`.
-    """
-    if path == "cudnn" and dtype == "float32":
-        raise ConfigError("attention", "cudnn has no float32; expected dtype bfloat16, or auto")
-    if path == "splash" and length % _LANES:
-        raise ConfigError(
-            "attention", f"splash wants windows in multiples of {_LANES}, got {length}; try auto"
-        )
-    if path == "cudnn" and (size % 8 or size > 128):
-        raise ConfigError(
-            "attention", f"cudnn wants heads of 8, 16, ... 128 dimensions, got {size}; try auto"
-        )
 
 
 def blocked_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:

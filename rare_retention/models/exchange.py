@@ -20,8 +20,9 @@ from flax import nnx
 from rare_retention.config import ConfigError
 from rare_retention.errors import UserError
 from rare_retention.models import layouts
+from rare_retention.models.architecture import Architecture, Compute
 from rare_retention.models.layouts import LAYOUTS, Layout, Params, Places
-from rare_retention.models.olmo import Architecture, Compute, Olmo
+from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names
 from rare_retention.record.files import disk, read_json, write, write_json
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rare_retention.config import ConfigError
-from rare_retention.models.olmo import Architecture
+from rare_retention.models.architecture import Architecture
 
 Params = dict[str, Any]
 """The pure dict of an `Olmo`; its leaves are NumPy arrays."""

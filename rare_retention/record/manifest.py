@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
 from etils import epath
 
 from rare_retention.record import layout
@@ -40,6 +39,8 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """The devices of this job."""
+    import jax  # by who trains: who reads manifests needs none
+
     device = jax.devices()[0]
     return {
         "platform": device.platform,

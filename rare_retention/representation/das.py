@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from rare_retention.errors import ConfigError
 from rare_retention.models import vocabulary
 from rare_retention.models.olmo import Olmo
+from rare_retention.representation.pairs import PAIRS, check_pairs, free
 from rare_retention.representation.residuals import advance, answer
-
-PAIRS = 1000
 
 _STEPS = 1000
 _BATCH = 256  # pairs of a step
@@ -133,10 +132,10 @@ def draw(
         ConfigError: there are not as many.
     """
     symbols = len(tokens)
-    free = _free(position)
+    varied = free(position)
     check_pairs(symbols, position, count)
-    code = rng.choice(symbols**free, 2 * count, replace=False)
-    digits = [code // symbols**i % symbols for i in range(free)]
+    code = rng.choice(symbols**varied, 2 * count, replace=False)
+    digits = [code // symbols**i % symbols for i in range(varied)]
     first, second, moved = digits[0], digits[1], digits[2:]
     source = (moved[0], second) if position == 0 else (moved[1], moved[0])
     changed = (moved[0], second) if position == 0 else (first, moved[0])
@@ -151,26 +150,6 @@ def draw(
         )
 
     return part(slice(count)), part(slice(count, None))
-
-
-def check_pairs(symbols: int, position: int, count: int) -> None:
-    """Checks that two sets of different interventions can be drawn.
-
-    Raises:
-        ConfigError: there are not as many.
-    """
-    most = symbols ** _free(position) // 2
-    if not 1 <= count <= most:
-        raise ConfigError(
-            "pairs",
-            f"expected 1 to {most:,}, half of the different interventions on {symbols} symbols, "
-            f"got {count:,}",
-        )
-
-
-def _free(position: int) -> int:
-    """Tokens that make a difference: both of the base, and those of the source that are seen."""
-    return 3 if position == 0 else 4
 
 
 def orthonormal(weights: jax.Array) -> jax.Array:

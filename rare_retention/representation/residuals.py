@@ -11,7 +11,8 @@ import numpy as np
 from flax import nnx
 from numpy.typing import NDArray
 
-from rare_retention.models.olmo import Architecture, Compute, Layer, Olmo
+from rare_retention.models.architecture import Architecture, Compute
+from rare_retention.models.olmo import Layer, Olmo
 from rare_retention.parallel import logical_names
 
 _ROWS = 256  # prompts that run at once

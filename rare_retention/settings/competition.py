@@ -1,29 +1,19 @@
 """One or more neurons between a common and a rare task (paper Example 7, Fig. 11)."""
 
 import math
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from pydantic import Field
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.exposure import Wording
-from rare_retention.models.gated import Gated
-from rare_retention.settings.protocol import (
-    DRAWS,
-    Measure,
-    Params,
-    Student,
-    rarest_watched,
-    watched,
-)
-from rare_retention.settings.stacks import Stacks
-from rare_retention.settings.task_rows import TaskRows, TracedRows
+from rare_retention.settings.protocol import DRAWS, Measure, Student, rarest_watched, watched
+from rare_retention.settings.task_rows import TaskRows, group
+
+if TYPE_CHECKING:
+    from rare_retention.settings.traced_competition import Numbers, TracedCompetition
 
 _TASKS = ("common", "rare")
 
@@ -111,7 +101,7 @@ class Competition(TaskRows):
     def students(self) -> tuple[Student, ...]:
         """All models, by number of neurons and then by initialisation; a neuron has one angle."""
         return tuple(
-            Student(_group(neurons), neurons, neurons, neurons, i)
+            Student(group("neurons", neurons), neurons, neurons, neurons, i)
             for neurons in sorted(self.neurons)
             for i in range(self.initialisations)
         )
@@ -135,7 +125,9 @@ class Competition(TaskRows):
 
     @cached_property
     def traced(self) -> "TracedCompetition":
-        """The neurons and what is computed of them."""
+        """The neurons and what is computed of them; the first that needs JAX."""
+        from rare_retention.settings.traced_competition import TracedCompetition
+
         return TracedCompetition(
             tasks=len(_TASKS),
             watch_ids=self.watch_ids,
@@ -149,63 +141,7 @@ class Competition(TaskRows):
 
     def numbers(self, draw: int) -> "Numbers":
         """None: frequencies reach the neurons through the rows of the batches alone."""
+        from rare_retention.settings.traced_competition import Numbers
+
         del draw
         return Numbers()
-
-
-class Numbers(NamedTuple):
-    """Arguments of the traced methods: there are none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TracedCompetition(TracedRows):
-    """Gated neurons and their losses; implements `Traced`.
-
-    Attributes:
-        neurons: number of neurons of each model, ascending.
-        sharpness: inverse temperature of the gates.
-        start: range of the initial angles, in radians.
-    """
-
-    neurons: tuple[int, ...]
-    sharpness: float
-    start: tuple[float, float]
-
-    @cached_property
-    def _stacks(self) -> Stacks:
-        def draw(neurons: int, initialisation: jax.typing.ArrayLike) -> Gated:
-            key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), initialisation)
-            return Gated(neurons, self.sharpness, self.start, rngs=nnx.Rngs(key))
-
-        return Stacks({_group(n): partial(draw, n) for n in self.neurons}, self.initialisations)
-
-    def losses(
-        self, params: Params, batch: jax.Array, key: jax.Array, numbers: Numbers
-    ) -> dict[str, jax.Array]:
-        """Mean loss of the rows, split by task; there is nothing to draw from the key."""
-        share = self.shares(batch)
-        return self._stacks.map(lambda student: share * student(), params)
-
-    def reference(self, params: Params, numbers: Numbers) -> dict[str, jax.Array]:
-        """Loss of the watched tasks, [R, len(watch)] for each number of neurons."""
-        watch = jnp.asarray(self.watch_ids)
-        return self._stacks.map(lambda student: student()[watch], params)
-
-    def probe(self, params: Params, numbers: Numbers) -> dict[str, dict[str, jax.Array]]:
-        """Values of `measures` for each number of neurons, each with a leading student axis."""
-
-        def one(student: Gated) -> dict[str, jax.Array]:
-            angle = student.angle[...]
-            # Students of all groups are joined: what a smaller one lacks is NaN.
-            missing = max(self.neurons) - angle.size
-            return {
-                "alignment": student.alignment().max(-1),
-                "loss": student(),
-                "angle": jnp.pad(angle, (0, missing), constant_values=jnp.nan),
-            }
-
-        return self._stacks.map(one, params)
-
-
-def _group(neurons: int) -> str:
-    return f"neurons_{neurons:05d}"  # JAX sorts the keys of a dict: padded names sort by number

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,8 +16,7 @@ from rare_retention.data.injection import injections
 from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
 from rare_retention.evidence.language import TEXT
-from rare_retention.models import attention
-from rare_retention.models.olmo import Architecture, Compute
+from rare_retention.models.architecture import LAYER_WEIGHTS, Architecture, Compute, check_path
 from rare_retention.settings.protocol import (
     DRAWS,
     Measure,
@@ -26,11 +25,13 @@ from rare_retention.settings.protocol import (
     rarest_watched,
     watched,
 )
-from rare_retention.settings.traced_language import LAYER_WEIGHTS, Numbers, TracedLanguage
 from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
 from rare_retention.tasks.injected import LENGTH, SEEDS, Injected, Instances, instances
 from rare_retention.tasks.natural import Prompts, prompts
+
+if TYPE_CHECKING:
+    from rare_retention.settings.traced_language import Numbers, TracedLanguage
 
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
 
@@ -116,7 +117,7 @@ class Language:
             except ConfigError as error:
                 raise ConfigError(f"sizes[{i}]", error.message) from None
             try:
-                attention.check(self.compute.attention, self.window, head, self.compute.dtype)
+                check_path(self.compute.attention, self.window, head, self.compute.dtype)
             except ConfigError as error:
                 raise ConfigError(f"compute.{error.field}", error.message) from None
 
@@ -311,8 +312,10 @@ class Language:
         return {name: tokens * shape.flops_per_token(self.window) for name, shape in self._shapes}
 
     @functools.cached_property
-    def traced(self) -> TracedLanguage:
-        """The models and what is computed of them."""
+    def traced(self) -> "TracedLanguage":
+        """The models and what is computed of them; the first that needs JAX."""
+        from rare_retention.settings.traced_language import TracedLanguage
+
         return TracedLanguage(
             shapes=tuple(self.architectures.items()),
             compute=self.compute,
@@ -326,8 +329,10 @@ class Language:
             neurons=self.neurons,
         )
 
-    def numbers(self, draw: int) -> Numbers:
+    def numbers(self, draw: int) -> "Numbers":
         """What the models are asked: instances of both halves, held-out text, prompts."""
+        from rare_retention.settings.traced_language import Numbers
+
         found, most = self.instances(draw), self.evaluated
         return Numbers(
             train=tuple(one.tokens[one.train[:most]] for one in found),

@@ -6,15 +6,19 @@ the numbers in which runs may differ and still share it: these are arguments of 
 a program cannot use those of another run.
 """
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from __future__ import annotations
 
-import jax
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+
 import numpy as np
 
 from rare_retention.config import ConfigError
 from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.evidence.gradients import names
+
+if TYPE_CHECKING:
+    import jax
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -160,7 +164,7 @@ class Setting(Protocol):
         ...
 
     @property
-    def traced(self) -> "Traced":
+    def traced(self) -> Traced:
         """The models and all that is computed of them; settings with equal ones share programs."""
         ...
 

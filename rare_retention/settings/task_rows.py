@@ -1,23 +1,13 @@
 """What the synthetic settings share: a row of the batch is the task whose loss it adds."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rare_retention.config import to_dict
 from rare_retention.data.exposure import Schedule
-from rare_retention.settings.protocol import (
-    Numbers,
-    Params,
-    Precision,
-    gradient_labels,
-    watched,
-)
-from rare_retention.settings.stacks import Stacks
+from rare_retention.settings.protocol import gradient_labels, watched
 
 
 class TaskRows(ABC):
@@ -79,65 +69,6 @@ class TaskRows(ABC):
         return np.stack([schedule.rows(step)[rows] for step in steps])
 
 
-@dataclass(frozen=True, kw_only=True)
-class TracedRows(ABC):
-    """Base of the traced part of such a setting; all arrays are float32.
-
-    Attributes:
-        tasks: K.
-        watch_ids: watched tasks.
-        rarest: of them.
-        block_labels: arrays of weights, and "all".
-        initialisations: students of each group.
-    """
-
-    tasks: int
-    watch_ids: tuple[int, ...]
-    rarest: int
-    block_labels: tuple[str, ...]
-    initialisations: int
-
-    @property
-    @abstractmethod
-    def _stacks(self) -> Stacks:
-        """The students."""
-
-    @abstractmethod
-    def losses(
-        self, params: Params, batch: jax.Array, key: jax.Array, numbers: Numbers
-    ) -> dict[str, jax.Array]:
-        """Mean loss of the rows, split by task; see `Traced.losses`."""
-
-    @property
-    def finest_precision(self) -> Precision:
-        """All arrays are float32."""
-        return "float32"
-
-    def init(self, draw: jax.typing.ArrayLike) -> Params:
-        """Initial weights: for each group the arrays of its models, [R, ...]."""
-        return self._stacks.init(draw)
-
-    def partition(self) -> Params:
-        """Partition of every leaf of `init` over the mesh."""
-        return self._stacks.partition()
-
-    def shares(self, batch: jax.Array) -> jax.Array:
-        """Share of each task in the rows, [K]."""
-        return jax.nn.one_hot(batch, self.tasks).mean(0)
-
-    def watched_losses(
-        self, params: Params, batch: jax.Array, key: jax.Array, numbers: Numbers
-    ) -> dict[str, jax.Array]:
-        """Contributions of the watched tasks, [R, len(watch)]; all rows are computed."""
-        watch = jnp.asarray(self.watch_ids)
-        losses = self.losses(params, batch, key, numbers)
-        return {name: loss[:, watch] for name, loss in losses.items()}
-
-    def blocks(self, gradient: Any) -> dict[str, Any]:
-        """Each array of weights."""
-        return dict(gradient)
-
-    def selections(self, gradient: Any, reference: Any) -> dict[str, Any]:
-        """None."""
-        del gradient, reference
-        return {}
+def group(kind: str, number: int) -> str:
+    """Name of a group of students by a number of theirs: padded, names sort by number in JAX."""
+    return f"{kind}_{number:05d}"

@@ -10,13 +10,12 @@ import numpy as np
 from flax import nnx
 
 from rare_retention.models import vocabulary
-from rare_retention.models.olmo import Architecture, Compute, Olmo
+from rare_retention.models.architecture import LAYER_WEIGHTS, Architecture, Compute
+from rare_retention.models.olmo import Olmo
 from rare_retention.settings.protocol import Array, Params, Precision
 from rare_retention.settings.scoring import prompted, scores
 from rare_retention.settings.stacks import Stacks
 from rare_retention.tasks.injected import LENGTH
-
-LAYER_WEIGHTS = ("qkv", "out", "gate_up", "down")
 
 Batch = dict[str, jax.Array]
 """tokens [B, T]; task of each slot [B, slots], 0 where it is left to the text."""

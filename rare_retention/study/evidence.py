@@ -16,20 +16,14 @@ from tqdm import tqdm
 
 from rare_retention.config import fingerprint
 from rare_retention.errors import UserError
-from rare_retention.models.olmo import Architecture, Olmo
+from rare_retention.models.architecture import Architecture
+from rare_retention.models.olmo import Olmo
 from rare_retention.record.checkpoints import RETENTION, about_checkpoint, steps_in, verify
 from rare_retention.record.dataset import load, save
 from rare_retention.record.digest import digests
 from rare_retention.record.manifest import read_manifest
-from rare_retention.representation.kinds import (
-    KINDS,
-    VERSION,
-    Options,
-    Subject,
-    check,
-    measure,
-    subject,
-)
+from rare_retention.representation.ask import measure
+from rare_retention.representation.kinds import KINDS, VERSION, Options, Subject, check, subject
 from rare_retention.representation.residuals import assemble
 from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS

@@ -1,7 +1,5 @@
 """K linear-regression tasks on orthogonal blocks of a Gaussian input (paper Sec. 3, App. B.1)."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rare_retention.config import ConfigError, config
@@ -88,20 +86,3 @@ class RegressionTasks:
     def spectra(self) -> np.ndarray:
         """Eigenvalues lambda [K, d_T], float64, each row descending from 1."""
         return np.stack([power_spectrum(self.block, alpha) for alpha in self.exponents()])
-
-
-def targets(scale: jax.Array, x: jax.Array, task: jax.Array) -> jax.Array:
-    """Targets y = Lambda_k^(1/2) B_k^T x of rows that belong to different tasks.
-
-    Args:
-        scale: square roots of the spectra, [K, d_T].
-        x: inputs, [..., B, D] with D >= K d_T.
-        task: task of each row, int [..., B].
-
-    Returns:
-        y, [..., B, d_T].
-    """
-    tasks, block = scale.shape
-    blocks = x[..., : tasks * block].reshape(*x.shape[:-1], tasks, block)
-    own = jnp.take_along_axis(blocks, task[..., None, None], axis=-2)[..., 0, :]
-    return own * scale[task]

@@ -197,6 +197,15 @@ def _check_weights(run: Run, axis: str, devices: int) -> None:
         )
 
 
+def data_key(seed: int) -> jax.Array:
+    """Key of the inputs of a stream; step t draws its batch from fold_in(key, t).
+
+    Args:
+        seed: of the batches, `Run.seeds`.
+    """
+    return jax.random.key(np.uint32(seed), impl="threefry2x32")
+
+
 def own_numbers(run: Run) -> Arguments:
     """The numbers of a run, as NumPy arrays.
 
@@ -204,7 +213,7 @@ def own_numbers(run: Run) -> Arguments:
         ConfigError: `optimizer.relative` does not fit the sizes, or the tasks cannot be drawn.
     """
     return Arguments(
-        key=np.asarray(jax.random.key_data(run.data_key())),
+        key=np.asarray(jax.random.key_data(data_key(run.seeds.batches))),
         draw=np.uint32(run.seeds.weights),
         rates=run.optimizer.rates(student.group for student in run.setting.students),
         numbers=run.setting.numbers(run.seeds.tasks),

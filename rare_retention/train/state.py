@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import RULES
 from rare_retention.settings.protocol import Array, Numbers, Params, Traced
+from rare_retention.train.updates import transformation
 
 
 class State(NamedTuple):
@@ -55,7 +56,7 @@ def create(traced: Traced, optimizer: Optimizer, draw: jax.typing.ArrayLike) -> 
         draw: number of the draw of the initial weights.
     """
     params = traced.init(draw)
-    transform = optimizer.form.build(1.0)
+    transform = transformation(optimizer.form, 1.0)
     moments = {name: jax.vmap(transform.init)(stack) for name, stack in params.items()}
     watch = len(traced.watch_ids)
     change = {
@@ -80,7 +81,7 @@ def shardings(traced: Traced, optimizer: Optimizer, mesh: Mesh) -> State:
     student = NamedSharding(mesh, PartitionSpec(RULES["student"]))
     moments = {
         name: optax.tree_utils.tree_map_params(
-            optimizer.form.build(1.0),
+            transformation(optimizer.form, 1.0),
             lambda _, sharding: sharding,
             state,
             params[name],

@@ -14,6 +14,7 @@ from rare_retention.parallel import constrain
 from rare_retention.settings.protocol import Batch, Measure, Setting, Traced
 from rare_retention.train.gradients import gradient, gram, parts
 from rare_retention.train.state import Arguments, State
+from rare_retention.train.updates import transformation
 
 Measures = dict[str, jax.Array]
 """Name -> values of all students, [S, ...]."""
@@ -175,7 +176,7 @@ class Step:
         updates, optimizer = {}, {}
         for name, stack in state.params.items():
             with jax.numpy_dtype_promotion("standard"):  # Optax mixes its step count with floats
-                update = self._optimizer.build(own.rates[name]).update
+                update = transformation(self._optimizer, own.rates[name]).update
                 updates[name], optimizer[name] = jax.vmap(update)(
                     grads[name], state.optimizer[name], stack
                 )

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rare_retention.data import pipeline
 from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import chunks, spans
-from rare_retention.parallel import MeshShape, make_mesh
+from rare_retention.mesh import MeshShape
+from rare_retention.parallel import make_mesh
 
 STOPS = (3, 4, 9)
 LONGEST = 5  # from 4 to 9

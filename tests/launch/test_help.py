@@ -14,7 +14,7 @@ NAMES.remove("common")
 # Each launcher in a process of its own, forked from one that has imported what most of them need.
 ASK = """
 import os, runpy, sys
-import rare_retention.report.build, rare_retention.study.execute
+import rare_retention.study.grid
 for name in sys.argv[2:]:
     if os.fork() == 0:
         with open(f"{sys.argv[1]}/{name}", "w") as file:
@@ -40,3 +40,10 @@ def printed(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_help_shows_an_example(name, printed):
     assert f"python -m launch.{name} --" in (printed / name).read_text()
+
+
+def test_no_launcher_loads_jax_before_it_computes():
+    modules = ", ".join(f"launch.{name}" for name in NAMES)
+    ask = f"import {modules}, sys; print([m for m in ('jax', 'flax', 'orbax') if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

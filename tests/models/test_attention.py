@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rare_retention.errors import ConfigError
+from rare_retention.mesh import MeshShape
 from rare_retention.models import attention
-from rare_retention.models.attention import attend, check, choose
-from rare_retention.parallel import MeshShape, make_mesh
+from rare_retention.models.attention import attend, choose
+from rare_retention.parallel import make_mesh
 
 
 def draw(length, size=8, heads=2, rows=2, dtype=jnp.float32):
@@ -100,21 +100,3 @@ def test_auto_is_the_fused_path_where_there_is_one(backend, length, size, dtype,
     shape = (2, length, 4, size)
     assert choose("auto", backend, shape, jnp.dtype(dtype)) == wanted
     assert choose("xla", backend, shape, jnp.dtype(dtype)) == "xla"
-
-
-@pytest.mark.parametrize(
-    ("path", "length", "size", "dtype", "message"),
-    [
-        ("cudnn", 512, 64, "float32", "cudnn has no float32; expected dtype bfloat16, or auto"),
-        ("cudnn", 512, 12, "bfloat16", "cudnn wants heads of 8, 16, ... 128 dimensions, got 12"),
-        ("splash", 200, 64, "float32", "splash wants windows in multiples of 128, got 200"),
-    ],
-)
-def test_paths_that_cannot_be_had_are_one_line(path, length, size, dtype, message):
-    with pytest.raises(ConfigError, match=f"attention: {message}"):
-        check(path, length, size, dtype)
-
-
-@pytest.mark.parametrize("path", ["auto", "blocked", "xla", "splash"])
-def test_paths_that_can_be_had(path):
-    check(path, 256, 12, "float32")

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from rare_retention.errors import UserError
 from rare_retention.models import exchange
+from rare_retention.models.architecture import Architecture, Compute
 from rare_retention.models.exchange import CONFIG, INDEX, WEIGHTS, load, save
-from rare_retention.models.olmo import Architecture, Compute, Olmo
+from rare_retention.models.olmo import Olmo
 from rare_retention.models.vocabulary import logits
 from rare_retention.parallel import logical_names
 

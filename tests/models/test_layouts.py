@@ -8,9 +8,9 @@ import safetensors.numpy
 from etils import epath
 
 from rare_retention.errors import ConfigError
+from rare_retention.models.architecture import Architecture
 from rare_retention.models.exchange import CONFIG, WEIGHTS, load
 from rare_retention.models.layouts import LAYOUTS, transformers_config, transformers_places
-from rare_retention.models.olmo import Architecture
 
 GOLDEN = epath.Path(__file__).parent / "golden"
 SHAPE = Architecture(

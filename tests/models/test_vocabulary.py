@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rare_retention.mesh import MeshShape
 from rare_retention.models import vocabulary
 from rare_retention.models.vocabulary import evaluate, logits, losses, token_losses
-from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.parallel import make_mesh, sharding
 
 ROWS, LENGTH, HIDDEN, WORDS = 4, 24, 8, 50
 POSITION = ROWS * WORDS  # logits of one position

@@ -12,7 +12,8 @@ import tiny
 from etils import epath
 
 from rare_retention.errors import UserError
-from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.mesh import MeshShape
+from rare_retention.parallel import make_mesh, sharding
 from rare_retention.record.checkpoints import (
     RESUME,
     RETENTION,

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.mesh import MeshShape
+from rare_retention.parallel import make_mesh, sharding
 from rare_retention.record.digest import digests
 
 

@@ -97,13 +97,6 @@ def test_counterfactuals_have_the_sources_token(position):
     assert len(seen) == 80
 
 
-@pytest.mark.parametrize(("position", "most"), [(0, 62), (1, 312)])
-def test_there_are_only_so_many_pairs(position, most):
-    das.check_pairs(5, position, most)
-    with pytest.raises(ConfigError, match=f"pairs: expected 1 to {most}, half of the different"):
-        das.check_pairs(5, position, most + 1)
-
-
 def test_every_pair_may_be_drawn():
     tokens = np.concatenate([grid(4, 0), np.zeros((4, 4, 1), np.int32)], -1)
     learned, fresh = das.draw(tokens, 0, 32, np.random.default_rng(0))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_models import circles, drawn, grid
 
-from rare_retention.models.olmo import Architecture, Compute, Olmo
+from rare_retention.models.architecture import Architecture, Compute
+from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names
 from rare_retention.representation import fourier
 from rare_retention.representation.residuals import assemble, states

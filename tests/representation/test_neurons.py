@@ -9,7 +9,8 @@ import pytest
 from flax import nnx
 from planted_models import drawn, grid
 
-from rare_retention.models.olmo import Architecture, Compute, Olmo
+from rare_retention.models.architecture import Architecture, Compute
+from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names
 from rare_retention.representation.neurons import gradient_sizes, null_effects, task_neurons
 from rare_retention.representation.residuals import assemble

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from planted_models import drawn
 
-from rare_retention.models.olmo import Architecture
+from rare_retention.models.architecture import Architecture
 from rare_retention.representation import residuals
 from rare_retention.representation.residuals import activations, advance, answer, assemble, states
 

@@ -14,8 +14,9 @@ from rare_retention.data.pipeline import chunks
 from rare_retention.data.preparation import prepare
 from rare_retention.data.tokenizing import Bpe
 from rare_retention.errors import ConfigError, UserError
-from rare_retention.models.olmo import Compute
-from rare_retention.parallel import MeshShape, make_mesh
+from rare_retention.mesh import MeshShape
+from rare_retention.models.architecture import Compute
+from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison, ModularAddition, Recall
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rare_retention.parallel import MeshShape, make_mesh
+from rare_retention.mesh import MeshShape
+from rare_retention.parallel import make_mesh
 from rare_retention.settings.scoring import prompted, scores
 
 WORDS, HIDDEN = 6, 3

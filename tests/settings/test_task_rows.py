@@ -1,20 +1,16 @@
 """Settings whose rows are tasks, by way of the smallest of them."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.task_rows import group
 
 SETTING = Competition(neurons=(2, 1), initialisations=2, rare=0.25, watch=(-1, 0))
-TRACED, NUMBERS = SETTING.traced, SETTING.numbers(0)
-ROWS = jnp.array([0, 1, 0, 0], jnp.int32)
 
 
 def test_a_row_is_one_observation_of_one_task():
     assert (SETTING.row_tokens, SETTING.slots) == (1, 1)
-    assert TRACED.finest_precision == "float32"
 
 
 def test_watched_tasks_may_be_counted_from_the_rarest():
@@ -31,19 +27,6 @@ def test_batches_are_the_rows_of_the_schedule():
         np.testing.assert_array_equal(rows, schedule.rows(step)[2:6])
 
 
-def test_shares_are_counts_over_rows():
-    np.testing.assert_allclose(TRACED.shares(ROWS), [3 / 4, 1 / 4])
-
-
-def test_watched_losses_are_columns_of_all_losses():
-    params, key = TRACED.init(0), jax.random.key(0)
-    every, watched = (f(params, ROWS, key, NUMBERS) for f in (TRACED.losses, TRACED.watched_losses))
-    assert every.keys() == watched.keys() == {"neurons_00001", "neurons_00002"}
-    for name, losses in every.items():
-        np.testing.assert_array_equal(watched[name], losses[:, ::-1])
-
-
-def test_each_array_of_weights_is_a_block_and_nothing_is_selected():
-    gradient = {"angle": np.ones((2, 1))}
-    assert TRACED.blocks(gradient) == gradient
-    assert TRACED.selections(gradient, gradient) == {}
+def test_groups_sort_by_number():
+    names = [group("width", number) for number in (2, 10, 1000)]
+    assert names == sorted(names) and names[0] == "width_00002"

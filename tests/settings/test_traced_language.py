@@ -11,9 +11,11 @@ import tiny_text
 from etils import epath
 from flax import nnx
 
+from rare_retention.mesh import MeshShape
 from rare_retention.models import vocabulary
-from rare_retention.models.olmo import Compute, Olmo
-from rare_retention.parallel import MeshShape, logical_names, make_mesh
+from rare_retention.models.architecture import Compute
+from rare_retention.models.olmo import Olmo
+from rare_retention.parallel import logical_names, make_mesh
 from rare_retention.tasks import Comparison
 from rare_retention.tasks.natural import prompts
 

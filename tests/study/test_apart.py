@@ -8,8 +8,8 @@ from etils import epath
 
 from rare_retention.config import override
 from rare_retention.experiment import Exposure, Measurement, Run
+from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
-from rare_retention.parallel import MeshShape
 from rare_retention.settings.competition import Competition
 from rare_retention.study.claims import judge
 from rare_retention.study.execute import execute

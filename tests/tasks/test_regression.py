@@ -1,13 +1,10 @@
 """The mixture of regressions: prior, spectra and targets."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rare_retention.errors import ConfigError
-from rare_retention.tasks.regression import RegressionTasks, targets
+from rare_retention.tasks.regression import RegressionTasks
 
 
 def test_defaults_are_the_papers():
@@ -38,22 +35,6 @@ def test_complexity_grows_linearly_towards_the_rare_tasks():
     assert np.all(np.diff((energy < 0.9).sum(1)) >= 0)
     single = RegressionTasks(inputs=4, count=1, block=4, spectrum_exponents=(2.0, 2.0))
     np.testing.assert_allclose(single.exponents(), [2])
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([(7,), (2, 5)]))
-def test_targets_are_scaled_own_coordinates(seed, batch):
-    """y = Lambda_k^(1/2) B_k^T x, row by row; spare inputs belong to no task."""
-    tasks = RegressionTasks(inputs=14, count=3, block=4)
-    scale = np.sqrt(tasks.spectra()).astype(np.float32)
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((*batch, 14)).astype(np.float32)
-    ids = rng.integers(0, 3, batch).astype(np.int32)
-    found = targets(jnp.asarray(scale), jnp.asarray(x), jnp.asarray(ids))
-    assert found.shape == (*batch, 4)
-    for place in np.ndindex(*batch):
-        k = ids[place]
-        np.testing.assert_array_equal(found[place], scale[k] * x[place][4 * k : 4 * k + 4])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import tiny_text
 import xarray as xr
 
 from rare_retention.evidence import gradients as evidence
+from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
-from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.parallel import make_mesh, sharding
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks import Comparison, Recall
 from rare_retention.tasks.regression import RegressionTasks

@@ -8,6 +8,7 @@ from rare_retention.errors import ConfigError
 from rare_retention.train.plan import (
     check_budget,
     common,
+    data_key,
     log_spaced,
     make_plan,
     own_numbers,
@@ -113,7 +114,7 @@ def test_regular_stops_bound_the_length_of_a_call():
 def test_numbers_are_those_of_the_run(held):
     run = tiny_text.run(stream=2, held=held, optimizer__relative="(1.0, 0.5)")
     found = own_numbers(run)
-    key = jax.random.key_data(run.data_key())
+    key = jax.random.key_data(data_key(run.seeds.batches))
     np.testing.assert_array_equal(found.key, key)
     assert found.draw == (0 if "weights" in held else 2)
     assert list(found.rates) == list(run.setting.architectures)

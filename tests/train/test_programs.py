@@ -12,8 +12,8 @@ import tiny_text
 from etils import epath
 
 from rare_retention.experiment import Measurement, Run
+from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
-from rare_retention.parallel import MeshShape
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, steps_in, verify
 from rare_retention.settings.competition import Competition

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
-from rare_retention.parallel import MeshShape, make_mesh
+from rare_retention.parallel import make_mesh
 from rare_retention.settings.competition import Competition
 from rare_retention.train import state
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tiny_text
 
+from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
-from rare_retention.parallel import MeshShape, make_mesh, sharding
+from rare_retention.parallel import make_mesh, sharding
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.tasks.regression import RegressionTasks

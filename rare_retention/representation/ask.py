@@ -1,0 +1,142 @@
+"""Evidence of one kind from every model on every task."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rare_retention.models.olmo import Olmo
+from rare_retention.representation import das, fourier, neurons
+from rare_retention.representation.kinds import KINDS, Options, Subject
+from rare_retention.representation.probe import probe
+from rare_retention.representation.residuals import activations
+from rare_retention.settings.protocol import Measure
+
+Values = dict[str, NDArray[np.float64] | float]
+
+_STUDENT = ("size", "initialisation", "task")
+_CONTEXTS = 5  # instances of each symbol that a probe reads where it sees both tokens
+_NEURONS = 32  # neurons of a layer that are named
+
+
+def measure(
+    kind: str,
+    models: Mapping[str, Sequence[Olmo]],
+    subjects: Mapping[str, Subject],
+    options: Options,
+) -> xr.Dataset:
+    """One kind of evidence on every model and task.
+
+    Args:
+        kind: key of `KINDS`.
+        models: size -> its models, from small to large, one for each initialisation.
+        subjects: name of each task -> the task.
+        options: where and how it is looked for.
+
+    Returns:
+        The kind's measures, float64 (size, initialisation, task, ...); NaN where a task cannot be
+        asked, or a model has no such layer. Their attribute `options` says as JSON what was asked.
+    """
+    asked = KINDS[kind]
+    draws = max(len(group) for group in models.values())
+    sizes = {"size": len(models), "initialisation": draws, "task": len(subjects)}
+    sizes |= {"layer": max(group[0].shape.layers for group in models.values())}
+    sizes |= {"neuron": _NEURONS}
+    arrays = {
+        name: np.full([sizes[dim] for dim in (*_STUDENT, *each.dims)], np.nan)
+        for name, each in asked.measures.items()
+    }
+    for i, group in enumerate(models.values()):
+        for j, model in enumerate(group):
+            for k, each in enumerate(subjects.values()):
+                for name, value in ASK[kind](model, each, options).items():
+                    found = np.asarray(value)
+                    place: tuple[int | slice, ...] = (i, j, k, *map(slice, found.shape))
+                    arrays[name][place] = found
+    coordinates = {
+        "size": list(models),
+        "initialisation": np.arange(draws),
+        "task": list(subjects),
+        "layer": np.arange(1, sizes["layer"] + 1),
+    }
+    read = json.dumps(asked.read(options))
+    used = {dim for each in asked.measures.values() for dim in (*_STUDENT, *each.dims)}
+    shapes = [group[0].shape for group in models.values()]
+    return xr.Dataset(
+        {
+            name: ((*_STUDENT, *each.dims), arrays[name], _described(each) | {"options": read})
+            for name, each in asked.measures.items()
+        },
+        {
+            name: (name, values, {"units": "1"})
+            for name, values in coordinates.items()
+            if name in used
+        }
+        | {
+            "width": ("size", [shape.hidden for shape in shapes], {"units": "hidden units"}),
+            "parameters": ("size", [shape.parameters for shape in shapes], {"units": "weights"}),
+        },
+    )
+
+
+def _described(each: Measure) -> dict[str, str]:
+    return {"units": each.unit, "long_name": each.meaning}
+
+
+def _probe(model: Olmo, task: Subject, options: Options) -> Values:
+    """Instances are those of each symbol with some others before it; TOK1 sees none of them."""
+    count = len(task.tokens)
+    contexts = 1 if options.position == 0 else min(_CONTEXTS, count)
+    rng = np.random.default_rng(0)
+    symbol = np.arange(count).repeat(contexts)
+    other = np.concatenate([rng.permutation(count)[:contexts] for _ in range(count)])
+    pair = (symbol, other) if options.position == 0 else (other, symbol)
+    residuals = activations(model, task.tokens[*pair, :2], (options.position,))
+    found = probe(residuals[:, options.layer, 0], symbol, symbol, options.components)
+    return {
+        "r2": found.r2,
+        "r2_in_sample": found.in_sample,
+        "probe_components": float(found.components),
+    }
+
+
+def _fourier(model: Olmo, task: Subject, options: Options) -> Values:
+    if not task.cyclic:
+        return {}
+    pairs = task.tokens[..., :2]
+    return {
+        "modes": fourier.count(model, pairs),
+        "modes_by_chance": fourier.count_by_chance(model, pairs, fourier.RELABELLINGS),
+    }
+
+
+def _das(model: Olmo, task: Subject, options: Options) -> Values:
+    place = (options.layer, options.position, options.dimensions, options.pairs)
+    found = das.search(model, task.tokens, *place)
+    return {
+        "alignment": found.success,
+        "alignment_random": found.random,
+        "alignment_whole": found.whole,
+        "alignment_pairs": float(found.counted),
+    }
+
+
+def _neurons(model: Olmo, task: Subject, options: Options) -> Values:
+    found = neurons.null_effects(model, task.tokens)
+    named = neurons.task_neurons(model, task.tokens, found.strongest, _NEURONS)
+    return {
+        "null_effect": found.scores,
+        "null_loss": found.loss,
+        "task_neuron": named.astype(np.float64),
+    }
+
+
+ASK: dict[str, Callable[[Olmo, Subject, Options], Values]] = {
+    "probe": _probe,
+    "fourier": _fourier,
+    "das": _das,
+    "neurons": _neurons,
+}
+"""What each kind of `KINDS` finds in a model that is asked about a task."""

@@ -1,0 +1,193 @@
+"""Updates of an optimizer against those written out in NumPy float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rare_retention.optimizer import Optimizer
+from rare_retention.train.updates import learning_rate, transformation
+
+
+def draw(seed, steps=6, students=2, scale=1.0):
+    """Weights [S, ...] of two leaves, and a gradient for every step."""
+    rng = np.random.default_rng(seed)
+    shapes = {"w": (students, 3, 4), "v": (students, 5)}
+    params = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    grads = [
+        {name: scale * rng.standard_normal(shape) for name, shape in shapes.items()}
+        for _ in range(steps)
+    ]
+    return params, grads
+
+
+def descend(config, params, grads):
+    """Weights after all steps, the transform mapped over students as the step does."""
+    transform = transformation(config, config.peak)
+    weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), params)
+    state = jax.vmap(transform.init)(weights)
+
+    @jax.jit
+    def step(weights, state, grad):
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = jax.vmap(transform.update)(grad, state, weights)
+        return optax.apply_updates(weights, updates), state
+
+    for grad in grads:
+        grad = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), grad)
+        weights, state = step(weights, state, grad)
+    return weights
+
+
+def clipped(grad, student, most):
+    """One student's gradient, scaled to a norm over both its leaves of at most `most`."""
+    own = {name: leaf[student] for name, leaf in grad.items()}
+    norm = np.sqrt(sum(np.sum(leaf**2) for leaf in own.values()))
+    factor = 1.0 if most is None else min(1.0, most / norm)
+    return {name: leaf * factor for name, leaf in own.items()}
+
+
+def adamw(rate, params, grads, clip=1.0, decay=1e-2, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Decoupled AdamW in the order of PyTorch's documentation; `rate` is a function of the step."""
+    result = {name: leaf.copy() for name, leaf in params.items()}
+    for student in range(2):
+        mean = {name: np.zeros_like(leaf[student]) for name, leaf in params.items()}
+        square = {name: np.zeros_like(leaf[student]) for name, leaf in params.items()}
+        for t, grad in enumerate(grads):
+            for name, g in clipped(grad, student, clip).items():
+                weight = result[name][student]
+                weight -= rate(t) * decay * weight
+                mean[name] = beta1 * mean[name] + (1 - beta1) * g
+                square[name] = beta2 * square[name] + (1 - beta2) * g**2
+                unbiased = mean[name] / (1 - beta1 ** (t + 1))
+                root = np.sqrt(square[name] / (1 - beta2 ** (t + 1)))
+                weight -= rate(t) * unbiased / (root + epsilon)
+    return result
+
+
+def close(found, expected, tolerance=2e-6):
+    for name, leaf in expected.items():
+        np.testing.assert_allclose(found[name], leaf, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("scale", [0.01, 10.0])
+def test_adamw_with_the_papers_defaults(scale):
+    """PyTorch's betas, epsilon and decay; 1e-3 / sqrt(1 + t / 1000); norms clipped at one."""
+    params, grads = draw(0, scale=scale)
+    expected = adamw(lambda t: 1e-3 / np.sqrt(1 + t / 1000), params, grads)
+    close(descend(Optimizer(), params, grads), expected)
+
+
+def test_adamw_with_other_values():
+    """Each field reaches the update; warm-up grows linearly from a first rate of zero."""
+    config = Optimizer(
+        peak=0.1,
+        timescale=2.0,
+        warmup=3,
+        weight_decay=0.3,
+        beta1=0.7,
+        beta2=0.8,
+        epsilon=0.05,
+        clip=None,
+    )
+    params, grads = draw(1)
+
+    def rate(t):
+        return min(t / 3, 1) * 0.1 / np.sqrt(1 + t / 2)
+
+    expected = adamw(rate, params, grads, None, 0.3, 0.7, 0.8, 0.05)
+    close(descend(config, params, grads), expected, tolerance=1e-5)
+    unmoved = descend(config, params, grads[:1])
+    close(unmoved, {name: leaf.astype(np.float32) for name, leaf in params.items()}, tolerance=0)
+
+
+def test_plain_descent():
+    """`sgd` ignores decay and moments; clipping works as for AdamW."""
+    params, grads = draw(2)
+    for clip in (None, 0.5):
+        config = Optimizer(method="sgd", peak=0.05, schedule="constant", clip=clip)
+        expected = {name: leaf.copy() for name, leaf in params.items()}
+        for grad in grads:
+            for student in range(2):
+                for name, g in clipped(grad, student, clip).items():
+                    expected[name][student] -= 0.05 * g
+        close(descend(config, params, grads), expected)
+
+
+def test_a_huge_gradient_of_one_student_leaves_the_others_alone():
+    """Each student is clipped by its own norm: bit-identical with and without the other."""
+    params, grads = draw(3, scale=0.1)
+    calm = descend(Optimizer(), params, grads)
+    for grad in grads:
+        for leaf in grad.values():
+            leaf[0] *= 1e8
+    wild = descend(Optimizer(), params, grads)
+    for name in params:
+        np.testing.assert_array_equal(calm[name][1], wild[name][1])
+        assert np.any(np.asarray(calm[name][0]) != np.asarray(wild[name][0]))
+
+
+def test_learning_rates():
+    """Peak at step 0, 0.71 of it after the time scale; or constant; warmed up or not."""
+    decaying = learning_rate(Optimizer(timescale=100.0), 0.2)
+    np.testing.assert_allclose(decaying(jnp.int32(0)), 0.2, rtol=1e-6)
+    np.testing.assert_allclose(decaying(jnp.int32(100)), 0.2 * np.sqrt(0.5), rtol=1e-6)
+    np.testing.assert_allclose(decaying(jnp.int32(10**8)), 0.2e-3, rtol=1e-4)
+    constant = learning_rate(Optimizer(schedule="constant", warmup=4), 0.2)
+    with jax.numpy_dtype_promotion("standard"):
+        rates = [float(constant(jnp.int32(t))) for t in (0, 1, 2, 4, 100)]
+    np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.2, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("warmup", [0, 7])
+def test_cosine_is_its_closed_form(warmup):
+    """From zero to the peak, along half a cosine to a tenth of it, and there for good."""
+    config = Optimizer(schedule="cosine", warmup=warmup, horizon=100, final=0.1)
+    with jax.numpy_dtype_promotion("standard"):
+        rates = jax.vmap(learning_rate(config, 0.3))(jnp.arange(150))
+    t = np.arange(150)
+    turn = np.pi * np.clip((t - warmup) / (100 - warmup), 0, 1)
+    body = 0.3 * (0.1 + 0.9 * (1 + np.cos(turn)) / 2)
+    expected = np.where(t < warmup, 0.3 * t / max(warmup, 1), body)
+    np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("warmup", [0, 5])
+@pytest.mark.parametrize("schedule", ["inverse_sqrt", "cosine", "constant"])
+def test_a_peak_may_be_an_argument_of_a_program(schedule, warmup):
+    """Learning rates and updates are those of a peak that is built in, which Optax's are too."""
+    config = Optimizer(peak=0.3, schedule=schedule, warmup=warmup, horizon=20, timescale=5.0)
+    steps = jnp.arange(30)
+    with jax.numpy_dtype_promotion("standard"):
+        traced = jax.jit(lambda peak: jax.vmap(learning_rate(config.form, peak))(steps))
+        found = traced(np.float32(0.3))
+        np.testing.assert_allclose(found, jax.vmap(learning_rate(config, 0.3))(steps), rtol=1e-6)
+        if schedule == "cosine":
+            start = 0.0 if warmup else 0.3
+            own = optax.warmup_cosine_decay_schedule(start, 0.3, warmup, 20, 0.03)
+            np.testing.assert_allclose(found, jax.vmap(own)(steps), rtol=2e-6)
+    params, grads = draw(5, steps=1)
+    weights, grad = (jax.tree.map(lambda a: jnp.asarray(a[0], jnp.float32), t) for t in
+                     (params, grads[0]))  # fmt: skip
+
+    def update(peak):
+        transform = transformation(config.form, peak)
+        with jax.numpy_dtype_promotion("standard"):
+            return transform.update(grad, transform.init(weights), weights)[0]
+
+    close(jax.jit(update)(np.float32(0.3)), update(0.3), tolerance=1e-7)
+
+
+@pytest.mark.parametrize("warmup", [1, 3])
+def test_early_gradients_are_clipped_at_a_larger_norm(warmup):
+    """Four times the norm in the first steps, the norm itself from then on."""
+    params, grads = draw(4, scale=10.0)
+    fields = {"method": "sgd", "peak": 0.05, "schedule": "constant", "clip": 0.5}
+    config = Optimizer(**fields, clip_warmup=warmup, clip_factor=4.0)
+    expected = {name: leaf.copy() for name, leaf in params.items()}
+    for t, grad in enumerate(grads):
+        for student in range(2):
+            for name, g in clipped(grad, student, 2.0 if t < warmup else 0.5).items():
+                expected[name][student] -= 0.05 * g
+    close(descend(config, params, grads), expected)
