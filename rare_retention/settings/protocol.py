@@ -6,8 +6,6 @@ the numbers in which runs may differ and still share it: these are arguments of 
 a program cannot use those of another run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -164,7 +162,7 @@ class Setting(Protocol):
         ...
 
     @property
-    def traced(self) -> Traced:
+    def traced(self) -> "Traced":
         """The models and all that is computed of them; settings with equal ones share programs."""
         ...
 
@@ -232,7 +230,7 @@ class Traced(Protocol):
         """
         ...
 
-    def init(self, draw: jax.typing.ArrayLike) -> Params:
+    def init(self, draw: "jax.typing.ArrayLike") -> Params:
         """Initial weights of all students.
 
         Args:
@@ -244,13 +242,13 @@ class Traced(Protocol):
         """Partition over the mesh of every leaf of `init`, a tree of the same structure."""
         ...
 
-    def shares(self, batch: Batch) -> jax.Array:
+    def shares(self, batch: Batch) -> "jax.Array":
         """Share of each task in the terms of a batch's loss, [K]."""
         ...
 
     def losses(
-        self, params: Params, batch: Batch, key: jax.Array, numbers: Numbers
-    ) -> dict[str, jax.Array]:
+        self, params: Params, batch: Batch, key: "jax.Array", numbers: Numbers
+    ) -> "dict[str, jax.Array]":
         """Contribution of each task to the loss of a batch.
 
         Args:
@@ -265,8 +263,8 @@ class Traced(Protocol):
         ...
 
     def watched_losses(
-        self, params: Params, batch: Batch, key: jax.Array, numbers: Numbers
-    ) -> dict[str, jax.Array]:
+        self, params: Params, batch: Batch, key: "jax.Array", numbers: Numbers
+    ) -> "dict[str, jax.Array]":
         """Contributions of the watched tasks alone, [R, len(watch)] for each group.
 
         The same numbers as in `losses`, by the cheapest way that gives the same gradients.
@@ -297,11 +295,11 @@ class Traced(Protocol):
         """
         ...
 
-    def reference(self, params: Params, numbers: Numbers) -> dict[str, jax.Array]:
+    def reference(self, params: Params, numbers: Numbers) -> "dict[str, jax.Array]":
         """Loss of each watched task, [R, len(watch)] for each group, whatever the batch holds."""
         ...
 
-    def probe(self, params: Params, numbers: Numbers) -> dict[str, dict[str, jax.Array]]:
+    def probe(self, params: Params, numbers: Numbers) -> "dict[str, dict[str, jax.Array]]":
         """Measured values, for each group: name -> [R, ...], as listed in `Setting.measures`."""
         ...
 
