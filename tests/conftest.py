@@ -7,9 +7,12 @@ processes of their own have them too.
 import asyncio
 import gc
 import os
+import platform
+import re
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +23,15 @@ pytest_plugins = ["watchdog"]
 DEVICES = "--xla_force_host_platform_device_count"
 CI = bool(os.environ.get("CI"))
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def processor():
+    """A name for what this machine's processor can do."""
+    about = Path("/proc/cpuinfo")
+    text = about.read_text() if about.exists() else f"flags: {platform.processor()}"
+    can = re.search(r"^(flags|Features).*", text, re.MULTILINE)
+    return f"{platform.machine()}-{zlib.crc32(can[0].encode() if can else b''):08x}"
+
 
 if "jax" in sys.modules:
     raise RuntimeError("JAX was imported before tests/conftest.py could set it up")
@@ -41,8 +53,9 @@ os.environ |= {
 }
 
 # What one test compiled is no work for the next, in whichever worker or process that runs, today or
-# within a week: JAX names a program by its content, its flags, its own version and the processor.
-PROGRAMS = ROOT / ".pytest_cache" / "programs"
+# within a week: JAX names a program by its content, its flags and its own version. It is bound to
+# the processor too, and a checkout may be seen by several machines.
+PROGRAMS = ROOT / ".pytest_cache" / "programs" / processor()
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
 os.environ |= {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
