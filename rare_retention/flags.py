@@ -34,7 +34,7 @@ Check = Callable[[Any, Collection[str]], None]
 
 
 def load(spec: str) -> Any:
-    """The configuration of a file.
+    """The configuration of a file, which may import modules that stand beside it.
 
     Args:
         spec: `path/to/file.py`, or `path/to/file.py:argument`.
@@ -53,6 +53,9 @@ def load(spec: str) -> Any:
     module = types.ModuleType("config_" + re.sub(r"\W", "_", name))
     module.__file__ = name
     sys.modules[module.__name__] = module
+    beside = str(path.parent.resolve())
+    if beside not in sys.path:
+        sys.path.append(beside)  # behind all that is installed, which it cannot hide
     try:
         exec(compile(path.read_bytes(), name, "exec"), module.__dict__)
         tree = _get_config(module, name, argument)

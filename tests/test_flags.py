@@ -92,6 +92,23 @@ def test_a_file_gives_its_configuration(spec: str, tree: Toy) -> None:
     assert load(spec) == tree
 
 
+def test_a_file_may_import_what_stands_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from elsewhere; what is installed comes first."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "toy_helper.py").write_text("STEPS = 7\n")
+    (folder / "json.py").write_text("raise RuntimeError('hides the standard library')\n")
+    text = "import json\nimport toy_helper\ndef get_config(): return Toy(steps=toy_helper.STEPS)"
+    (folder / "study.py").write_text(HEAD + text)
+    assert load("mine/study.py") == Toy(steps=7)
+    assert load(str(folder / "study.py")) == Toy(steps=7)
+    assert sys.path.count(str(folder)) == 1
+    del sys.modules["toy_helper"]
+
+
 def test_a_file_may_declare_classes_and_is_read_anew_each_time() -> None:
     assert load("own.py").part.width == 3
     Path("plain.py").write_text(HEAD + "def get_config(): return Toy(steps=4)")
