@@ -20,7 +20,7 @@ flags.declare_key_flag("workdir")
 def main(_: list[str]) -> int:
     """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
     from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
-    from rare_retention.record.manifest import NAME
+    from rare_retention.record.manifest import NAME, read_manifest
 
     common.quieten()
     workdir = common.workdir()
@@ -29,6 +29,7 @@ def main(_: list[str]) -> int:
         raise UserError(f"{workdir}: holds no run (there is no {NAME})")
     damaged = []
     for run in runs:
+        read_manifest(run)
         for root in (RESUME, RETENTION):
             steps = steps_in(run / root)
             listed = ", ".join(map(str, steps))

@@ -77,13 +77,15 @@ def _setting(folder: epath.Path) -> Language:
     """The setting of a run of language models.
 
     Raises:
-        UserError: the folder holds no such run.
+        UserError: the folder holds no such run, or one of another layout.
     """
+    from rare_retention.record.manifest import read_manifest
     from rare_retention.train.loop import CONFIG
 
     path = folder / CONFIG
     if not path.exists():
         raise UserError(f"{folder}: holds no run (there is no {CONFIG})")
+    read_manifest(folder)
     setting = from_dict(Run, read_json(path)).setting
     if not isinstance(setting, Language):
         raise UserError(f"{path}: a {setting.kind} setting has no language models to export")

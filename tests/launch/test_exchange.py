@@ -1,5 +1,6 @@
 """The launcher that shows published models and writes those of a run, called as a shell would."""
 
+import shutil
 from pathlib import Path
 
 import jax
@@ -124,6 +125,14 @@ def test_bad_input_is_one_line_and_writes_nothing(run, tmp_path, case):
         call(*(argument.format(**places) for argument in arguments))
     assert message.format(**places) in str(caught.value) and "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_another_layout_is_refused(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "run")
+    (tmp_path / "run" / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=r"manifest.json: written by another version of rare_rete"):
+        call(f"--workdir={tmp_path}/run", f"--to={tmp_path}/new", "--student=tiny-16")
+    assert not (tmp_path / "new").exists()
 
 
 def test_other_settings_have_no_language_models(tmp_path):

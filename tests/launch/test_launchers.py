@@ -74,6 +74,12 @@ def test_checkpoints_are_listed_and_verified(workdir, capsys):
     assert "retention/8: " in capsys.readouterr().out
 
 
+def test_checkpoints_of_another_layout_are_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=r"manifest.json: written by another version of rare_rete"):
+        call(checkpoints, f"--workdir={tmp_path}", config=None)
+
+
 @pytest.mark.parametrize("module", [study, train])
 def test_dry_run_prints_the_plan_and_writes_nothing(module, tmp_path, capsys):
     assert call(module, CONFIG, *SMALL, f"--workdir={tmp_path}/new", "--dry_run") == 0
