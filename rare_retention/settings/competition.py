@@ -9,11 +9,18 @@ from pydantic import Field
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.exposure import Wording
-from rare_retention.settings.protocol import DRAWS, Measure, Student, rarest_watched, watched
+from rare_retention.settings.protocol import (
+    DRAWS,
+    Measure,
+    Numbers,
+    Student,
+    rarest_watched,
+    watched,
+)
 from rare_retention.settings.task_rows import TaskRows, group
 
 if TYPE_CHECKING:
-    from rare_retention.settings.traced_competition import Numbers, TracedCompetition
+    from rare_retention.settings.traced_competition import TracedCompetition
 
 _TASKS = ("common", "rare")
 
@@ -139,9 +146,9 @@ class Competition(TaskRows):
             start=self.start,
         )
 
-    def numbers(self, draw: int) -> "Numbers":
+    def numbers(self, draw: int) -> Numbers:
         """None: frequencies reach the neurons through the rows of the batches alone."""
-        from rare_retention.settings.traced_competition import Numbers
+        from rare_retention.settings import traced_competition
 
         del draw
-        return Numbers()
+        return traced_competition.Numbers()

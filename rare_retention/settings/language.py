@@ -20,6 +20,7 @@ from rare_retention.models.architecture import LAYER_WEIGHTS, Architecture, Comp
 from rare_retention.settings.protocol import (
     DRAWS,
     Measure,
+    Numbers,
     Student,
     gradient_labels,
     rarest_watched,
@@ -31,7 +32,7 @@ from rare_retention.tasks.injected import LENGTH, SEEDS, Injected, Instances, in
 from rare_retention.tasks.natural import Prompts, prompts
 
 if TYPE_CHECKING:
-    from rare_retention.settings.traced_language import Numbers, TracedLanguage
+    from rare_retention.settings.traced_language import TracedLanguage
 
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
 
@@ -329,12 +330,12 @@ class Language:
             neurons=self.neurons,
         )
 
-    def numbers(self, draw: int) -> "Numbers":
+    def numbers(self, draw: int) -> Numbers:
         """What the models are asked: instances of both halves, held-out text, prompts."""
-        from rare_retention.settings.traced_language import Numbers
+        from rare_retention.settings import traced_language
 
         found, most = self.instances(draw), self.evaluated
-        return Numbers(
+        return traced_language.Numbers(
             train=tuple(one.tokens[one.train[:most]] for one in found),
             test=tuple(one.tokens[one.test[:most]] for one in found),
             text=self.windows.held_out(),

@@ -8,13 +8,20 @@ from pydantic import Field
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.exposure import Wording
-from rare_retention.settings.protocol import DRAWS, Measure, Student, rarest_watched, watched
+from rare_retention.settings.protocol import (
+    DRAWS,
+    Measure,
+    Numbers,
+    Student,
+    rarest_watched,
+    watched,
+)
 from rare_retention.settings.task_rows import TaskRows, group
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.theory.utility import common_set
 
 if TYPE_CHECKING:
-    from rare_retention.settings.traced_regression import Numbers, TracedRegression
+    from rare_retention.settings.traced_regression import TracedRegression
 
 
 @config
@@ -140,9 +147,9 @@ class Regression(TaskRows):
             block=self.tasks.block,
         )
 
-    def numbers(self, draw: int) -> "Numbers":
+    def numbers(self, draw: int) -> Numbers:
         """Spectra, and the prior of the common tasks."""
-        from rare_retention.settings.traced_regression import Numbers
+        from rare_retention.settings import traced_regression
 
         del draw
         prior, spectra = self.frequencies, self.tasks.spectra()
@@ -151,4 +158,4 @@ class Regression(TaskRows):
         moment = np.zeros(self.tasks.inputs)
         moment[: spectra.size] = (mass[:, None] * spectra).ravel()
         arrays = (np.sqrt(spectra), spectra, mass, moment)
-        return Numbers(*(array.astype(np.float32) for array in arrays))
+        return traced_regression.Numbers(*(array.astype(np.float32) for array in arrays))
