@@ -8,6 +8,7 @@ after a colon its argument; `--config.FIELD=VALUE` changes a field of what it re
 """
 
 import difflib
+import importlib.util
 import inspect
 import os
 import re
@@ -37,13 +38,14 @@ def load(spec: str) -> Any:
     """The configuration of a file, which may import modules that stand beside it.
 
     Args:
-        spec: `path/to/file.py`, or `path/to/file.py:argument`.
+        spec: `path/to/file.py`, or `path/to/file.py:argument`; of an installed package
+            `package.module` in place of the path.
 
     Raises:
         ConfigError: There is no such file, it fails, or it refuses the argument.
     """
     name, _, argument = spec.partition(":")
-    path = Path(name)
+    path = _path(name)
     if not path.is_file():
         stems = sorted(file.stem for file in path.parent.glob("*.py"))
         near = difflib.get_close_matches(path.stem, stems)
@@ -66,6 +68,19 @@ def load(spec: str) -> Any:
     if not annotations.is_config(type(tree)):
         raise ConfigError("", f"get_config returned {annotations.show(tree)}", name)
     return tree
+
+
+def _path(name: str) -> Path:
+    """The file of a config: its path, or that of a module such as configs.quickstart."""
+    path = Path(name)
+    dotted = all(part.isidentifier() for part in name.split("."))
+    if path.is_file() or path.suffix == ".py" or not dotted:
+        return path
+    try:
+        found = importlib.util.find_spec(name)
+    except ImportError:
+        return path
+    return Path(found.origin) if found is not None and found.origin else path
 
 
 def _get_config(module: types.ModuleType, name: str, argument: str) -> Any:

@@ -1,0 +1,1 @@
+"""Experiments of the synthetic settings (paper Sec. 3)."""
