@@ -19,7 +19,7 @@ from etils import epath
 from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
-from rare_retention.evidence import scaling, scaling_points
+from rare_retention.evidence import scaling_fit, scaling_points
 from rare_retention.evidence.scaling_points import Points
 from rare_retention.record.dataset import load
 from rare_retention.record.files import write, write_json
@@ -55,12 +55,12 @@ def main(arguments: Sequence[str]) -> int:
     fits, lines = [], []
     for one in _chosen(points):
         try:
-            fits.append(scaling.fit(one))
+            fits.append(scaling_fit.fit(one))
         except UserError as error:
             lines.append(f"not fitted: {error}")
     if not fits:
         raise UserError("; ".join(lines).removeprefix("not fitted: "))
-    found = [scaling.summary(fitted, epsilon) for fitted in fits]
+    found = [scaling_fit.summary(fitted, epsilon) for fitted in fits]
     for line in [*(line for one in found for line in _lines(one, names)), *lines]:
         print(line)
     output = epath.Path(_FOLDER.value or folder)
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     _save(output / "scaling.png", style.png(drawn))
     _save(output / "scaling.svg", style.svg(drawn))
-    print(f"{output}: scaling.json, scaling.png and scaling.svg")
+    print(f"{output}: scaling_fit.json, scaling_fit.png and scaling_fit.svg")
     return 0
 
 

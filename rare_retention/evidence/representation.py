@@ -6,12 +6,12 @@ asked about, such as one without a sum, is NaN throughout.
 
 import xarray as xr
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import states, text_tasks
 
 
 def asked(results: xr.Dataset, name: str) -> list[str]:
     """The injected tasks of which a variable has been measured; all if it has of none."""
-    tasks = language.injected(results)
+    tasks = text_tasks.injected(results)
     return [k for k in tasks if results[name].sel(task=k).notnull().any()] or tasks
 
 

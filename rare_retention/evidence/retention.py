@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rare_retention.evidence import exposures, intervals, language, states
+from rare_retention.evidence import exposures, intervals, states, text_tasks
 from rare_retention.evidence.intervals import Interval
 from rare_retention.theory.checks import Array, IntArray
 
@@ -57,7 +57,7 @@ def learned(point: xr.Dataset) -> xr.DataArray:
     if "signal" in point:
         return states.measured(point["signal"].sel(task=task, drop=True))
     loss = states.measured(point["loss"].sel(task=task, drop=True))
-    share: xr.DataArray = 1 - loss / language.guessing(point, task)
+    share: xr.DataArray = 1 - loss / text_tasks.guessing(point, task)
     return share.assign_attrs(units="1")
 
 

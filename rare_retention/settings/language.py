@@ -15,7 +15,7 @@ from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.data.injection import injections
 from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
-from rare_retention.evidence.language import TEXT
+from rare_retention.evidence.text_tasks import TEXT
 from rare_retention.models.architecture import LAYER_WEIGHTS, Architecture, Compute, check_path
 from rare_retention.settings.protocol import (
     DRAWS,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rare_retention.models.gated import Gated
 from rare_retention.parallel import logical_names
-from rare_retention.theory import competition
+from rare_retention.theory import one_neuron
 
 
 def gated(angles, sharpness):
@@ -77,9 +77,7 @@ def test_losses_and_gradients_are_those_of_gated_unit_neurons(angles, sharpness)
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 100.0])
-@pytest.mark.parametrize(
-    ("task", "step"), [(0, competition.common_step), (1, competition.rare_step)]
-)
+@pytest.mark.parametrize(("task", "step"), [(0, one_neuron.common_step), (1, one_neuron.rare_step)])
 def test_one_neuron_is_example_7(task, step, sharpness):
     """A gradient step sends t to t -+ eta sin 2t, whatever the sharpness of its one gate."""
     for angle in np.linspace(0.01, 1.5, 7, dtype=np.float32):

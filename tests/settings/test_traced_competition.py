@@ -8,7 +8,7 @@ import pytest
 from rare_retention.data.exposure import Schedule
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.competition import Competition
-from rare_retention.theory import competition
+from rare_retention.theory import one_neuron
 from rare_retention.train.state import Arguments, create
 from rare_retention.train.step import Step
 
@@ -50,7 +50,7 @@ def test_one_neuron_follows_example_7(trained):
     for rows, measured in trained:
         path = [measured["angle"][0, :16, 0].astype(np.float64)]
         for row in rows:
-            step = competition.rare_step if row else competition.common_step
+            step = one_neuron.rare_step if row else one_neuron.common_step
             path.append(step(path[-1], RATE))
         np.testing.assert_allclose(measured["angle"][:, :16, 0], path, rtol=1e-4, atol=1e-30)
 

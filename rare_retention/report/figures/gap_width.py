@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rare_retention.evidence import exposures, interference, states
+from rare_retention.evidence import common_gradient, exposures, states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colours
 
@@ -55,7 +55,7 @@ def by_gap(results: xr.Dataset) -> xr.Dataset:
         parts = {
             "rare": signal.sel(task=rare),
             "frequent": signal.isel(task=0),
-            "cosine": interference.late_cosine(point["cosine"].sel(watch=rare)),
+            "cosine": common_gradient.late_cosine(point["cosine"].sel(watch=rare)),
         }
         found[gap] = xr.Dataset({k: v.reset_coords(drop=True) for k, v in parts.items()})
     return xr.concat(found.values(), xr.DataArray(list(found), dims="gap", name="gap"))

@@ -3,7 +3,7 @@
 import xarray as xr
 from matplotlib.figure import Figure
 
-from rare_retention.evidence import exposures, language, states
+from rare_retention.evidence import exposures, states, text_tasks
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.language import GUESSING, blocks, canvas, loss_axes, over
 
@@ -21,7 +21,7 @@ def injection_gap(results: xr.Dataset) -> Figure:
             over(panel, by_gap(point, half, task), "gap", colours)
             panel.set_title(f"{name}: {words}")
             style.grid_ticks(panel, point["gap"])
-        loss_axes(panels, language.guessing(point, task))
+        loss_axes(panels, text_tasks.guessing(point, task))
     every = [panel for panels in groups for panel in panels]
     text = "point: mean just before the last measured injection; bar: least to greatest"
     style.key(

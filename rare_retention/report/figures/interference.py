@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import interference as evidence
+from rare_retention.evidence import common_gradient as evidence
 from rare_retention.evidence import states
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colours

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import language
+from rare_retention.evidence import text_tasks
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colours
 
@@ -48,7 +48,7 @@ def blocks(results: xr.Dataset, keep: str) -> list[Block]:
     return [
         Block(title(task, name), point, task)
         for name, point in data.points(results, (keep,))
-        for task in language.injected(point)
+        for task in text_tasks.injected(point)
     ]
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import states, text_tasks
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.language import GUESSING, blocks, canvas, loss_axes, title
 from rare_retention.report.figures.style import Colour
@@ -32,7 +32,7 @@ def learning_curves(results: xr.Dataset) -> Figure:
                 _references(panel, here)
             style.plain_log_x(panel)
             panel.set_title(title(name, name_of_size))
-        loss_axes(panels, language.guessing(point, task))
+        loss_axes(panels, text_tasks.guessing(point, task))
     curves = [Line2D([], [], color=c, label=f"f = {rate:.3g}") for rate, c in colours.items()]
     text = "f: instances per training token; line: mean; band: least to greatest; training half"
     if prompts:
@@ -45,7 +45,7 @@ def _curve(axes: Axes, point: xr.Dataset, task: str, colour: Colour) -> None:
     loss = states.common(point["loss"].sel(task=task))
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     mean, low, high = data.at(data.spread(loss))
-    tokens = loss["step"].to_numpy() * language.step_tokens(point)
+    tokens = loss["step"].to_numpy() * text_tasks.step_tokens(point)
     axes.fill_between(tokens, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(tokens, mean, color=colour, label=f"{float(point['per_token']):g}")
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rare_retention.errors import UserError
-from rare_retention.evidence import scaling, scaling_points
-from rare_retention.evidence.scaling import Fit
+from rare_retention.evidence import scaling_fit, scaling_points
+from rare_retention.evidence.scaling_fit import Fit
 from rare_retention.evidence.scaling_points import Points
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.style import Colours
@@ -62,7 +62,7 @@ def row(points: Points, place: str = "") -> Row:
     """
     title = place or points.name
     try:
-        return Row(title, points, scaling.fit(points))
+        return Row(title, points, scaling_fit.fit(points))
     except UserError:
         return Row(f"{title} (no law fitted)", points, None)
 

@@ -3,7 +3,7 @@
 import xarray as xr
 from matplotlib.figure import Figure
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import states, text_tasks
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.language import GUESSING, blocks, canvas, loss_axes, over
 
@@ -20,7 +20,7 @@ def size_frequency(results: xr.Dataset) -> Figure:
         over(left, _final(point, "loss", task), "per_token", colours)
         over(right, _final(point, "test_accuracy", task), "per_token", colours)
         chance = float(point["chance"].sel(task=task).max())
-        loss_axes([left], language.guessing(point, task))
+        loss_axes([left], text_tasks.guessing(point, task))
         right.axhline(chance, color=style.GREY, linestyle="--", linewidth=1, label="guessing")
         left.set(title=name, ylabel="training loss (nats)")
         right.set(title=name, ylabel="test accuracy", ylim=(-0.03, 1.03))

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import states, text_tasks
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.language import (
     GUESSING,
@@ -31,7 +31,7 @@ def task_compute(results: xr.Dataset) -> Figure:
         for panel, (name, point) in zip(panels, points, strict=False):
             _panel(panel, point, block.task, colours)
             panel.set_title(title(block.name, name))
-        loss_axes(panels, language.guessing(block.point, block.task))
+        loss_axes(panels, text_tasks.guessing(block.point, block.task))
     every = [panel for panels in groups for panel in panels]
     best = Line2D([], [], color=style.INK, linestyle=":", linewidth=2, label="frontier")
     note = (
@@ -52,9 +52,9 @@ def task_compute(results: xr.Dataset) -> Figure:
 def _panel(axes: Axes, point: xr.Dataset, task: str, colours: Colours) -> None:
     loss = states.common(point["loss"]).sel(task=task)
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
-    tokens, mean = language.step_tokens(point), data.spread(loss).mean
-    paths(axes, language.compute(mean, tokens), loss, colours)
-    best = language.frontier(mean, tokens)
+    tokens, mean = text_tasks.step_tokens(point), data.spread(loss).mean
+    paths(axes, text_tasks.compute(mean, tokens), loss, colours)
+    best = text_tasks.frontier(mean, tokens)
     axes.plot(
         best["compute"],
         best["loss"],

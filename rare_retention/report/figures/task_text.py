@@ -3,7 +3,7 @@
 import xarray as xr
 from matplotlib.figure import Figure
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import states, text_tasks
 from rare_retention.report.figures import data, style
 from rare_retention.report.figures.language import (
     GUESSING,
@@ -26,12 +26,12 @@ def task_text(results: xr.Dataset) -> Figure:
     colours = style.size_colours(data.sizes(results))
     for (block, points), panels in zip(found, groups, strict=True):
         for panel, (name, point) in zip(panels, points, strict=False):
-            text = data.spread(language.text_loss(point)).mean
+            text = data.spread(text_tasks.text_loss(point)).mean
             task = states.common(point["loss"]).sel(task=block.task)
             paths(panel, text, task, colours)
             panel.invert_xaxis()  # training goes from left to right
             panel.set_title(title(block.name, name))
-        loss_axes(panels, language.guessing(block.point, block.task))
+        loss_axes(panels, text_tasks.guessing(block.point, block.task))
     every = [panel for panels in groups for panel in panels]
     note = "line: mean over training, from left to right; bar at its end: least to greatest"
     style.key(

@@ -14,12 +14,12 @@ from rare_retention.errors import ConfigError
 from rare_retention.evidence import states
 from rare_retention.study.claims import (
     capture,
-    competition,
+    gains,
     gradients,
     interference,
     language,
+    neurons,
     representation,
-    retention,
 )
 from rare_retention.study.claims.claim import Claim
 from rare_retention.study.claims.verdict import Verdict, judge_claim
@@ -30,10 +30,10 @@ CLAIMS: dict[str, Claim] = {
     claim.name: claim
     for claim in (
         *capture.CLAIMS,
-        *retention.CLAIMS,
+        *gains.CLAIMS,
         *interference.CLAIMS,
         *gradients.CLAIMS,
-        *competition.CLAIMS,
+        *neurons.CLAIMS,
         *language.CLAIMS,
         *representation.CLAIMS,
     )

@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from rare_retention.evidence import interference, states
+from rare_retention.evidence import common_gradient, states
 from rare_retention.study.claims.claim import Claim, NotTested, over_points, require
 
 _FEWEST_RANKS = 3  # two widths always correlate to +1 or -1
@@ -15,16 +15,16 @@ def _cosine_by_width(results: xr.Dataset) -> xr.DataArray:
 
     def late(point: xr.Dataset) -> xr.DataArray:
         rare = point["cosine"].sel(watch=states.rarest(point), drop=True)
-        return interference.late_cosine(rare)
+        return common_gradient.late_cosine(rare)
 
-    return interference.rank_correlation(over_points(results, late).mean("point", skipna=False))
+    return common_gradient.rank_correlation(over_points(results, late).mean("point", skipna=False))
 
 
 def _bound(results: xr.Dataset) -> xr.DataArray:
     require(results, "basis_gradient", "basis_bound", "frequency", "spectrum")
 
     def share(point: xr.Dataset) -> xr.DataArray:
-        obeyed = interference.within_bound(point)
+        obeyed = common_gradient.within_bound(point)
         mean: xr.DataArray = obeyed.mean(("size", "step"), skipna=False)
         return mean
 
@@ -36,8 +36,8 @@ def _first_order(results: xr.Dataset) -> xr.DataArray:
 
     def error(point: xr.Dataset) -> xr.DataArray:
         rare = point.sel(watch=states.rarest(point), drop=True)
-        changes = interference.changes(rare["reference"], rare["predicted_change"])
-        return interference.change_error(changes)
+        changes = common_gradient.changes(rare["reference"], rare["predicted_change"])
+        return common_gradient.change_error(changes)
 
     return over_points(results, error).mean("point", skipna=False)
 

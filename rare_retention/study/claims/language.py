@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import exposures, language, states
+from rare_retention.evidence import exposures, states, text_tasks
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
@@ -40,12 +40,12 @@ def _smallest_minus_largest(results: xr.Dataset) -> xr.DataArray:
 def _learned_in_order(results: xr.Dataset) -> xr.DataArray:
     def share(task: str, point: xr.Dataset) -> xr.DataArray:
         def reach(at: xr.Dataset) -> xr.DataArray:
-            return language.first_reach(language.left(at, task), language.LEARNED)
+            return text_tasks.first_reach(text_tasks.left(at, task), text_tasks.LEARNED)
 
         times = _by(point, "per_token", reach)
         if not np.isfinite(times).any():
             raise NotTested(_UNLEARNED)
-        return language.learned_in_order(times)
+        return text_tasks.learned_in_order(times)
 
     return _over_injected(results, share, "per_token")
 
@@ -58,7 +58,7 @@ def _between_curves(results: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
         most = float(final["per_token"].max())
         ends = _ends(final.sel(per_token=most)).mean(states.UNITS)
-        if not (ends < language.LEARNED).all():
+        if not (ends < text_tasks.LEARNED).all():
             raise NotTested("smallest and largest size do not both learn the highest frequency")
         return abs(_at_text_loss(point.sel(per_token=most), task, _LEVELS)).mean(
             "level", skipna=False
@@ -85,7 +85,7 @@ def _equal_compute(results: xr.Dataset) -> xr.DataArray:
     def difference(task: str, point: xr.Dataset) -> xr.DataArray:
         final = _final(point, task)
         rare = point.sel(per_token=_rarest_learned(final))
-        smaller, larger = language.at_equal_compute(language.left(rare, task))
+        smaller, larger = text_tasks.at_equal_compute(text_tasks.left(rare, task))
         mean: xr.DataArray = (smaller - larger).mean("pair", skipna=False)
         return mean
 
@@ -95,7 +95,7 @@ def _equal_compute(results: xr.Dataset) -> xr.DataArray:
 def _gap_slope(results: xr.Dataset) -> xr.DataArray:
     def slope(task: str, point: xr.Dataset) -> xr.DataArray:
         def late(at: xr.Dataset) -> xr.DataArray:
-            share = language.share_left(at, task, at["loss"])
+            share = text_tasks.share_left(at, task, at["loss"])
             before = exposures.before_last(share, exposures.of(at, task), late=0.25)
             if before is None:
                 raise NotTested(
@@ -116,7 +116,7 @@ def _text_learned(results: xr.Dataset) -> xr.DataArray:
     require(results, "loss", "unigram_entropy")
 
     def least(point: xr.Dataset) -> xr.DataArray:
-        final = states.final(language.text_loss(point))
+        final = states.final(text_tasks.text_loss(point))
         fall: xr.DataArray = (point["unigram_entropy"] - final).min("size", skipna=False)
         return fall
 
@@ -128,12 +128,12 @@ def _over_injected(
 ) -> xr.DataArray:
     """Mean of a statistic over injected tasks and over grid points that keep one dimension."""
     require(results, "loss", "chance")
-    return over_tasks(results, language.injected(results), statistic, keep)
+    return over_tasks(results, text_tasks.injected(results), statistic, keep)
 
 
 def _final(point: xr.Dataset, task: str) -> xr.DataArray:
     """What is left of a task at the end [per_token, ...]."""
-    return _by(point, "per_token", lambda at: states.final(language.left(at, task)))
+    return _by(point, "per_token", lambda at: states.final(text_tasks.left(at, task)))
 
 
 def _by(point: xr.Dataset, name: str, value: Callable[[xr.Dataset], xr.DataArray]) -> xr.DataArray:
@@ -155,7 +155,7 @@ def _rarest_learned(left: xr.DataArray) -> float:
     Raises:
         NotTested: there is none, or it is the lowest of all and every size learns it.
     """
-    learned = left.mean(states.UNITS) < language.LEARNED
+    learned = left.mean(states.UNITS) < text_tasks.LEARNED
     rates = left["per_token"]
     rarest = float(rates.where(learned.any("size")).min())
     if np.isnan(rarest):
@@ -167,8 +167,8 @@ def _rarest_learned(left: xr.DataArray) -> float:
 
 def _at_text_loss(point: xr.Dataset, task: str, count: int) -> xr.DataArray:
     """What the smallest size has left at text losses that all pass, minus what the largest has."""
-    levels = language.shared_text_losses(point, count)
-    return _difference(language.at_text_loss(point, task, levels))
+    levels = text_tasks.shared_text_losses(point, count)
+    return _difference(text_tasks.at_text_loss(point, task, levels))
 
 
 def _ends(values: xr.DataArray) -> xr.DataArray:

@@ -13,7 +13,7 @@ from typing import Any
 import xarray as xr
 
 from rare_retention.config import to_dict
-from rare_retention.evidence import language, representation, states
+from rare_retention.evidence import representation, states, text_tasks
 from rare_retention.representation.kinds import Options
 from rare_retention.study.claims.claim import (
     Claim,
@@ -79,8 +79,8 @@ def _value_is_causal(results: xr.Dataset) -> xr.DataArray:
     def success(task: str, point: xr.Dataset) -> xr.DataArray:
         if _learning_sizes(point, task)[-1] != point["size"][-1]:
             raise NotTested(_UNLEARNED + " by the largest size")
-        left = language.left(point, task, half="test_").isel(size=-1)
-        if not states.final(left).mean() < language.LEARNED:
+        left = text_tasks.left(point, task, half="test_").isel(size=-1)
+        if not states.final(left).mean() < text_tasks.LEARNED:
             raise NotTested("the largest size does not know the test half: pairs have no answer")
         return representation.at_end(point, "alignment", task).isel(size=-1, drop=True)
 
@@ -110,8 +110,8 @@ def _learning_sizes(point: xr.Dataset, task: str) -> list[Any]:
     Raises:
         NotTested: there are none.
     """
-    left = states.final(language.left(point, task)).mean(states.UNITS)
-    sizes: list[Any] = left["size"].to_numpy()[(left < language.LEARNED).to_numpy()].tolist()
+    left = states.final(text_tasks.left(point, task)).mean(states.UNITS)
+    sizes: list[Any] = left["size"].to_numpy()[(left < text_tasks.LEARNED).to_numpy()].tolist()
     if not sizes:
         raise NotTested(_UNLEARNED)
     return sizes

@@ -3,7 +3,7 @@
 import made_scaling as made
 import numpy as np
 
-from rare_retention.evidence import scaling
+from rare_retention.evidence import scaling_fit
 from rare_retention.evidence.scaling_points import read_results
 from rare_retention.report.figures import scaling as figure
 from rare_retention.theory.scaling import compute
@@ -51,7 +51,7 @@ def test_the_frontier_is_the_lower_envelope_of_the_drawn_sizes():
 def test_limits_are_those_of_the_fitted_law():
     results = made.ladder()
     _, right = figure.scaling_law(results).axes
-    fitted = scaling.fit(read_results(results)[0])
+    fitted = scaling_fit.fit(read_results(results)[0])
     for name in ("infinite_data_loss", "compute_optimal_loss"):
         (line,) = lines(right, name)
         x, y = line.get_data()

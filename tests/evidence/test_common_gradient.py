@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rare_retention.evidence import interference
+from rare_retention.evidence import common_gradient
 
 NAN = np.nan
 
@@ -17,11 +17,11 @@ def test_changes_are_between_the_states_that_were_measured():
     steps = {"step": [0, 1, 2, 3, 4]}
     reference = xr.DataArray([[5.0, NAN, 3.0, NAN, 4.0]], steps, ("stream", "step"))
     predicted = xr.DataArray([[NAN, NAN, -1.5, NAN, 1.25]], steps, ("stream", "step"))
-    found = interference.changes(reference, predicted)
+    found = common_gradient.changes(reference, predicted)
     assert found["step"].values.tolist() == [2, 4]
     assert found["measured"].values.tolist() == [[-2, 1]]
     assert found["predicted"].values.tolist() == [[-1.5, 1.25]]
-    assert interference.change_error(found).item() == pytest.approx(0.75 / 3)
+    assert common_gradient.change_error(found).item() == pytest.approx(0.75 / 3)
 
 
 def test_errors_of_different_sign_do_not_cancel():
@@ -31,7 +31,7 @@ def test_errors_of_different_sign_do_not_cancel():
             "predicted": (("stream", "size", "step"), [[[2.0, -2.0], [2.0, 0.0]]]),
         }
     )
-    assert interference.change_error(found).item() == 2 / 4
+    assert common_gradient.change_error(found).item() == 2 / 4
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_errors_of_different_sign_do_not_cancel():
 )
 def test_no_change_or_a_missing_window_leaves_no_error(measured, predicted):
     found = xr.Dataset({"measured": ("step", measured), "predicted": ("step", predicted)})
-    assert np.isnan(interference.change_error(found))
+    assert np.isnan(common_gradient.change_error(found))
 
 
 def test_late_cosine_is_the_mean_size_at_the_end():
     cosine = xr.DataArray([[0.9, 0.9, -0.4, 0.2]], {"step": [0, 10, 75, 100]}, ("size", "step"))
-    assert interference.late_cosine(cosine).item() == pytest.approx(0.3)
-    assert interference.late_cosine(cosine, 1.0).item() == pytest.approx(0.6)
+    assert common_gradient.late_cosine(cosine).item() == pytest.approx(0.3)
+    assert common_gradient.late_cosine(cosine, 1.0).item() == pytest.approx(0.6)
 
 
 @settings(deadline=None, max_examples=60)
@@ -54,7 +54,7 @@ def test_late_cosine_is_the_mean_size_at_the_end():
 def test_rank_correlation_is_spearmans(values, random):
     names = random.sample(range(1, 100), len(values))  # whatever sizes are called
     rows = xr.DataArray([values, [1.0] * len(values)], {"size": names}, ("stream", "size"))
-    found = interference.rank_correlation(rows.astype(float))
+    found = common_gradient.rank_correlation(rows.astype(float))
     assert found[1] == 0
     if len(set(values)) > 1:
         assert found[0].item() == pytest.approx(
@@ -66,14 +66,14 @@ def test_rank_correlation_is_spearmans(values, random):
 
 def test_rank_correlation_of_a_missing_width_is_missing():
     rows = xr.DataArray([1.0, NAN, 3.0], {"size": [1, 2, 3]}, ("size",))
-    assert np.isnan(interference.rank_correlation(rows))
+    assert np.isnan(common_gradient.rank_correlation(rows))
 
 
 def test_changes_are_those_between_states_that_all_streams_share():
     """What a stream predicts at states of its own counts for the window that they lie in."""
     reference = [[5, 4, NAN, 2, 1], [5, NAN, 3, 2, 1]]
     predicted = [[NAN, 0.9, NAN, 1.8, 1.1], [NAN, NAN, 2.1, 0.8, 1.2]]
-    found = interference.changes(
+    found = common_gradient.changes(
         *(
             xr.DataArray(np.array(rows), {"step": [0, 4, 6, 8, 9]}, ("stream", "step"))
             for rows in (reference, predicted)
@@ -99,14 +99,14 @@ def states(gradient, bound):
 
 def test_the_bound_is_obeyed_up_to_the_rounding_of_float32():
     """A residual of 1e-6 Tr M_F adds 2 sqrt(0.9 * 0.99e-6) = 1.9e-3 to a bound of nothing."""
-    found = interference.within_bound(
+    found = common_gradient.within_bound(
         states([0.5, 0.5004, 0.502, 1.8e-3, 2.0e-3, NAN], [0.5, 0.5, 0.5, 0, 0, 1])
     )
     np.testing.assert_array_equal(found, [[1, 1, 0, 1, 0]])
 
 
 def test_a_missing_gradient_neither_obeys_nor_breaks_the_bound():
-    found = interference.within_bound(
+    found = common_gradient.within_bound(
         states([[NAN, 1.0], [2.0, 1.0]], np.ones((2, 2))).rename(stream="size")
     )
     np.testing.assert_array_equal(found, [[NAN, 1], [0, 1]])

@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rare_retention.evidence import language, states
+from rare_retention.evidence import states, text_tasks
 
 NAN, INF = np.nan, np.inf
 E = np.e
@@ -40,7 +40,7 @@ def point(text, task, steps):
 
 
 def test_every_task_but_text_is_injected():
-    assert language.injected(xr.Dataset(coords={"task": ["text", "sum", "order"]})) == [
+    assert text_tasks.injected(xr.Dataset(coords={"task": ["text", "sum", "order"]})) == [
         "sum",
         "order",
     ]
@@ -49,25 +49,25 @@ def test_every_task_but_text_is_injected():
 def test_guessing_costs_the_logarithm_of_the_labels():
     chance = xr.DataArray([[NAN, 0.5, 0.01], [NAN, NAN, NAN]], dims=("per_token", "task"))
     given_ = xr.Dataset({"chance": chance}, {"task": ["text", "order", "sum"]})
-    assert language.guessing(given_, "order") == pytest.approx(np.log(2))
-    assert language.guessing(given_, "sum") == pytest.approx(np.log(100))
+    assert text_tasks.guessing(given_, "order") == pytest.approx(np.log(2))
+    assert text_tasks.guessing(given_, "sum") == pytest.approx(np.log(100))
 
 
 def test_no_more_than_all_is_left():
-    found = language.left(point([[9, 5]], [[7, 0.25]], [0, 4]), "sum")
+    found = text_tasks.left(point([[9, 5]], [[7, 0.25]], [0, 4]), "sum")
     assert found.dims == ("stream", "size", "initialisation", "step")
     np.testing.assert_allclose(found.to_numpy().ravel(), [1, 0.25])
 
 
 def test_a_missing_state_leaves_nothing_to_say():
-    found = language.left(point([[9, 5], [9, NAN]], [[1, 0.25], [1, NAN]], [0, 4]), "sum")
+    found = text_tasks.left(point([[9, 5], [9, NAN]], [[1, 0.25], [1, NAN]], [0, 4]), "sum")
     assert np.isnan(found.sel(size="large", step=4)).all()
     assert found.sel(size="small", step=4) == pytest.approx(0.25)
 
 
 def test_compute_is_six_flops_for_each_parameter_and_token():
     values = series(np.zeros((2, 2)), [0, 3], size=[10, 40])
-    assert language.compute(values, 5).values.tolist() == [[0, 900], [0, 3600]]
+    assert text_tasks.compute(values, 5).values.tolist() == [[0, 900], [0, 3600]]
 
 
 def test_tokens_of_a_step_are_those_of_the_grid_point():
@@ -75,7 +75,7 @@ def test_tokens_of_a_step_are_those_of_the_grid_point():
     base = made_language.language((), streams=1, steps=[0, 100])
     found = made_language.varied(base, batch=(64, 128), window=(16, 32))
     assert {
-        (int(point["batch"]), int(point["window"])): language.step_tokens(point)
+        (int(point["batch"]), int(point["window"])): text_tasks.step_tokens(point)
         for point in states.points(found)
     } == {(64, 16): 1024, (64, 32): 2048, (128, 16): 2048, (128, 32): 4096}
 
@@ -92,21 +92,21 @@ def test_tokens_of_a_step_are_those_of_the_grid_point():
     ],
 )
 def test_the_first_step_at_a_level_lies_between_states(row, step):
-    found = language.first_reach(series(row, [0, 10, 20, 40]), 3.0)
+    found = text_tasks.first_reach(series(row, [0, 10, 20, 40]), 3.0)
     np.testing.assert_allclose(found, step)
 
 
 def test_levels_of_their_own_dimension_are_all_looked_for():
     levels = xr.DataArray([[8.0, 4.0], [1.0, NAN]], dims=("level", "stream"))
     values = series([[8, 6, 0], [4, 2, 0]], [0, 1, 2], stream=[0, 1])
-    found = language.first_reach(values, levels).transpose("level", "stream")
+    found = text_tasks.first_reach(values, levels).transpose("level", "stream")
     np.testing.assert_allclose(found, [[0, 0], [1 + 5 / 6, NAN]])
 
 
 def test_values_are_read_between_states_and_not_beyond():
     values = series([8, 4, 0], [2, 4, 8])
     at = xr.DataArray([2, 3, 6, 8, 1, 9, INF, NAN], dims="at")
-    found = language.at_step(values, at)
+    found = text_tasks.at_step(values, at)
     np.testing.assert_allclose(found, [8, 6, 2, 0, NAN, NAN, NAN, NAN])
 
 
@@ -117,28 +117,28 @@ def test_values_are_read_between_states_and_not_beyond():
 def test_what_is_read_where_a_level_is_reached_is_the_level(values, part):
     curve = series(np.sort(values)[::-1], np.arange(len(values)) * 10)
     level = float(curve[-1] + part * (curve[0] - curve[-1]))
-    step = language.first_reach(curve, level)
+    step = text_tasks.first_reach(curve, level)
     if np.isfinite(step):  # rounding may put the level below the last state
-        assert float(language.at_step(curve, step)) == pytest.approx(level, rel=1e-9)
+        assert float(text_tasks.at_step(curve, step)) == pytest.approx(level, rel=1e-9)
 
 
 def test_sizes_share_text_losses_down_to_the_worse_ones_lowest():
     here = point([[8, 5, 4.5], [8, 4, 2]], np.ones((2, 3)), [0, 1, 2])
-    assert language.shared_text_losses(here, 1).values.ravel().tolist() == [4.5]
-    assert language.shared_text_losses(here, 4).values.ravel().tolist() == [4.5, 5, 5.5, 6]
+    assert text_tasks.shared_text_losses(here, 1).values.ravel().tolist() == [4.5]
+    assert text_tasks.shared_text_losses(here, 4).values.ravel().tolist() == [4.5, 5, 5.5, 6]
 
 
 def test_a_size_that_only_knows_the_unigrams_shares_no_text_loss():
     here = point([[8, 7, 6.5], [8, 4, 2]], np.ones((2, 3)), [0, 1, 2])
-    assert np.isnan(language.shared_text_losses(here, 2)).all()
+    assert np.isnan(text_tasks.shared_text_losses(here, 2)).all()
     lost = point([[8, 5, NAN], [8, 4, 2]], np.ones((2, 3)), [0, 1, 2])
-    assert np.isnan(language.shared_text_losses(lost, 2)).all()
+    assert np.isnan(text_tasks.shared_text_losses(lost, 2)).all()
 
 
 def test_tasks_are_compared_at_the_same_text_loss():
     text = [[8, 6, 4], [8, 4, 2]]
     here = point(text, [[1, 0.9, 0.8], [1, 0.6, 0]], [0, 10, 20])
-    found = language.at_text_loss(here, "sum", xr.DataArray([4.0, 6.0], dims="level"))
+    found = text_tasks.at_text_loss(here, "sum", xr.DataArray([4.0, 6.0], dims="level"))
     found = found.isel(stream=0, initialisation=0).transpose("size", "level")
     # The large one passes 6 at step 5, half way between 1 and 0.6.
     np.testing.assert_allclose(found, [[0.8, 0.9], [0.6, 0.8]], rtol=1e-6)
@@ -147,7 +147,7 @@ def test_tasks_are_compared_at_the_same_text_loss():
 def test_neighbours_are_compared_at_the_compute_of_the_smaller():
     rows = [[9, 3, 1], [9, 5, 4], [9, 6, 2]]
     values = series(rows, [0, 10, 20], size=[10, 40, 80])
-    smaller, larger = language.at_equal_compute(values)
+    smaller, larger = text_tasks.at_equal_compute(values)
     # 40 parameters have the compute of 20 steps of 10 at step 5, 80 parameters of 40 at step 10.
     assert smaller.values.tolist() == [1, 4]
     assert larger.values.tolist() == [7, 6]
@@ -155,7 +155,7 @@ def test_neighbours_are_compared_at_the_compute_of_the_smaller():
 
 def test_the_frontier_holds_what_no_less_compute_betters():
     loss = series([[9, 4, 3.5], [9, 5, 1]], [0, 1, 2], size=[10, 30])
-    found = language.frontier(loss, 1)
+    found = text_tasks.frontier(loss, 1)
     assert found["compute"].values.tolist() == [60, 120, 360]
     assert found["loss"].values.tolist() == [4, 3.5, 1]
     assert found["size"].values.tolist() == ["s0", "s0", "s1"]
@@ -163,7 +163,7 @@ def test_the_frontier_holds_what_no_less_compute_betters():
 
 def test_of_equal_compute_the_better_size_is_on_the_frontier():
     loss = series([[4, 3], [2, 5]], [1, 2], size=[10, 20])
-    found = language.frontier(loss, 1)
+    found = text_tasks.frontier(loss, 1)
     assert found["compute"].values.tolist() == [60, 120]
     assert found["size"].values.tolist() == ["s0", "s1"]
     assert found["loss"].values.tolist() == [4, 2]
@@ -171,8 +171,8 @@ def test_of_equal_compute_the_better_size_is_on_the_frontier():
 
 def test_missing_states_are_on_no_frontier():
     loss = series([[9, NAN, NAN], [9, 5, NAN]], [0, 1, 2], size=[10, 30])
-    assert language.frontier(loss, 1)["size"].values.tolist() == ["s1"]
-    assert language.frontier(loss * NAN, 1).sizes["state"] == 0
+    assert text_tasks.frontier(loss, 1)["size"].values.tolist() == ["s1"]
+    assert text_tasks.frontier(loss * NAN, 1).sizes["state"] == 0
 
 
 def times(*rows, rates=(1e-7, 1e-6, 1e-5)):
@@ -197,9 +197,9 @@ def times(*rows, rates=(1e-7, 1e-6, 1e-5)):
     ],
 )
 def test_pairs_of_frequencies_are_learned_in_order(rows, share):
-    np.testing.assert_allclose(language.learned_in_order(times(*rows)), [[share]])
+    np.testing.assert_allclose(text_tasks.learned_in_order(times(*rows)), [[share]])
     turned = times(*[row[::-1] for row in rows], rates=(1e-5, 1e-6, 1e-7))
-    np.testing.assert_allclose(language.learned_in_order(turned), [[share]])
+    np.testing.assert_allclose(text_tasks.learned_in_order(turned), [[share]])
 
 
 def test_what_is_left_is_read_at_common_steps():
@@ -207,6 +207,6 @@ def test_what_is_left_is_read_at_common_steps():
     point = made_language.language(()).isel(step=slice(0, 6)).copy(deep=True)
     alone = int(point["step"][3])
     point["loss"].loc[{"stream": 1, "step": alone}] = np.nan
-    for values in (language.left(point, "comparison"), language.text_loss(point)):
+    for values in (text_tasks.left(point, "comparison"), text_tasks.text_loss(point)):
         assert alone not in values["step"] and values.sizes["step"] == 5
         assert values.notnull().all()

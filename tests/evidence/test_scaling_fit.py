@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rare_retention.errors import UserError
-from rare_retention.evidence import scaling
+from rare_retention.evidence import scaling_fit
 from rare_retention.evidence.scaling_points import Points
 from rare_retention.theory.scaling import ScalingLaw, compute
 
@@ -36,7 +36,7 @@ def values(law):
 def test_a_law_without_noise_is_found_again(l0, alpha, beta):
     """Terms of about a nat at the centre of the points, whatever the exponents."""
     planted = ScalingLaw(l0, 8e6**alpha, alpha, 8e8**beta, beta)
-    fitted = scaling.fit(points(planted), draws=2)
+    fitted = scaling_fit.fit(points(planted), draws=2)
     np.testing.assert_allclose(values(fitted.law), values(planted), rtol=2e-2)
     assert fitted.law.alpha == pytest.approx(alpha, rel=1e-3)
     assert fitted.scatter < 1e-5
@@ -44,7 +44,7 @@ def test_a_law_without_noise_is_found_again(l0, alpha, beta):
 
 @pytest.mark.parametrize("streams", [1, 3])
 def test_a_noisy_law_is_found_within_its_intervals(streams):
-    fitted = scaling.fit(points(streams=streams, noise=0.005, seed=3))
+    fitted = scaling_fit.fit(points(streams=streams, noise=0.005, seed=3))
     low, high = fitted.interval(values)[1:]
     assert np.all((low < values(made.LAW)) & (values(made.LAW) < high))
     assert np.all(high - low < [1.0, 700, 0.1, 1500, 0.15])
@@ -56,7 +56,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     """L_inf(1M) - L_C(4M) in 20 experiments: a 95% interval of so few points holds it in 80% up."""
     truth, ranges = made.LAW.shortfall(1e6, 4e6), []
     for seed in range(20):
-        fitted = scaling.fit(points(streams=2, noise=0.004, shared=0.002, seed=seed), draws=30)
+        fitted = scaling_fit.fit(points(streams=2, noise=0.004, shared=0.002, seed=seed), draws=30)
         ranges.append(fitted.interval(lambda law: law.shortfall(1e6, 4e6)))
     estimate, low, high = np.transpose(ranges)
     assert np.sum((low < truth) & (truth < high)) >= 16
@@ -65,7 +65,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 
 def test_noise_that_a_stream_shares_widens_the_interval_of_the_level():
     own, shared = (
-        scaling.fit(points(streams=4, noise=0.003, shared=s, seed=1), draws=50) for s in (0.0, 0.03)
+        scaling_fit.fit(points(streams=4, noise=0.003, shared=s, seed=1), draws=50)
+        for s in (0.0, 0.03)
     )
     width = [
         np.subtract(*fit.interval(lambda law: law.loss(4e6, 4e8))[:0:-1]) for fit in (own, shared)
@@ -76,7 +77,7 @@ def test_noise_that_a_stream_shares_widens_the_interval_of_the_level():
 def test_an_outlier_moves_the_law_little():
     clean, spoilt = points(noise=0.002), points(noise=0.002)
     spoilt.loss[5] *= 1.5
-    laws = [scaling.fit(one, draws=2).law for one in (clean, spoilt)]
+    laws = [scaling_fit.fit(one, draws=2).law for one in (clean, spoilt)]
     change = laws[1].loss(SIZES, TOKENS) / laws[0].loss(SIZES, TOKENS)
     np.testing.assert_allclose(change, 1, atol=0.02)
 
@@ -97,53 +98,55 @@ def test_points_of_one_run_count_as_one_unit():
     )
     apart = replace(states, run=np.arange(len(n)))
     width = [
-        np.subtract(*scaling.fit(one, draws=50).interval(lambda law: law.loss(4e6, 4e8))[:0:-1])
+        np.subtract(*scaling_fit.fit(one, draws=50).interval(lambda law: law.loss(4e6, 4e8))[:0:-1])
         for one in (states, apart)
     ]
     assert width[0] > 1.3 * width[1]
 
 
 def test_the_bootstrap_is_the_same_each_time():
-    first, second = (scaling.fit(points(noise=0.01), draws=5) for _ in range(2))
+    first, second = (scaling_fit.fit(points(noise=0.01), draws=5) for _ in range(2))
     assert first.draws == second.draws
-    assert scaling.fit(points(noise=0.01), draws=5, seed=1).draws != first.draws
+    assert scaling_fit.fit(points(noise=0.01), draws=5, seed=1).draws != first.draws
 
 
 def known(law, spread):
     """A fit whose bootstrap varies A by a relative spread."""
     draws = tuple(replace(law, a=law.a * (1 + x)) for x in np.linspace(-spread, spread, 11))
-    return scaling.Fit(points(law), law, draws, "runs", 0.0)
+    return scaling_fit.Fit(points(law), law, draws, "runs", 0.0)
 
 
 def test_verdicts_on_a_law_made_by_hand():
     """With alpha = beta = 1/2 a size is out of reach from four times itself on."""
     law = ScalingLaw(0.0, 8000.0, 0.5, 12000.0, 0.5)
     fitted = known(law, 0.1)
-    found = {(pair.small, pair.large): pair for pair in scaling.pairs(fitted)}
+    found = {(pair.small, pair.large): pair for pair in scaling_fit.pairs(fitted)}
     assert len(found) == 6
     assert found[1e6, 4e6].verdict == "undecided"  # L_inf(1M) is exactly L_C(4M)
     assert found[1e6, 16e6].verdict == "model scaling"
     assert found[1e6, 16e6].shortfall.estimate == pytest.approx(8 - 4)
     assert found[1e6, 16e6].gain.estimate == pytest.approx(16 - 4)
     assert found[1e6, 16e6].shortfall.low == pytest.approx(4 * 0.905)
-    margin = {(pair.small, pair.large): pair.verdict for pair in scaling.pairs(fitted, 3.7)}
+    margin = {(pair.small, pair.large): pair.verdict for pair in scaling_fit.pairs(fitted, 3.7)}
     assert margin[1e6, 16e6] == "undecided" and margin[1e6, 64e6] == "model scaling"
-    close = scaling.pairs(known(replace(law, beta=0.05), 0.1))  # L_C = 11 times L_inf: data helps
+    close = scaling_fit.pairs(
+        known(replace(law, beta=0.05), 0.1)
+    )  # L_C = 11 times L_inf: data helps
     assert {pair.verdict for pair in close} == {"data scaling"}
 
 
 def test_a_wide_interval_leaves_a_pair_undecided():
     law = ScalingLaw(0.0, 8000.0, 0.5, 12000.0, 0.5)
     draws = tuple(replace(law, beta=beta) for beta in np.linspace(0.1, 0.9, 11))
-    fitted = scaling.Fit(points(law), law, draws, "runs", 0.0)
-    assert scaling.pairs(fitted)[1].verdict == "undecided"
+    fitted = scaling_fit.Fit(points(law), law, draws, "runs", 0.0)
+    assert scaling_fit.pairs(fitted)[1].verdict == "undecided"
     with pytest.raises(ValueError, match="epsilon must be"):
-        scaling.pairs(fitted, -1.0)
+        scaling_fit.pairs(fitted, -1.0)
 
 
 def test_a_summary_is_json_and_marks_what_was_not_measured():
-    fitted = scaling.fit(points(noise=0.003))
-    found = json.loads(json.dumps(scaling.summary(fitted, 0.1)))
+    fitted = scaling_fit.fit(points(noise=0.003))
+    found = json.loads(json.dumps(scaling_fit.summary(fitted, 0.1)))
     assert set(found["law"]) == {"l0", "a", "alpha", "b", "beta"}
     assert found["law"]["alpha"]["estimate"] == fitted.law.alpha
     assert len(found["sizes"]) == 4 and len(found["pairs"]) == 6
@@ -167,7 +170,7 @@ def test_a_summary_is_json_and_marks_what_was_not_measured():
 )
 def test_too_few_points_are_refused(change, message):
     with pytest.raises(UserError, match=message) as caught:
-        scaling.fit(points(**change))
+        scaling_fit.fit(points(**change))
     assert str(caught.value).startswith("text: ") and "\n" not in str(caught.value)
 
 
@@ -176,8 +179,8 @@ def test_points_that_determine_no_law_are_refused():
     together = points(sizes=np.geomspace(1e6, 1e8, 6), tokens=[1.0])
     together = replace(together, tokens=20 * together.parameters)
     with pytest.raises(UserError, match="sizes and tokens vary together"):
-        scaling.fit(together)
+        scaling_fit.fit(together)
     with pytest.raises(UserError, match=r"all losses are 0\.7: no law shows"):
-        scaling.fit(replace(good, loss=np.full_like(good.loss, 0.7)))
+        scaling_fit.fit(replace(good, loss=np.full_like(good.loss, 0.7)))
     with pytest.raises(UserError, match="losses above 0, got 0"):
-        scaling.fit(replace(good, loss=good.loss - good.loss.min()))
+        scaling_fit.fit(replace(good, loss=good.loss - good.loss.min()))
