@@ -4,6 +4,7 @@ Example:
     rare-retention study --config=configs.quickstart --workdir=quickstart
 """
 
+import difflib
 import runpy
 import sys
 from pathlib import Path
@@ -16,14 +17,15 @@ NAMES = sorted(
 
 def main() -> None:
     """Runs the launcher that the first argument names, with the others as its own."""
-    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
-        wanted = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
-        print(
-            f"rare-retention NAME --help, where NAME is one of {', '.join(NAMES)}",
-            file=sys.stdout if wanted else sys.stderr,
-        )
-        sys.exit(0 if wanted else 2)
-    name = sys.argv.pop(1)
+    name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+    if name in ("-h", "--help"):
+        print(f"rare-retention NAME --help, where NAME is one of {', '.join(NAMES)}")
+        sys.exit(0)
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, 1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(NAMES)}"
+        print(f"rare-retention {name}: no such launcher; {hint}", file=sys.stderr)
+        sys.exit(2)
     runpy.run_module(f"launch.{name}", run_name="__main__", alter_sys=True)
 
 

@@ -5,6 +5,7 @@ processes of their own have them too.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import platform
@@ -95,12 +96,13 @@ def pytest_sessionstart(session):
     """Drops compiled programs of former weeks. Workers leave that to who started them."""
     if not hasattr(session.config, "workerinput"):
         for program in PROGRAMS.glob("*"):
-            if time.time() - program.stat().st_mtime > WEEK:
-                program.unlink()
+            with contextlib.suppress(FileNotFoundError):  # another session drops them too
+                if time.time() - program.stat().st_mtime > WEEK:
+                    program.unlink()
 
 
 def pytest_collection_finish(session):
-    """What was imported stays: a collection of garbage that passes over it takes a tenth."""
+    """What was imported stays: collections of garbage pass over it from now on."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

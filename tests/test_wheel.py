@@ -65,10 +65,19 @@ def test_an_installed_experiment_runs_by_its_module(site):
     ]
 
 
+ALL = "checkpoints, evidence, exchange, match"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(["--help"], 0), ([], 2), (["stuby"], 2), (["common"], 2)]
+    ("arguments", "code", "line"),
+    [
+        (["--help"], 0, f"rare-retention NAME --help, where NAME is one of {ALL}"),
+        ([], 2, f"rare-retention : no such launcher; expected one of {ALL}"),
+        (["stuby"], 2, "rare-retention stuby: no such launcher; did you mean study?"),
+        (["common"], 2, f"rare-retention common: no such launcher; expected one of {ALL}"),
+    ],
 )
-def test_launchers_are_named(site, arguments, code):
+def test_launchers_are_named(site, arguments, code, line):
     shown = run(site, "-m", "launch", *arguments)
-    assert shown.returncode == code
-    assert "checkpoints, evidence, exchange, match" in (shown.stderr if code else shown.stdout)
+    printed = shown.stderr if code else shown.stdout
+    assert shown.returncode == code and printed.startswith(line) and printed.count("\n") == 1

@@ -59,9 +59,9 @@ def transformation(
         weight_decay=optimizer.weight_decay,
     )
     body = adamw if optimizer.method == "adamw" else optax.sgd(rate)
-    return (
-        body if optimizer.clip is None else optax.chain(_clipped(optimizer, optimizer.clip), body)
-    )
+    if optimizer.clip is None:
+        return body
+    return optax.chain(_clipped(optimizer, optimizer.clip), body)
 
 
 def _clipped(optimizer: Optimizer, norm: float) -> optax.GradientTransformation:

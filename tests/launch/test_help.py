@@ -2,14 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import launch
-
-NAMES = sorted(path.stem for path in Path(launch.__file__).parent.glob("[!_]*.py"))
-NAMES.remove("common")
+from launch.__main__ import NAMES
 
 # Each launcher in a process of its own, forked from one that has imported what most of them need.
 ASK = """
