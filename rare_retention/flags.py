@@ -49,7 +49,11 @@ def load(spec: str) -> Any:
     if not path.is_file():
         stems = sorted(file.stem for file in path.parent.glob("*.py"))
         near = difflib.get_close_matches(path.stem, stems)
-        hint = ", ".join(str(path.with_name(f"{stem}.py")) for stem in near)
+        of_package = name.removesuffix(path.stem) if path != Path(name) else None
+        hint = ", ".join(
+            str(path.with_name(f"{stem}.py")) if of_package is None else of_package + stem
+            for stem in near
+        )
         raise ConfigError("", f"no such file{hint and f'; did you mean {hint}?'}", name)
     # Under a name of its own, so that the classes that the file defines can be resolved.
     module = types.ModuleType("config_" + re.sub(r"\W", "_", name))
@@ -71,16 +75,18 @@ def load(spec: str) -> Any:
 
 
 def _path(name: str) -> Path:
-    """The file of a config: its path, or that of a module such as configs.quickstart."""
+    """The file of a config: its path, or that of a module of a package, as configs.quickstart."""
     path = Path(name)
-    dotted = all(part.isidentifier() for part in name.split("."))
+    *package, module = name.split(".")
+    dotted = package and all(part.isidentifier() for part in (*package, module))
     if path.is_file() or path.suffix == ".py" or not dotted:
         return path
     try:
-        found = importlib.util.find_spec(name)
+        found = importlib.util.find_spec(".".join(package))
     except ImportError:
         return path
-    return Path(found.origin) if found is not None and found.origin else path
+    places = found.submodule_search_locations if found is not None else None
+    return Path(next(iter(places)), f"{module}.py") if places else path
 
 
 def _get_config(module: types.ModuleType, name: str, argument: str) -> Any:

@@ -109,6 +109,24 @@ def test_a_file_may_import_what_stands_beside_it(
     del sys.modules["toy_helper"]
 
 
+def test_a_file_may_be_a_module_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong name is one line with the nearest, whether there is such a package or not."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "toy_package").mkdir()
+    text = "def get_config(name='x'): return Toy(name=name)"
+    (tmp_path / "toy_package" / "study.py").write_text(HEAD + text)
+    assert load("toy_package.study:y") == Toy(name="y")
+    for spec, line in (
+        ("toy_package.stuby", "toy_package.stuby: no such file; did you mean toy_package.study?"),
+        ("toy_backage.study", "toy_backage.study: no such file"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load(spec)
+        assert str(caught.value) == line
+
+
 def test_a_file_may_declare_classes_and_is_read_anew_each_time() -> None:
     assert load("own.py").part.width == 3
     Path("plain.py").write_text(HEAD + "def get_config(): return Toy(steps=4)")
