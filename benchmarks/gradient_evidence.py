@@ -17,11 +17,13 @@ from benchmarks import flops
 from benchmarks.timing import alternate
 from benchmarks.token_loader import random_corpus
 from rare_retention.experiment import Run
+from rare_retention.instruments.gradients import Gradients
 from rare_retention.optimizer import olmo
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison
 from rare_retention.train.loop import arguments
+from rare_retention.train.plan import blueprint
 from rare_retention.train.state import create
 from rare_retention.train.step import Step
 
@@ -46,14 +48,12 @@ def main(repeats: int, steps: int) -> None:
         )
         stack.enter_context(jax.set_mesh(make_mesh(run.mesh)))
         stack.enter_context(jax.default_matmul_precision(run.matmul_precision))
-        traced, own = run.setting.traced, arguments(run, make_mesh(run.mesh))
-        state = jax.jit(lambda draw: create(traced, run.optimizer, draw))(own.draw)
+        own, bare = arguments(run, make_mesh(run.mesh)), blueprint(run)._replace(instruments=())
+        state = jax.jit(lambda draw: create(bare, draw))(own.draw)
         batches = run.setting.batches(run.schedule(), run.seeds.tasks, range(1), slice(None))
         batches = jax.tree.map(jnp.asarray, batches)
         given = (state, own, batches, jnp.int32(1))
-        plain, with_ = (
-            Step(traced, run.optimizer, gradients=on, effect=False) for on in (False, True)
-        )
+        plain, with_ = Step(bare), Step(bare._replace(instruments=(Gradients(),)))
         counts = {name: flops.count(s.advance, *given) for name, s in _named(plain, with_)}
         evaluated = flops.count(plain.measure, state, own)
         arms: dict[str, Callable[[], object]] = {

@@ -25,9 +25,10 @@ from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
+from rare_retention.settings.traced import traced_of
 from rare_retention.tasks import Comparison
 from rare_retention.train.loop import Programs, arguments, programs
-from rare_retention.train.plan import sizes
+from rare_retention.train.plan import blueprint, sizes
 
 _LOADED = 256  # batches that the loader's arm reads
 _TOKENS = 10**7  # of the corpus
@@ -118,7 +119,7 @@ def _context(run: Run) -> Iterator[None]:
 
 
 def _compiled(run: Run) -> Programs:
-    return programs(run.setting.traced, run.optimizer.form, False, False, 1, make_mesh(run.mesh))
+    return programs(blueprint(run)._replace(instruments=()), make_mesh(run.mesh))
 
 
 def _training(run: Run, compiled: Programs, batches: dict[str, np.ndarray]) -> Callable[[], object]:
@@ -173,8 +174,8 @@ def _peers(
 def _compare(run: Run, params: Any, batches: dict[str, np.ndarray], theirs: float) -> None:
     first = {name: jnp.asarray(leaf[0]) for name, leaf in batches.items()}
     own = arguments(run, make_mesh(run.mesh))
-    (split,) = jax.jit(run.setting.traced.losses)(params, first, own.key, own.numbers).values()
-    ours = float(split.sum())
+    (split,) = jax.jit(traced_of(run.setting).losses)(params, first, own.key, own.numbers).values()
+    ours = float(split.by_task.sum())
     allowed = 1e-4 if run.setting.compute.dtype == "float32" else 2e-2
     if abs(ours - theirs) > allowed:
         raise AssertionError(f"the first loss is {ours:.6f}, of PyTorch {theirs:.6f}")

@@ -19,10 +19,11 @@ import numpy as np
 from benchmarks.timing import alternate
 from rare_retention.data.pipeline import chunks
 from rare_retention.experiment import Exposure, Run
+from rare_retention.instruments.effect import Effect
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.regression import Regression
 from rare_retention.train.loop import Programs, arguments, programs
-from rare_retention.train.plan import sizes
+from rare_retention.train.plan import blueprint, sizes
 
 _TORCH_STEPS = 2
 _CHUNKS = 8  # that a call of the loader's arms reads
@@ -64,7 +65,8 @@ def _context(run: Run) -> Iterator[None]:
 
 
 def _compiled(run: Run, effect: bool) -> Programs:
-    return programs(run.setting.traced, run.optimizer.form, False, effect, 1, make_mesh(run.mesh))
+    own = blueprint(run)._replace(instruments=(Effect(),) * effect)
+    return programs(own, make_mesh(run.mesh))
 
 
 def _advance(run: Run, compiled: Programs, rows: np.ndarray) -> Callable[[], object]:
@@ -87,7 +89,7 @@ def _torch(run: Run, rows: np.ndarray, threads: int) -> Callable[[], object]:
 
     students = [
         training(student.width, run.setting.constants()["spectrum"][1], run.setting.inputs, rows)
-        for student in run.setting.students
+        for student in run.setting.family.students
     ]
 
     def call() -> None:
@@ -128,7 +130,7 @@ def _gather(run: Run, steps: int) -> Callable[[], object]:
 
 def _print(run: Run, steps: int, seconds: dict[str, np.ndarray]) -> None:
     median = {name: float(np.median(values)) for name, values in seconds.items()}
-    students = len(run.setting.students)
+    students = len(run.setting.family.students)
     measure = median["measure"]
     plain, effect = ((median[name] - measure) / steps for name in ("plain", "effect"))
     best = min(("torch", "torch, one thread"), key=lambda name: median[name])

@@ -98,7 +98,9 @@ def _student(setting: Language) -> tuple[str, str, int]:
     Raises:
         UserError: there is no such one.
     """
-    known = {f"{student.size}:{student.initialisation}": student for student in setting.students}
+    known = {
+        f"{student.size}:{student.initialisation}": student for student in setting.family.students
+    }
     asked = _STUDENT.value or (next(iter(known)) if len(known) == 1 else "")
     label = asked if ":" in asked else f"{asked}:0"
     if label not in known:

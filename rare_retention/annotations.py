@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pydantic
 from pydantic.dataclasses import is_pydantic_dataclass
 
+from rare_retention.registry import Registry, registry_of
+
 # Defaults are validated too, so that a float field written as 1 holds 1.0 and fingerprints alike.
 STRICT = pydantic.ConfigDict(
     strict=True, extra="forbid", validate_default=True, allow_inf_nan=False
@@ -52,12 +54,30 @@ def fields_of(cls: Any) -> dict[str, Any]:
 
 
 def members(annotation: Any) -> list[Any]:
-    """The alternatives of a union but None, or the annotation alone."""
+    """The alternatives of a union but None, those of a registry, or the annotation alone."""
+    if (registry := registry_of(annotation)) is not None:
+        return list(registry.classes)
     if get_origin(annotation) is Annotated:
         return members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         return [member for argument in get_args(annotation) for member in members(argument)]
     return [] if annotation is types.NoneType else [annotation]
+
+
+def registries(annotation: Any) -> list[Registry]:
+    """The registries that an annotation names, at any depth of tuples and unions."""
+    own = registry_of(annotation)
+    if own is not None:
+        return [own]
+    return [found for part in get_args(annotation) for found in registries(part)]
+
+
+def configs_in(annotation: Any) -> list[Any]:
+    """Configuration classes that an annotation names, at any depth of tuples and unions."""
+    if is_config(annotation):
+        return [annotation]
+    parts = members(annotation) if registry_of(annotation) else get_args(annotation)
+    return [found for part in parts for found in configs_in(part)]
 
 
 def groups(annotation: Any) -> list[Any]:
@@ -148,7 +168,8 @@ def expected(annotation: Any) -> str:
     """An annotation in words, such as `a tuple (integer, ...) or None`."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return expected(arguments[0])
+        alternatives = [expected(m) for m in members(annotation)]
+        return " or ".join(alternatives) or expected(arguments[0])
     if origin in (Union, types.UnionType):
         return " or ".join(map(expected, arguments))
     if origin is Literal:

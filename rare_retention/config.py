@@ -12,9 +12,9 @@ Example:
 
 Fields are int, float, bool, str, Literal, None, other configurations, tuples and unions of these.
 A union of configurations is told apart by a field `kind`: `Annotated[A | B,
-Field(discriminator="kind")]`. Types are strict: "64" is no int, 1 no bool, a list no tuple; an int
-passes for a float; NaN and infinity pass only `Annotated[float, Field(allow_inf_nan=True)]`. Every
-error is a `ConfigError` of one line.
+Field(discriminator="kind")]`, or `Annotated[Base, registry]` where more can be added. Types are
+strict: "64" is no int, 1 no bool, a list no tuple; an int passes for a float; NaN and infinity pass
+only `Annotated[float, Field(allow_inf_nan=True)]`. Every error is a `ConfigError` of one line.
 """
 
 import dataclasses
@@ -31,6 +31,7 @@ import pydantic
 
 from rare_retention import annotations
 from rare_retention.errors import ConfigError
+from rare_retention.registry import Registry
 
 __all__ = [
     "ConfigError",
@@ -43,6 +44,7 @@ __all__ = [
     "override",
     "to_dict",
     "to_json",
+    "without",
 ]
 
 T = TypeVar("T")
@@ -64,12 +66,25 @@ def config(cls: type[T]) -> type[T]:
     built: Any = pydantic.dataclasses.dataclass(
         frozen=True, kw_only=True, config=annotations.STRICT
     )(cls)
+    _explain_errors(built)
+    for name, annotation in annotations.fields_of(built).items():
+        classes = annotations.groups(annotation)
+        if len(classes) > 1 and any("kind" not in annotations.fields_of(c) for c in classes):
+            raise TypeError(f"{cls.__name__}.{name}: each class of a union needs a field kind")
+    built.__registries__ = _registries(built)
+    for registry in built.__registries__:
+        registry.when_added(functools.partial(_rebuild, built))
+    return cast(type[T], built)
+
+
+def _explain_errors(built: Any) -> None:
+    """Has a class say in one line what is wrong with the values that it is given."""
     validate = built.__init__
 
     @functools.wraps(validate)
     def __init__(self: Any, *args: Any, **values: Any) -> None:
         if args:
-            raise TypeError(f"{cls.__name__} takes its fields by name, as in field=value")
+            raise TypeError(f"{built.__name__} takes its fields by name, as in field=value")
         try:
             validate(self, **values)
         except pydantic.ValidationError as error:
@@ -77,11 +92,21 @@ def config(cls: type[T]) -> type[T]:
             raise problem from problem.__cause__
 
     built.__init__ = __init__
-    for name, annotation in annotations.fields_of(built).items():
-        classes = annotations.groups(annotation)
-        if len(classes) > 1 and any("kind" not in annotations.fields_of(c) for c in classes):
-            raise TypeError(f"{cls.__name__}.{name}: each class of a union needs a field kind")
-    return cast(type[T], built)
+
+
+def _rebuild(built: Any) -> None:
+    pydantic.dataclasses.rebuild_dataclass(built, force=True)
+    _explain_errors(built)
+
+
+def _registries(cls: Any) -> list[Registry]:
+    """Registries from which the fields of a class choose, or the fields of its fields."""
+    found: list[Registry] = []
+    for annotation in annotations.fields_of(cls).values():
+        found += annotations.registries(annotation)
+        for inner in annotations.configs_in(annotation):
+            found += inner.__registries__
+    return list(dict.fromkeys(found))
 
 
 def to_dict(tree: Any) -> dict[str, Any]:
@@ -117,6 +142,16 @@ def fingerprint(tree: Any) -> str:
     data = tree if isinstance(tree, Mapping) else to_dict(tree)
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def without(tree: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """A dict but for the names that have these values in it.
+
+    Args:
+        tree: of JSON values.
+        later: what is left out: name -> value.
+    """
+    return {k: v for k, v in tree.items() if k not in later or v != later[k]}
 
 
 class _Absent:

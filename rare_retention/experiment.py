@@ -5,15 +5,27 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from rare_retention.config import ConfigError, config, difference, fingerprint, to_dict
+from rare_retention.config import (
+    ConfigError,
+    config,
+    difference,
+    fingerprint,
+    to_dict,
+    without,
+)
 from rare_retention.data import digests
 from rare_retention.data.exposure import ORDER_VERSION, Schedule
+from rare_retention.instruments import AnyInstrument
+from rare_retention.instruments.effect import Effect
+from rare_retention.instruments.gradients import Gradients
+from rare_retention.instruments.instrument import Instrument
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
+from rare_retention.rules import AnyRule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.language import Language
-from rare_retention.settings.protocol import DRAWS
 from rare_retention.settings.regression import Regression
+from rare_retention.settings.student import DRAWS
 
 Drawn = Literal["batches", "weights", "tasks"]
 """What the number of a stream draws."""
@@ -39,6 +51,10 @@ LEFT_OUT = frozenset(
 
 Any other field is part of it, also one that is added later, until it is listed here.
 """
+
+
+LATER = {"rule": None}
+"""Fields that came later, and the value at which a run is what it was before there were any."""
 
 
 @config
@@ -70,6 +86,7 @@ class Measurement:
         gradients: compare the gradients of each measured batch, by task, with each other, with
             those of the watched tasks' reference losses and with the update.
         effect: follow the first-order effect of every update on the watched tasks.
+        instruments: what else is measured inside the step, such as an instrument of your own.
     """
 
     every: int = 250
@@ -77,6 +94,21 @@ class Measurement:
     per_doubling: int = 2
     gradients: bool = False
     effect: bool = True
+    instruments: tuple[AnyInstrument, ...] = ()
+
+    def __post_init__(self) -> None:
+        kinds = [tool.kind for tool in self.instruments]
+        for i, kind in enumerate(kinds):
+            if kind in ("effect", "gradients"):
+                raise ConfigError(f"instruments[{i}]", f"expected measure.{kind} instead, true")
+            if kind in kinds[:i]:
+                raise ConfigError(f"instruments[{i}]", f"{kind!r} is listed twice")
+
+    @property
+    def tools(self) -> tuple[Instrument, ...]:
+        """All instruments, those that are switched on by a field too."""
+        own = (Effect(),) * self.effect + (Gradients(),) * self.gradients
+        return (*own, *self.instruments)
 
 
 @config
@@ -130,6 +162,7 @@ class Run:
         setting: tasks and models.
         exposure: when the tasks are shown.
         optimizer: how the students are trained.
+        rule: what is done with the gradients of the tasks before they are applied, if anything.
         batch: B, rows of the global batch.
         accumulate: pieces of a batch whose gradients are computed one after another and averaged,
             where all of it needs too much memory.
@@ -149,6 +182,7 @@ class Run:
     setting: AnySetting = Regression()
     exposure: Exposure = Exposure()
     optimizer: Optimizer = Optimizer()
+    rule: AnyRule | None = None
     batch: int = 1024
     accumulate: int = 1
     steps: int = 10_000
@@ -197,7 +231,7 @@ class Run:
     @property
     def matmul_precision(self) -> str:
         """Precision of matrix products: as asked for, as far as the setting's arrays have it."""
-        finest = self.setting.traced.finest_precision
+        finest = self.setting.family.finest_precision
         return finest if self.precision == "float32" else self.precision
 
     @property
@@ -231,6 +265,7 @@ class Run:
     def recipe(self) -> dict[str, Any]:
         """All that decides what is learned at a step, as JSON values: all fields but `LEFT_OUT`."""
         tree = {name: value for name, value in to_dict(self).items() if name not in LEFT_OUT}
+        tree = without(tree, LATER)
         return tree | {"setting": self.setting.recipe(), "order_version": ORDER_VERSION}
 
     def identity(self) -> str:

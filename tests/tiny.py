@@ -3,7 +3,9 @@
 from contextlib import contextmanager
 
 from rare_retention.config import override
+from rare_retention.experiment import Measurement
 from rare_retention.flags import load
+from rare_retention.train.state import Blueprint
 
 CHANGES = {
     "run.setting.tasks.inputs": "16",
@@ -34,6 +36,21 @@ def study(**changes):
 def run(**changes):
     """Its run, with changes of fields below it: `steps=8`, `measure__every=4`."""
     return study(**{f"run__{name}": value for name, value in changes.items()}).run
+
+
+def blueprint(traced, optimizer, *, gradients=False, effect=False, accumulate=1):
+    """What a step is made of, with instruments as the fields of a run switch them on."""
+    tools = Measurement(gradients=gradients, effect=effect).tools
+    return Blueprint(traced, optimizer, tools, accumulate=accumulate)
+
+
+def by_task(traced):
+    """Losses of a batch by task alone, [R, K] for each group."""
+
+    def losses(*arguments):
+        return {group: own.by_task for group, own in traced.losses(*arguments).items()}
+
+    return losses
 
 
 @contextmanager

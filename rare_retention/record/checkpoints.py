@@ -59,21 +59,34 @@ class Store:
                 force=True,
             )
 
-    def restore(self, step: int, abstract: Any) -> Any:
+    def restore(self, step: int, abstract: Any, varied: str = "") -> Any:
         """Reads a checkpoint back.
 
         Args:
             step: which one.
             abstract: tree of `jax.ShapeDtypeStruct` with the shardings wanted.
+            varied: field of the tree, a dict, of which the checkpoint may have other entries; those
+                that both have come back.
 
         Raises:
             UserError: it is damaged, or belongs to another recipe.
         """
         place = self._folder / str(step)
-        tree, meta = _read(self._manager, step, lambda: abstract, place)
+
+        def wanted() -> Any:
+            if not varied:
+                return abstract
+            saved = ocp.StandardCheckpointHandler().metadata(place / "tree").tree.get(varied) or {}
+            return abstract._replace(**{varied: _as_saved(saved, getattr(abstract, varied))})
+
+        tree, meta = _read(self._manager, step, wanted, place)
         if meta["identity"] != self._identity:
             raise UserError(f"{place}: belongs to recipe {meta['identity']}, not {self._identity}")
-        return tree
+        if not varied:
+            return tree
+        common = getattr(tree, varied).keys() & getattr(abstract, varied).keys()
+        kept = {name: own for name, own in getattr(tree, varied).items() if name in common}
+        return tree._replace(**{varied: kept})
 
     def set_aside(self, step: int) -> None:
         """Renames a checkpoint that could not be restored to STEP.damaged: it may be repaired."""
@@ -120,18 +133,27 @@ def verify(folder: epath.Path, step: int) -> Any:
     Raises:
         UserError: it is damaged.
     """
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-
-    def here(stored: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(stored.shape, stored.dtype, sharding=place)
-
     handlers = {"tree": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
     with ocp.CheckpointManager(folder.resolve(), item_handlers=handlers) as manager:
 
         def as_saved() -> Any:
-            return jax.tree.map(here, manager.item_metadata(step)["tree"].tree)
+            return jax.tree.map(_here, manager.item_metadata(step)["tree"].tree)
 
         return _read(manager, step, as_saved, folder / str(step))[0]
+
+
+def _here(stored: Any) -> jax.ShapeDtypeStruct:
+    """A stored array, to be read onto the default device."""
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.ShapeDtypeStruct(stored.shape, stored.dtype, sharding=place)
+
+
+def _as_saved(saved: dict[str, Any], abstract: dict[str, Any]) -> dict[str, Any]:
+    """What is to be read of the entries that a checkpoint has, wherever they are not wanted."""
+    return {
+        name: abstract[name] if name in abstract else jax.tree.map(_here, own)
+        for name, own in saved.items()
+    }
 
 
 def about_checkpoint(folder: epath.Path, step: int) -> dict[str, Any]:

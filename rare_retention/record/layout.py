@@ -7,7 +7,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 
-LAYOUT = 2
+LAYOUT = 3
 """Raise it with any change after which files of an earlier version cannot be read."""
 
 

@@ -59,7 +59,8 @@ class Recorder:
         """The newest whole checkpoint, with everything recorded after it removed; None without one.
 
         Args:
-            abstract: the state as `jax.ShapeDtypeStruct` with shardings.
+            abstract: the state as `jax.ShapeDtypeStruct` with shardings. What instruments follow
+                comes back as far as the checkpoint has it.
 
         Raises:
             UserError: there are checkpoints, but none is whole.
@@ -67,7 +68,7 @@ class Recorder:
         damaged: dict[int, UserError] = {}
         for step in reversed(self._resume.steps()):
             try:
-                state = self._resume.restore(step, abstract)
+                state = self._resume.restore(step, abstract, varied="followed")
             except UserError as error:
                 damaged[step] = error
                 continue

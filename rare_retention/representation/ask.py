@@ -12,7 +12,7 @@ from rare_retention.representation import das, fourier, neurons
 from rare_retention.representation.kinds import KINDS, Options, Subject
 from rare_retention.representation.probe import probe
 from rare_retention.representation.residuals import activations
-from rare_retention.settings.protocol import Measure
+from rare_retention.settings.quantity import Quantity
 
 Values = dict[str, NDArray[np.float64] | float]
 
@@ -46,7 +46,7 @@ def measure(
     sizes |= {"neuron": _NEURONS}
     arrays = {
         name: np.full([sizes[dim] for dim in (*_STUDENT, *each.dims)], np.nan)
-        for name, each in asked.measures.items()
+        for name, each in asked.quantities.items()
     }
     for i, group in enumerate(models.values()):
         for j, model in enumerate(group):
@@ -62,12 +62,12 @@ def measure(
         "layer": np.arange(1, sizes["layer"] + 1),
     }
     read = json.dumps(asked.read(options))
-    used = {dim for each in asked.measures.values() for dim in (*_STUDENT, *each.dims)}
+    used = {dim for each in asked.quantities.values() for dim in (*_STUDENT, *each.dims)}
     shapes = [group[0].shape for group in models.values()]
     return xr.Dataset(
         {
             name: ((*_STUDENT, *each.dims), arrays[name], _described(each) | {"options": read})
-            for name, each in asked.measures.items()
+            for name, each in asked.quantities.items()
         },
         {
             name: (name, values, {"units": "1"})
@@ -81,7 +81,7 @@ def measure(
     )
 
 
-def _described(each: Measure) -> dict[str, str]:
+def _described(each: Quantity) -> dict[str, str]:
     return {"units": each.unit, "long_name": each.meaning}
 
 

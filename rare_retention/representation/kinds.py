@@ -10,7 +10,7 @@ from rare_retention.config import ConfigError, config, to_dict
 from rare_retention.models.architecture import Architecture
 from rare_retention.representation.pairs import PAIRS, check_pairs
 from rare_retention.representation.probe import COMPONENTS
-from rare_retention.settings.protocol import Measure
+from rare_retention.settings.quantity import Quantity
 from rare_retention.tasks.injected import Injected, Instances
 from rare_retention.tasks.modular_addition import ModularAddition
 
@@ -71,11 +71,11 @@ class Kind(NamedTuple):
 
     Attributes:
         options: fields of `Options` that it reads.
-        measures: what it measures of a model and a task; a dimension `layer` counts layers from 1.
+        quantities: what it finds in a model asked about a task; `layer` counts layers from 1.
     """
 
     options: tuple[str, ...]
-    measures: dict[str, Measure]
+    quantities: dict[str, Quantity]
 
     def read(self, options: Options) -> dict[str, Any]:
         """The options that this kind reads."""
@@ -121,35 +121,35 @@ KINDS: dict[str, Kind] = {
     "probe": Kind(
         ("layer", "position", "components"),
         {
-            "r2": Measure((), "share", "R^2 of val(TOK), cross-validated over symbols"),
-            "r2_in_sample": Measure((), "share", "R^2 of val(TOK) on the symbols it was fitted to"),
-            "probe_components": Measure((), "count", "principal components of the probe"),
+            "r2": Quantity((), "share", "R^2 of val(TOK), cross-validated over symbols"),
+            "r2_in_sample": Quantity((), "share", "R^2 of val(TOK) on the symbols it learned from"),
+            "probe_components": Quantity((), "count", "principal components of the probe"),
         },
     ),
     "fourier": Kind(
         (),
         {
-            "modes": Measure(("layer",), "count", "Fourier modes of the sum"),
-            "modes_by_chance": Measure(("layer",), "count", "modes of symbols with random values"),
+            "modes": Quantity(("layer",), "count", "Fourier modes of the sum"),
+            "modes_by_chance": Quantity(("layer",), "count", "modes of symbols with random values"),
         },
     ),
     "das": Kind(
         ("layer", "position", "dimensions", "pairs"),
         {
-            "alignment": Measure((), "share", "interchange interventions that succeed"),
-            "alignment_random": Measure((), "share", "the same in a random subspace"),
-            "alignment_whole": Measure((), "share", "the same with all of the stream replaced"),
-            "alignment_pairs": Measure((), "count", "interventions that count"),
+            "alignment": Quantity((), "share", "interchange interventions that succeed"),
+            "alignment_random": Quantity((), "share", "the same in a random subspace"),
+            "alignment_whole": Quantity((), "share", "the same with all of the stream replaced"),
+            "alignment_pairs": Quantity((), "count", "interventions that count"),
         },
     ),
     "neurons": Kind(
         (),
         {
-            "null_effect": Measure(
+            "null_effect": Quantity(
                 ("layer",), "logits", "mean absolute change of the labels' scores without the MLP"
             ),
-            "null_loss": Measure(("layer",), "nats", "change of the task's loss without the MLP"),
-            "task_neuron": Measure(
+            "null_loss": Quantity(("layer",), "nats", "change of the task's loss without the MLP"),
+            "task_neuron": Quantity(
                 ("neuron",), "index", "neurons of largest task gradient in the strongest layer"
             ),
         },

@@ -1,6 +1,7 @@
 """One or more neurons between a common and a rare task (paper Example 7, Fig. 11)."""
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -9,20 +10,61 @@ from pydantic import Field
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.exposure import Wording
-from rare_retention.settings.protocol import (
-    DRAWS,
-    Measure,
-    Numbers,
-    Student,
-    rarest_watched,
-    watched,
-)
-from rare_retention.settings.task_rows import TaskRows, group
+from rare_retention.settings.family import WHOLE, Family
+from rare_retention.settings.mixture import rarest_watched, watched
+from rare_retention.settings.objective import Numbers
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.student import DRAWS, Student, group
+from rare_retention.settings.task_rows import TaskRows
 
 if TYPE_CHECKING:
-    from rare_retention.settings.traced_competition import TracedCompetition
+    import jax
+
+    from rare_retention.models.gated import Gated
+    from rare_retention.settings.competition_objective import Alignments
 
 _TASKS = ("common", "rare")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedNeurons(Family):
+    """Models of one or more gated neurons, which have nothing but their angles.
+
+    Attributes:
+        neurons: number of neurons of each model, ascending.
+        initialisations: models of each number.
+        sharpness: inverse temperature of the gates.
+        start: range of the initial angles, in radians.
+    """
+
+    neurons: tuple[int, ...]
+    initialisations: int
+    sharpness: float
+    start: tuple[float, float]
+
+    @property
+    def models(self) -> tuple[Student, ...]:
+        """One of each number of neurons; a neuron has one angle."""
+        return tuple(Student(group("neurons", n), n, n, n) for n in self.neurons)
+
+    def draw(self, model: Student, initialisation: "jax.typing.ArrayLike") -> "Gated":
+        """Neurons at random angles; those of equal initialisation share their first neurons."""
+        import jax
+        from flax import nnx
+
+        from rare_retention.models.gated import Gated
+
+        key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), initialisation)
+        return Gated(model.width, self.sharpness, self.start, rngs=nnx.Rngs(key))
+
+    def flops(self, rows: int) -> dict[int | str, float]:
+        """None: gated neurons have no matrix products."""
+        return dict.fromkeys(self.neurons, 0.0)
+
+    @property
+    def block_labels(self) -> tuple[str, ...]:
+        """The angles."""
+        return ("angle", WHOLE)
 
 
 @config
@@ -46,7 +88,6 @@ class Competition(TaskRows):
     """
 
     size_field: ClassVar[str] = "neurons"
-    weights: ClassVar[tuple[str, ...]] = ("angle",)
 
     kind: Literal["competition"] = "competition"
     neurons: tuple[int, ...] = (1, 2)
@@ -90,11 +131,6 @@ class Competition(TaskRows):
         return Wording(("rare", "rare"))
 
     @property
-    def loss_unit(self) -> str:
-        """Losses are shares of a task."""
-        return "1"
-
-    @property
     def draws_inputs(self) -> bool:
         """Rows have no inputs."""
         return False
@@ -104,51 +140,35 @@ class Competition(TaskRows):
         """Dimension of the plane that the two task directions span."""
         return len(_TASKS)
 
-    @property
-    def students(self) -> tuple[Student, ...]:
-        """All models, by number of neurons and then by initialisation; a neuron has one angle."""
-        return tuple(
-            Student(group("neurons", neurons), neurons, neurons, neurons, i)
-            for neurons in sorted(self.neurons)
-            for i in range(self.initialisations)
-        )
-
-    @property
-    def measures(self) -> dict[str, Measure]:
-        """What `probe` returns."""
-        return {
-            "alignment": Measure(("task",), "1", "largest (u.v)^2 of a neuron u, task direction v"),
-            "loss": Measure(("task",), "1", "task loss 1 - sum_i g_i (u_i.v)^2"),
-            "angle": Measure(("neuron",), "rad", "angle from the common direction to the rare one"),
-        }
-
-    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
+    def constants(self) -> dict[str, tuple[Quantity, np.ndarray]]:
         """Shares of the two tasks."""
-        return {"frequency": (Measure(("task",), "share", "shares p and q"), self.frequencies)}
-
-    def flops(self, batch: int) -> dict[int | str, float]:
-        """None: gated neurons have no matrix products."""
-        return dict.fromkeys(sorted(self.neurons), 0.0)
+        return {"frequency": (Quantity(("task",), "share", "shares p and q"), self.frequencies)}
 
     @cached_property
-    def traced(self) -> "TracedCompetition":
-        """The neurons and what is computed of them; the first that needs JAX."""
-        from rare_retention.settings.traced_competition import TracedCompetition
-
-        return TracedCompetition(
-            tasks=len(_TASKS),
-            watch_ids=self.watch_ids,
-            rarest=rarest_watched(self),
-            block_labels=self.labels["block"],
-            initialisations=self.initialisations,
+    def family(self) -> GatedNeurons:
+        """The neurons."""
+        return GatedNeurons(
             neurons=tuple(sorted(self.neurons)),
+            initialisations=self.initialisations,
             sharpness=self.sharpness,
             start=self.start,
         )
 
+    @cached_property
+    def objective(self) -> "Alignments":
+        """What the neurons are trained on; the first that needs JAX."""
+        from rare_retention.settings.competition_objective import Alignments
+
+        return Alignments(
+            tasks=len(_TASKS),
+            watch_ids=self.watch_ids,
+            rarest=rarest_watched(self),
+            most=max(self.neurons),
+        )
+
     def numbers(self, draw: int) -> Numbers:
         """None: frequencies reach the neurons through the rows of the batches alone."""
-        from rare_retention.settings import traced_competition
+        from rare_retention.settings import competition_objective
 
         del draw
-        return traced_competition.Numbers()
+        return competition_objective.Numbers()

@@ -1,8 +1,8 @@
 """The language-model setting: OLMo models on natural text with injected tasks (paper Sec. 4)."""
 
-import functools
 import math
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,23 +16,19 @@ from rare_retention.data.injection import injections
 from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
 from rare_retention.evidence.text_tasks import TEXT
-from rare_retention.models.architecture import LAYER_WEIGHTS, Architecture, Compute, check_path
-from rare_retention.settings.protocol import (
-    DRAWS,
-    Measure,
-    Numbers,
-    Student,
-    gradient_labels,
-    rarest_watched,
-    watched,
-)
+from rare_retention.models.architecture import Architecture, Compute, check_path
+from rare_retention.settings.mixture import rarest_watched, watched
+from rare_retention.settings.objective import Numbers
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.student import DRAWS
+from rare_retention.settings.transformers import Transformers
 from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
 from rare_retention.tasks.injected import LENGTH, SEEDS, Injected, Instances, instances
 from rare_retention.tasks.natural import Prompts, prompts
 
 if TYPE_CHECKING:
-    from rare_retention.settings.traced_language import TracedLanguage
+    from rare_retention.settings.language_objective import NextToken
 
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
 
@@ -145,7 +141,7 @@ class Language:
         """As they are declared; the corpus need not be there."""
         return self.sizes
 
-    @functools.cached_property
+    @cached_property
     def windows(self) -> Windows:
         """The corpus, cut into sequences; opened when first used."""
         with below("setting"):
@@ -163,7 +159,7 @@ class Language:
                 self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed, draw
             )
 
-    @functools.cached_property
+    @cached_property
     def prompts(self) -> tuple[Prompts, ...]:
         """Natural reference prompts, as far as the corpus has them."""
         windows = self.windows
@@ -171,7 +167,7 @@ class Language:
             return ()
         return prompts(windows.tokenizer, windows.references)
 
-    @functools.cached_property
+    @cached_property
     def _shapes(self) -> tuple[tuple[str, Architecture], ...]:
         """Name and architecture of each size, from small to large."""
         rows = -(-self.windows.vocabulary // _ROWS) * _ROWS
@@ -189,7 +185,7 @@ class Language:
     @property
     def architectures(self) -> dict[str, Architecture]:
         """Group of students -> what they are, from small to large."""
-        return {_group(shape): shape for _, shape in self._shapes}
+        return self.family.architectures
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -208,11 +204,6 @@ class Language:
         fields = ("per_sequence", *(f"tasks[{k}].per_token" for k in range(len(self.tasks))))
         slots = self.per_sequence
         return Wording(fields, slots / self.window, slots, "per_sequence")
-
-    @property
-    def loss_unit(self) -> str:
-        """Cross-entropy is counted in nats."""
-        return "nats"
 
     @property
     def inputs(self) -> int:
@@ -256,17 +247,20 @@ class Language:
         }
         return tree
 
-    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
+    def constants(self) -> dict[str, tuple[Quantity, np.ndarray]]:
         """Shares and frequencies of the tasks, chance of a right label, entropy of single words."""
         rates = [math.nan, *(task.per_token for task in self.tasks)]
         chance = [math.nan, *(1 / task.labels_in_all for task in self.tasks)]
         by_task = ("task",)
-        per_token = Measure(by_task, "instances / token", "instances per training token")
-        entropy = Measure((), "nats", "entropy of the corpus' single tokens")
+        per_token = Quantity(by_task, "instances / token", "instances per training token")
+        entropy = Quantity((), "nats", "entropy of the corpus' single tokens")
         return {
-            "frequency": (Measure(by_task, "share", "share of the slots"), self.frequencies),
+            "frequency": (Quantity(by_task, "share", "share of the slots"), self.frequencies),
             "instances_per_token": (per_token, np.array(rates)),
-            "chance": (Measure(by_task, "share", "accuracy of guessing a label"), np.array(chance)),
+            "chance": (
+                Quantity(by_task, "share", "accuracy of guessing a label"),
+                np.array(chance),
+            ),
             "unigram_entropy": (entropy, np.array(_entropy(self.windows))),
         }
 
@@ -275,67 +269,37 @@ class Language:
         """Watched tasks as ids in [0, K)."""
         return watched(self.watch, len(self.task_names))
 
-    @property
-    def students(self) -> tuple[Student, ...]:
-        """All models, from small to large and then by initialisation."""
-        return tuple(
-            Student(_group(shape), name, shape.hidden, shape.parameters, i)
-            for name, shape in self._shapes
-            for i in range(self.initialisations)
+    @cached_property
+    def family(self) -> Transformers:
+        """The models."""
+        return Transformers(
+            shapes=self._shapes,
+            initialisations=self.initialisations,
+            compute=self.compute,
+            window=self.window,
+            neurons=self.neurons,
         )
 
-    @property
-    def measures(self) -> dict[str, Measure]:
-        """What `probe` returns; a task's loss is that of its label, the text's of all tokens."""
-        halves = {"": "training half; text: held-out", "test_": "test half; text: held-out"}
-        found = {}
-        for prefix, which in halves.items():
-            found[f"{prefix}loss"] = Measure(("task",), "nats", f"loss ({which})")
-            found[f"{prefix}accuracy"] = Measure(("task",), "share", f"top-1 accuracy ({which})")
-        if self.prompts:
-            meaning = "minus log of the probability of a right number after natural prompts"
-            found["reference_loss"] = Measure(("prompt",), "nats", meaning)
-        return found
+    @cached_property
+    def objective(self) -> "NextToken":
+        """What the models are trained on and asked; the first that needs JAX."""
+        from rare_retention.settings.language_objective import NextToken
 
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """Names of compared gradients, of the weights they are compared on, and of prompts."""
-        layers = max(shape.layers for _, shape in self._shapes)
-        kinds = [f"layer {i} {name}" for i in range(layers) for name in LAYER_WEIGHTS]
-        watched_names = (self.task_names[k] for k in self.watch_ids)
-        blocks = ("embedding", *kinds, "unembedding", "neurons")
-        found = gradient_labels(blocks, watched_names)
-        return found | ({"prompt": tuple(p.name for p in self.prompts)} if self.prompts else {})
-
-    def flops(self, batch: int) -> dict[int | str, float]:
-        """Matrix products, forward and backward, causal attention at half."""
-        tokens = batch * self.window
-        return {name: tokens * shape.flops_per_token(self.window) for name, shape in self._shapes}
-
-    @functools.cached_property
-    def traced(self) -> "TracedLanguage":
-        """The models and what is computed of them; the first that needs JAX."""
-        from rare_retention.settings.traced_language import TracedLanguage
-
-        return TracedLanguage(
-            shapes=tuple(self.architectures.items()),
-            compute=self.compute,
-            initialisations=self.initialisations,
+        return NextToken(
             window=self.window,
             per_sequence=self.per_sequence,
             tasks=len(self.task_names),
             watch_ids=self.watch_ids,
             rarest=rarest_watched(self),
-            block_labels=self.labels["block"],
-            neurons=self.neurons,
+            prompts=tuple(asked.name for asked in self.prompts),
         )
 
     def numbers(self, draw: int) -> Numbers:
         """What the models are asked: instances of both halves, held-out text, prompts."""
-        from rare_retention.settings import traced_language
+        from rare_retention.settings import language_objective
 
         found, most = self.instances(draw), self.evaluated
-        return traced_language.Numbers(
+        return language_objective.Numbers(
             train=tuple(one.tokens[one.train[:most]] for one in found),
             test=tuple(one.tokens[one.test[:most]] for one in found),
             text=self.windows.held_out(),
@@ -381,7 +345,7 @@ class Language:
         tokens[row, LENGTH * slot + LENGTH - 1] = self.windows.end_of_document
 
 
-@functools.lru_cache(maxsize=8)
+@lru_cache(maxsize=8)
 def _instances(
     tasks: tuple[Injected, ...], vocabulary: int, end_of_document: int, seed: int, draw: int
 ) -> tuple[Instances, ...]:
@@ -389,11 +353,7 @@ def _instances(
     return instances(tasks, vocabulary, end_of_document, seed, draw)
 
 
-@functools.lru_cache(maxsize=8)
+@lru_cache(maxsize=8)
 def _entropy(windows: Windows) -> float:
     """Read once for all runs of a study: they share the windows."""
     return windows.unigram_entropy()
-
-
-def _group(shape: Architecture) -> str:
-    return f"size_{shape.parameters:013d}"  # JAX sorts the keys of a dict: padded names sort too

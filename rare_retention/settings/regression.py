@@ -1,5 +1,6 @@
 """The synthetic setting: bottleneck students on a mixture of regressions (paper Sec. 3)."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -8,20 +9,66 @@ from pydantic import Field
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.exposure import Wording
-from rare_retention.settings.protocol import (
-    DRAWS,
-    Measure,
-    Numbers,
-    Student,
-    rarest_watched,
-    watched,
-)
-from rare_retention.settings.task_rows import TaskRows, group
+from rare_retention.settings.family import WHOLE, Family
+from rare_retention.settings.mixture import rarest_watched, watched
+from rare_retention.settings.objective import Numbers
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.student import DRAWS, Student, group
+from rare_retention.settings.task_rows import TaskRows
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.theory.utility import common_set
 
 if TYPE_CHECKING:
-    from rare_retention.settings.traced_regression import TracedRegression
+    import jax
+
+    from rare_retention.models.bottleneck import Bottleneck
+    from rare_retention.settings.regression_objective import SquaredErrors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bottlenecks(Family):
+    """Linear bottleneck students of several widths.
+
+    Attributes:
+        widths: N of the students, ascending.
+        initialisations: students of each width.
+        inputs: D.
+        tasks: K.
+        block: d_T.
+    """
+
+    widths: tuple[int, ...]
+    initialisations: int
+    inputs: int
+    tasks: int
+    block: int
+
+    @property
+    def models(self) -> tuple[Student, ...]:
+        """One of each width: an encoder [N, D] and K decoders [d_T, N]."""
+        weights = self.inputs + self.tasks * self.block  # of a hidden unit
+        return tuple(Student(group("width", n), n, n, n * weights) for n in self.widths)
+
+    def draw(self, model: Student, initialisation: "jax.typing.ArrayLike") -> "Bottleneck":
+        """A student whose draw depends on its width and initialisation alone."""
+        import jax
+        from flax import nnx
+
+        from rare_retention.models.bottleneck import Bottleneck
+
+        seed = jax.random.key(model.width, impl="threefry2x32")
+        rngs = nnx.Rngs(jax.random.fold_in(seed, initialisation))
+        return Bottleneck(model.width, self.inputs, self.tasks, self.block, rngs=rngs)
+
+    def flops(self, rows: int) -> dict[int | str, float]:
+        """Encoder forward and backward (4 B D N), decoders forward and backward (6 B d_T N)."""
+        unit = rows * (4.0 * self.inputs + 6.0 * self.block)
+        return {width: width * unit for width in self.widths}
+
+    @property
+    def block_labels(self) -> tuple[str, ...]:
+        """The two arrays of weights."""
+        return ("encoder", "decoders", WHOLE)
 
 
 @config
@@ -41,7 +88,6 @@ class Regression(TaskRows):
     """
 
     size_field: ClassVar[str] = "widths"
-    weights: ClassVar[tuple[str, ...]] = ("encoder", "decoders")
 
     kind: Literal["regression"] = "regression"
     tasks: RegressionTasks = RegressionTasks()
@@ -73,11 +119,6 @@ class Regression(TaskRows):
         return self.tasks.frequencies()
 
     @property
-    def loss_unit(self) -> str:
-        """Losses are squared errors."""
-        return "mean squared error"
-
-    @property
     def inputs(self) -> int:
         """D."""
         return self.tasks.inputs
@@ -87,11 +128,11 @@ class Regression(TaskRows):
         """Inputs are drawn from the step's key."""
         return True
 
-    def constants(self) -> dict[str, tuple[Measure, np.ndarray]]:
+    def constants(self) -> dict[str, tuple[Quantity, np.ndarray]]:
         """Prior pi_k and spectra lambda_{k,j}."""
-        spectrum = Measure(("task", "direction"), "mean squared error", "eigenvalues lambda_{k,j}")
+        spectrum = Quantity(("task", "direction"), "mean squared error", "eigenvalues lambda_{k,j}")
         return {
-            "frequency": (Measure(("task",), "share", "prior pi_k"), self.frequencies),
+            "frequency": (Quantity(("task",), "share", "prior pi_k"), self.frequencies),
             "spectrum": (spectrum, self.tasks.spectra()),
         }
 
@@ -102,54 +143,32 @@ class Regression(TaskRows):
             return Wording(("tasks.prior_exponent",) * self.tasks.count)
         return Wording(tuple(f"tasks.prior[{k}]" for k in range(self.tasks.count)))
 
-    @property
-    def students(self) -> tuple[Student, ...]:
-        """All students, by width and then by initialisation, as JAX orders their groups."""
-        weights = self.tasks.inputs + self.tasks.count * self.tasks.block  # of a hidden unit
-        return tuple(
-            Student(group("width", width), width, width, width * weights, i)
-            for width in sorted(self.widths)
-            for i in range(self.initialisations)
+    @cached_property
+    def family(self) -> Bottlenecks:
+        """The students."""
+        return Bottlenecks(
+            widths=tuple(sorted(self.widths)),
+            initialisations=self.initialisations,
+            inputs=self.tasks.inputs,
+            tasks=self.tasks.count,
+            block=self.tasks.block,
         )
 
-    @property
-    def measures(self) -> dict[str, Measure]:
-        """What `probe` returns."""
-        return {
-            "loss": Measure(("task",), "mean squared error", "population loss l_k"),
-            "signal": Measure(("task",), "share", "captured share s_k(U) = Tr(P_U C_k)/Tr(C_k)"),
-            "residual": Measure((), "energy", "residual of the common tasks delta_F(U)"),
-            "common_gradient": Measure((), "norm", "|G_F|, G_F = sum_F pi_k dL_k/dW"),
-            "rare_gradient": Measure(("watch",), "norm", "|G_r|, G_r = dL_r/dW"),
-            "cosine": Measure(("watch",), "1", "cos(G_r, G_F) on the encoder"),
-            "basis_gradient": Measure((), "norm", "|G_F(U)| at U = orth(W^T)"),
-            "basis_bound": Measure((), "norm", "2 sqrt(lambda_1(M_F) delta_F(U)) (Theorem 4)"),
-        }
-
-    def flops(self, batch: int) -> dict[int | str, float]:
-        """Encoder forward and backward (4 B D N), decoders forward and backward (6 B d_T N)."""
-        unit = batch * (4.0 * self.tasks.inputs + 6.0 * self.tasks.block)
-        return {width: width * unit for width in sorted(self.widths)}
-
     @cached_property
-    def traced(self) -> "TracedRegression":
-        """The students and what is computed of them; the first that needs JAX."""
-        from rare_retention.settings.traced_regression import TracedRegression
+    def objective(self) -> "SquaredErrors":
+        """What the students are trained on; the first that needs JAX."""
+        from rare_retention.settings.regression_objective import SquaredErrors
 
-        return TracedRegression(
+        return SquaredErrors(
             tasks=self.tasks.count,
             watch_ids=self.watch_ids,
             rarest=rarest_watched(self),
-            block_labels=self.labels["block"],
-            initialisations=self.initialisations,
-            widths=tuple(sorted(self.widths)),
-            inputs=self.tasks.inputs,
-            block=self.tasks.block,
+            dimension=self.tasks.inputs,
         )
 
     def numbers(self, draw: int) -> Numbers:
         """Spectra, and the prior of the common tasks."""
-        from rare_retention.settings import traced_regression
+        from rare_retention.settings import regression_objective
 
         del draw
         prior, spectra = self.frequencies, self.tasks.spectra()
@@ -158,4 +177,4 @@ class Regression(TaskRows):
         moment = np.zeros(self.tasks.inputs)
         moment[: spectra.size] = (mass[:, None] * spectra).ravel()
         arrays = (np.sqrt(spectra), spectra, mass, moment)
-        return traced_regression.Numbers(*(array.astype(np.float32) for array in arrays))
+        return regression_objective.Numbers(*(array.astype(np.float32) for array in arrays))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from rare_retention.models import vocabulary
 from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import constrain, shards
-from rare_retention.settings.protocol import Array
+from rare_retention.settings.objective import Array
 
 
 def scores(model: Olmo, tokens: Array, first: int) -> tuple[jax.Array, jax.Array]:

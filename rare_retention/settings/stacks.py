@@ -10,7 +10,7 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 
 from rare_retention.parallel import RULES, logical_names
-from rare_retention.settings.protocol import DRAWS, Params
+from rare_retention.settings.student import DRAWS, Params
 
 Draw = Callable[[jax.typing.ArrayLike], nnx.Module]
 """Number of the initial draw -> a freshly drawn model."""
@@ -70,12 +70,15 @@ class Stacks:
                 for name, draw in self.draws.items()
             }
 
-    def map(self, function: Callable[[Any], Any], params: Params) -> dict[str, Any]:
+    def map(
+        self, function: Callable[[Any], Any], params: Params, *, one_by_one: bool = False
+    ) -> dict[str, Any]:
         """Applies a function of one model to every student.
 
         Args:
             function: of a model; what it returns is stacked.
             params: weights of all students.
+            one_by_one: run the students of a group one after another.
 
         Returns:
             For each group what the function returned, each leaf [R, ...].
@@ -85,6 +88,8 @@ class Stacks:
             def one(own: Any) -> Any:
                 return function(nnx.merge(self._graphs[name], own))
 
+            if one_by_one:
+                return jax.lax.map(one, weights)
             if self.initialisations == 1:  # fused kernels need not learn of a student axis
                 result = one(jax.tree.map(lambda leaf: leaf[0], weights))
                 return jax.tree.map(lambda leaf: leaf[None], result)

@@ -1,4 +1,4 @@
-"""What the synthetic settings share: a row of the batch is the task whose loss it adds."""
+"""What the mixtures of the synthetic settings share: a row of the batch is one task's."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -7,7 +7,7 @@ import numpy as np
 
 from rare_retention.config import to_dict
 from rare_retention.data.exposure import Schedule
-from rare_retention.settings.protocol import gradient_labels, watched
+from rare_retention.settings.mixture import watched
 
 
 class TaskRows(ABC):
@@ -15,12 +15,10 @@ class TaskRows(ABC):
 
     Attributes:
         size_field: name of the field that lists the sizes of the models.
-        weights: names of a model's arrays of weights.
         watch: ids of the tasks that are followed.
     """
 
     size_field: ClassVar[str]
-    weights: ClassVar[tuple[str, ...]]
     watch: tuple[int, ...]
 
     @property
@@ -50,11 +48,6 @@ class TaskRows(ABC):
         return False
 
     @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """Names of compared gradients and of the weights on which they are compared."""
-        return gradient_labels(self.weights, (self.task_names[k] for k in self.watch_ids))
-
-    @property
     def watch_ids(self) -> tuple[int, ...]:
         """Watched tasks as ids in [0, K)."""
         return watched(self.watch, len(self.task_names))
@@ -67,8 +60,3 @@ class TaskRows(ABC):
         """Task of each row, int32; inputs, if there are any, are drawn where they are used."""
         del draw
         return np.stack([schedule.rows(step)[rows] for step in steps])
-
-
-def group(kind: str, number: int) -> str:
-    """Name of a group of students by a number of theirs: padded, names sort by number in JAX."""
-    return f"{kind}_{number:05d}"

@@ -8,6 +8,7 @@ from rare_retention.errors import below
 from rare_retention.experiment import Run
 from rare_retention.representation.kinds import KINDS
 from rare_retention.settings.language import Language
+from rare_retention.settings.setting import labels
 from rare_retention.study.grid import Study, Unit, check_shapes, units
 from rare_retention.train.plan import (
     BYTES_PER_MB,
@@ -15,9 +16,9 @@ from rare_retention.train.plan import (
     check_mesh,
     make_plan,
     own_numbers,
+    quantities,
     sizes,
 )
-from rare_retention.train.step import GRADIENT_MEASURES, step_measures
 from rare_retention.wording import plural
 
 
@@ -82,7 +83,8 @@ def describe_run(run: Run) -> Iterator[str]:
     size = sizes(run)
     kept = check_budget(run, size.parameter_bytes, plan)
     yield f"devices    {jax.device_count()} x {jax.devices()[0].device_kind}"
-    yield f"students   {len(run.setting.students)} on each stream, {size.parameters:,} parameters"
+    students = len(run.setting.family.students)
+    yield f"students   {students} on each stream, {size.parameters:,} parameters"
     rows, tokens = run.steps * run.batch, run.setting.row_tokens
     of = f" of {tokens:,} tokens; {rows * tokens:.4g} tokens" if tokens > 1 else f"; {rows:,} rows"
     yield f"steps      {run.steps:,} of {run.batch:,} rows{of}"
@@ -112,16 +114,14 @@ def describe_run(run: Run) -> Iterator[str]:
 def variables(study: Study) -> set[str]:
     """Names that the results of a study will hold, evidence from its snapshots included."""
     setting = study.run.setting
-    measured = {**setting.measures, **step_measures(setting)}
-    named = {*setting.labels, "size", "width", "parameters"}
+    named = {*labels(setting), "size", "width", "parameters"}
     named |= {"step_rows", "step_tokens", "step_flops"}
     varied = {axis.name for axis in study.grid}
-    found = {*measured, *setting.constants(), *named, *varied, "gap", "watch"}
+    found = {*quantities(study.run), *setting.constants(), *named, *varied, "gap", "watch"}
     found |= {"exposure_step", "exposure_count", "is_withheld"}
     if isinstance(setting, Language):
-        found |= {name for kind in KINDS.values() for name in kind.measures}
-    found |= set(GRADIENT_MEASURES) if study.run.measure.gradients else set()
-    return found if study.run.measure.effect else found - {"predicted_change"}
+        found |= {name for kind in KINDS.values() for name in kind.quantities}
+    return found
 
 
 def _shown_tasks(tasks: int, most: int = 8) -> list[int]:

@@ -69,7 +69,7 @@ def collect(
     """
     setting = language(study.run.setting, str(workdir))
     shapes = setting.architectures
-    sizes = {str(s.size): shapes[s.group] for s in setting.students}
+    sizes = {str(s.size): shapes[s.group] for s in setting.family.students}
     found = snapshots(study, workdir)
     check(options, kinds, sizes, list(subjects(setting, study.run.seeds.tasks).values()))
     with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
@@ -183,7 +183,7 @@ def _of_snapshot(
 
     def models() -> Models:
         params = verify(root, snapshot.step)
-        names = {student.group: str(student.size) for student in setting.students}
+        names = {student.group: str(student.size) for student in setting.family.students}
         return {
             names[group]: [
                 assemble(shape, jax.tree.map(lambda leaf, row=row: leaf[row], params[group]))

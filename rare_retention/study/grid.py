@@ -199,7 +199,7 @@ def _apart(run: Run) -> Iterator[tuple[Any, Run]]:
     field, factors = run.setting.size_field, run.optimizer.relative
     sizes: tuple[int | str, ...] = run.setting.size_names
     if factors:  # which are given from small to large
-        sizes = tuple(dict.fromkeys(student.size for student in run.setting.students))
+        sizes = tuple(dict.fromkeys(student.size for student in run.setting.family.students))
     for i, size in enumerate(sizes):
         changes: dict[str, Any] = {f"setting.{field}": (size,)}
         if factors:
@@ -245,7 +245,7 @@ def _shape(run: Run, grouped: bool) -> tuple[Any, ...]:
     with below("run"):
         constants = run.setting.constants().items()
         shapes = tuple((name, np.shape(values)) for name, (_, values) in constants)
-        students = run.setting.students
+        students = run.setting.family.students
         draws = tuple(sorted({student.initialisation for student in students}))
         return shapes, run.setting.watch_ids, draws if grouped else tuple(students)
 

@@ -135,7 +135,7 @@ def _measured(
     """Measured values of a run (size, initialisation, step, ...) from those by [step, student]."""
     found = {}
     for name, array in values.items():
-        measure = about["measures"][name]
+        measure = about["quantities"][name]
         students = np.moveaxis(array, 1, 0).reshape(*shape, *array.shape[2:])
         dims = ("size", "initialisation", "step", *measure["dims"])
         found[name] = (dims, students, _described(measure))

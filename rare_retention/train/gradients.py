@@ -11,26 +11,34 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-Losses = Callable[[Any], dict[str, jax.Array]]
-"""Parameters -> for each group of students the loss split by task, [R, K]."""
+from rare_retention.settings.mixture import Batch
+from rare_retention.settings.objective import Losses, Numbers
+from rare_retention.settings.student import Params
+from rare_retention.settings.traced import Traced
+
+ByTask = Callable[[Params], dict[str, jax.Array]]
+"""Parameters -> for each group of students losses by task, [R, K]."""
 
 
-def gradient(losses: Losses, params: Any) -> tuple[dict[str, jax.Array], Any]:
-    """Losses by task and the gradient of their sum, for all students at once.
+def gradient(
+    losses: Callable[[Params], dict[str, Losses]], params: Params
+) -> tuple[dict[str, Losses], Params]:
+    """Losses in their parts and the gradient of their sum, for all students at once.
 
     Students do not share parameters, so the gradient of the sum over students is each student's
     own gradient.
     """
 
-    def total(p: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def total(p: Params) -> tuple[jax.Array, dict[str, Losses]]:
         split = losses(p)
-        return jnp.stack([loss.sum() for loss in split.values()]).sum(), split
+        sums = [part.sum() for own in split.values() for part in (own.by_task, *own.apart.values())]
+        return jnp.stack(sums).sum(), split
 
     grads, split = jax.grad(total, has_aux=True)(params)
     return split, grads
 
 
-def parts(losses: Losses, params: Any, select: jax.Array) -> Any:
+def parts(losses: ByTask, params: Params, select: jax.Array) -> Params:
     """Gradients of parts of the loss.
 
     Args:
@@ -49,6 +57,25 @@ def parts(losses: Losses, params: Any, select: jax.Array) -> Any:
         return pullback(cotangent)[0]
 
     return jax.lax.map(part, select)
+
+
+def watched_parts(
+    traced: Traced, params: Params, rows: Batch, key: jax.Array, numbers: Numbers
+) -> Params:
+    """Gradient of each watched task's contribution to a batch's loss.
+
+    Args:
+        traced: the models and their losses.
+        params: weights of all students.
+        rows: of the batch.
+        key: the step's key.
+        numbers: of the setting.
+
+    Returns:
+        The parameters' tree, every leaf with a leading axis of the watched tasks.
+    """
+    each = jnp.eye(len(traced.objective.watch_ids))
+    return parts(lambda p: traced.watched_losses(p, rows, key, numbers), params, each)
 
 
 def gram(vectors: Sequence[Any]) -> jax.Array:

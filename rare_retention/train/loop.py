@@ -17,24 +17,33 @@ from rare_retention.data.exposure import History, Schedule
 from rare_retention.data.pipeline import Chunk, chunks
 from rare_retention.errors import UserError
 from rare_retention.experiment import Run, changes
-from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.exposures import write_exposures
 from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
-from rare_retention.settings.protocol import Traced
+from rare_retention.settings.setting import labels
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.plan import (
     Plan,
+    blueprint,
     check_budget,
     check_mesh,
     make_plan,
     own_numbers,
+    quantities,
     sizes,
 )
-from rare_retention.train.state import Arguments, State, abstract, create, shardings
-from rare_retention.train.step import GRADIENT_MEASURES, Step, step_measures
+from rare_retention.train.state import (
+    Arguments,
+    Blueprint,
+    State,
+    abstract,
+    create,
+    followed,
+    shardings,
+)
+from rare_retention.train.step import Step
 
 CONFIG = "config.json"
 
@@ -69,7 +78,7 @@ def train(
         jax.default_matmul_precision(run.matmul_precision),
         jax.threefry_partitionable(True),
     ):
-        compiled, own = compiled_for(run, mesh), arguments(run, mesh)
+        compiled, own = programs(blueprint(run), mesh), arguments(run, mesh)
         _claim(run, folder)
         recorder = _recorder(run, folder, plan)
         try:
@@ -77,6 +86,10 @@ def train(
             if state is None:
                 state = compiled.create(own.draw)
                 recorder.record(0, state, compiled.measure(state, own), save=False)
+            elif state.followed.keys() != compiled.abstract.followed.keys():
+                # Instruments that were added since start anew; the others go on.
+                started = compiled.followed(state.params)
+                state = state._replace(followed=started | state.followed)
             if int(state.step) > run.steps:  # asked for less than there is
                 history = schedule.history(int(state.step), watched)
             _write_exposures(run, folder, history)
@@ -136,42 +149,25 @@ class Programs(NamedTuple):
     run: Any
     advance: Any
     measure: Any
+    followed: Any
     abstract: State
 
 
-def compiled_for(run: Run, mesh: Mesh) -> Programs:
-    """The programs of a run on a mesh."""
-    return programs(
-        run.setting.traced,
-        run.optimizer.form,
-        run.measure.gradients,
-        run.measure.effect,
-        run.accumulate,
-        mesh,
-    )
-
-
 @functools.lru_cache(maxsize=8)
-def programs(
-    traced: Traced,
-    form: Optimizer,
-    gradients: bool,
-    effect: bool,
-    accumulate: int,
-    mesh: Mesh,
-) -> Programs:
+def programs(blueprint: Blueprint, mesh: Mesh) -> Programs:
     """Programs for one kind of run on one mesh; compiled when first called."""
-    layout = shardings(traced, form, mesh)
+    layout = shardings(blueprint, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    step = Step(traced, form, gradients=gradients, effect=effect, accumulate=accumulate)
+    step = Step(blueprint)
     return Programs(
-        create=jax.jit(functools.partial(create, traced, form), out_shardings=layout),
+        create=jax.jit(functools.partial(create, blueprint), out_shardings=layout),
         run=jax.jit(step.run, donate_argnums=0, out_shardings=layout),
         advance=jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, everywhere)),
         measure=jax.jit(step.measure, out_shardings=everywhere),
+        followed=jax.jit(functools.partial(followed, blueprint), out_shardings=layout.followed),
         abstract=jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            abstract(traced, form),
+            abstract(blueprint),
             layout,
         ),
     )
@@ -213,7 +209,6 @@ def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
     setting = run.setting
-    measures = {**setting.measures, **step_measures(setting), **GRADIENT_MEASURES}
     return Recorder(
         folder,
         run.identity(),
@@ -222,19 +217,19 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
         keep=run.checkpoints.keep,
         about={
             "recipe": run.recipe(),
-            "students": [student._asdict() for student in setting.students],
+            "students": [student._asdict() for student in setting.family.students],
             "tasks": list(setting.task_names),
             "watch": list(setting.watch_ids),
             "exposure_unit": "instances" if setting.row_tokens > 1 else "rows",
             "inputs": setting.inputs,
             "step_rows": run.batch,
             "step_tokens": run.batch * setting.row_tokens,
-            "step_flops": {str(size): own for size, own in setting.flops(run.batch).items()},
-            "labels": {name: list(names) for name, names in setting.labels.items()},
-            "measures": {name: measure._asdict() for name, measure in measures.items()},
+            "step_flops": {str(size): own for size, own in setting.family.flops(run.batch).items()},
+            "labels": {name: list(names) for name, names in labels(setting).items()},
+            "quantities": {name: own._asdict() for name, own in quantities(run).items()},
             "constants": {
-                name: {**measure._asdict(), "values": values.tolist()}
-                for name, (measure, values) in setting.constants().items()
+                name: {**own._asdict(), "values": values.tolist()}
+                for name, (own, values) in setting.constants().items()
             },
             "withheld": withheld(run.schedule()),
             "planned": planned(run.schedule(), run.steps),

@@ -13,8 +13,11 @@ from rare_retention.config import ConfigError
 from rare_retention.data.exposure import History, Schedule
 from rare_retention.errors import below
 from rare_retention.experiment import Run
-from rare_retention.settings.protocol import rarest_watched
-from rare_retention.train.state import Arguments, abstract
+from rare_retention.settings.mixture import rarest_watched
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.traced import traced_of
+from rare_retention.train.state import Arguments, Blueprint, abstract
+from rare_retention.train.step import step_quantities
 
 BYTES_PER_MB = 2**20
 
@@ -165,7 +168,7 @@ def check_mesh(run: Run) -> None:
             f"{nearest}, or set mesh.data",
         )
     student = sizes["student"]
-    stacks = Counter(member.group for member in run.setting.students)
+    stacks = Counter(member.group for member in run.setting.family.students)
     uneven = [size for size in stacks.values() if size % student]
     if uneven:
         raise ConfigError(
@@ -180,9 +183,9 @@ def check_mesh(run: Run) -> None:
 def _check_weights(run: Run, axis: str, devices: int) -> None:
     """Checks that an axis of the mesh divides every dimension of the weights that it cuts."""
     cut = set()
-    weights = jax.tree.leaves(abstract(run.setting.traced, run.optimizer).params)
+    weights = jax.tree.leaves(abstract(blueprint(run)).params)
     layouts = jax.tree.leaves(
-        run.setting.traced.partition(), is_leaf=lambda x: isinstance(x, PartitionSpec)
+        run.setting.family.partition(), is_leaf=lambda x: isinstance(x, PartitionSpec)
     )
     for leaf, layout in zip(weights, layouts, strict=True):
         cut |= {size for size, own in zip(leaf.shape, layout, strict=True) if own == axis}
@@ -195,6 +198,28 @@ def _check_weights(run: Run, axis: str, devices: int) -> None:
             f"weights have a dimension of {uneven[0]}, which cannot be spread evenly over "
             f"{devices} devices; expected a divisor of {common}, nearest: {nearest}",
         )
+
+
+def blueprint(run: Run) -> Blueprint:
+    """What the programs of a run are compiled for."""
+    return Blueprint(
+        traced_of(run.setting), run.optimizer.form, run.measure.tools, run.rule, run.accumulate
+    )
+
+
+def quantities(run: Run) -> dict[str, Quantity]:
+    """Everything that a run measures: name -> what it is.
+
+    Raises:
+        ConfigError: two parts of it give the same name to what they measure.
+    """
+    setting = run.setting
+    found = {**step_quantities(setting), **setting.objective.recorded}
+    for own in (setting.objective.quantities, *(t.quantities(setting) for t in run.measure.tools)):
+        if both := sorted(found.keys() & own.keys()):
+            raise ConfigError("measure.instruments", f"{both[0]!r} is measured twice")
+        found |= own
+    return found
 
 
 def data_key(seed: int) -> jax.Array:
@@ -215,7 +240,7 @@ def own_numbers(run: Run) -> Arguments:
     return Arguments(
         key=np.asarray(jax.random.key_data(data_key(run.seeds.batches))),
         draw=np.uint32(run.seeds.weights),
-        rates=run.optimizer.rates(student.group for student in run.setting.students),
+        rates=run.optimizer.rates(student.group for student in run.setting.family.students),
         numbers=run.setting.numbers(run.seeds.tasks),
     )
 
@@ -239,13 +264,13 @@ class Sizes(NamedTuple):
 
 def sizes(run: Run) -> Sizes:
     """Sizes of a run, without allocating anything."""
-    state = abstract(run.setting.traced, run.optimizer)
-    flops = run.setting.flops(run.batch)
+    state = abstract(blueprint(run))
+    flops = run.setting.family.flops(run.batch)
     return Sizes(
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         _bytes(state.params),
         _bytes(state),
-        sum(flops[student.size] for student in run.setting.students),
+        sum(flops[student.size] for student in run.setting.family.students),
     )
 
 

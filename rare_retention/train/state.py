@@ -8,10 +8,32 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from rare_retention.instruments.instrument import Instrument
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import RULES
-from rare_retention.settings.protocol import Array, Numbers, Params, Traced
+from rare_retention.rules.rule import Rule
+from rare_retention.settings.objective import Array, Numbers
+from rare_retention.settings.student import Params
+from rare_retention.settings.traced import Traced
 from rare_retention.train.updates import transformation
+
+
+class Blueprint(NamedTuple):
+    """What the programs of a run are compiled for; runs of equal ones share them. Hashable.
+
+    Attributes:
+        traced: the models and their losses.
+        optimizer: of each student; its own rates are left out for those in the arguments.
+        instruments: what is measured inside the step, beside losses.
+        rule: what is done with the gradients before they are applied, if anything.
+        accumulate: pieces of a batch whose gradients are averaged.
+    """
+
+    traced: Traced
+    optimizer: Optimizer
+    instruments: tuple[Instrument, ...] = ()
+    rule: Rule | None = None
+    accumulate: int = 1
 
 
 class State(NamedTuple):
@@ -21,14 +43,16 @@ class State(NamedTuple):
         step: number of updates applied, int32.
         params: weights, a stack for each group of students.
         optimizer: Optax state of each group, with a leading student axis as well.
-        change: first-order change of the watched losses by the updates since the last measurement,
-            [R, len(watch)] for each group.
+        followed: what each instrument carries, by its kind; leaves have a leading student axis.
+        rule: what the gradient rule carries, by "since", steps since each
+            watched task was shown, and "carried"; empty without one.
     """
 
     step: jax.Array
     params: Params
     optimizer: dict[str, Any]
-    change: dict[str, jax.Array]
+    followed: dict[str, Any]
+    rule: dict[str, Any]
 
 
 class Arguments(NamedTuple):
@@ -47,48 +71,64 @@ class Arguments(NamedTuple):
     numbers: Numbers
 
 
-def create(traced: Traced, optimizer: Optimizer, draw: jax.typing.ArrayLike) -> State:
+def create(blueprint: Blueprint, draw: jax.typing.ArrayLike) -> State:
     """State before the first step.
 
     Args:
-        traced: the models.
-        optimizer: of each student; its rates play no part yet.
+        blueprint: of the run.
         draw: number of the draw of the initial weights.
     """
-    params = traced.init(draw)
-    transform = transformation(optimizer.form, 1.0)
+    traced = blueprint.traced
+    params = traced.family.init(draw)
+    transform = transformation(blueprint.optimizer.form, 1.0)
     moments = {name: jax.vmap(transform.init)(stack) for name, stack in params.items()}
-    watch = len(traced.watch_ids)
-    change = {
-        name: jnp.zeros((jax.tree.leaves(stack)[0].shape[0], watch))
-        for name, stack in params.items()
-    }
-    return State(jnp.zeros((), jnp.int32), params, moments, change)
+    rule = {}
+    if blueprint.rule is not None:
+        before = jnp.full(len(traced.objective.watch_ids), -1, jnp.int32)
+        rule = {"since": before, "carried": blueprint.rule.start(traced, params)}
+    step = jnp.zeros((), jnp.int32)
+    return State(step, params, moments, followed(blueprint, params), rule)
 
 
-def abstract(traced: Traced, optimizer: Optimizer) -> State:
+def followed(blueprint: Blueprint, params: Params) -> dict[str, Any]:
+    """What the instruments carry into the first step after a measurement.
+
+    Args:
+        blueprint: of the run.
+        params: weights.
+    """
+    traced = blueprint.traced
+    started = {tool.kind: tool.start(traced, params) for tool in blueprint.instruments}
+    return {kind: own for kind, own in started.items() if own}
+
+
+def abstract(blueprint: Blueprint) -> State:
     """Shapes and types of the state; nothing is allocated."""
-    return jax.eval_shape(lambda: create(traced, optimizer, np.uint32(0)))
+    return jax.eval_shape(lambda: create(blueprint, np.uint32(0)))
 
 
-def shardings(traced: Traced, optimizer: Optimizer, mesh: Mesh) -> State:
+def shardings(blueprint: Blueprint, mesh: Mesh) -> State:
     """Sharding of every leaf of the state; moments are laid out as their parameters."""
     params = jax.tree.map(
         lambda own: NamedSharding(mesh, own),
-        traced.partition(),
+        blueprint.traced.family.partition(),
         is_leaf=lambda x: isinstance(x, PartitionSpec),
     )
     student = NamedSharding(mesh, PartitionSpec(RULES["student"]))
+    everywhere: Any = NamedSharding(mesh, PartitionSpec())
+    state = abstract(blueprint)
     moments = {
         name: optax.tree_utils.tree_map_params(
-            transformation(optimizer.form, 1.0),
+            transformation(blueprint.optimizer.form, 1.0),
             lambda _, sharding: sharding,
-            state,
+            own,
             params[name],
             transform_non_params=lambda _: student,
         )
-        for name, state in abstract(traced, optimizer).optimizer.items()
+        for name, own in state.optimizer.items()
     }
-    step: Any = NamedSharding(mesh, PartitionSpec())
-    change: Any = dict.fromkeys(params, student)
-    return State(step, params, moments, change)
+    carried = {name: jax.tree.map(lambda _: student, own) for name, own in state.rule.items()}
+    if carried:
+        carried["since"] = everywhere  # of all students the same
+    by_student = jax.tree.map(lambda _: student, state.followed)
+    return State(everywhere, params, moments, by_student, carried)

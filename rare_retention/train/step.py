@@ -1,53 +1,52 @@
 """One compiled call: many plain steps, then one step that also measures."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from rare_retention.optimizer import Optimizer
+from rare_retention.instruments.instrument import Moment
 from rare_retention.parallel import constrain
-from rare_retention.settings.protocol import Batch, Measure, Setting, Traced
-from rare_retention.train.gradients import gradient, gram, parts
-from rare_retention.train.state import Arguments, State
+from rare_retention.rules import rule as rules
+from rare_retention.settings.mixture import Batch
+from rare_retention.settings.objective import Losses
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.setting import Setting
+from rare_retention.settings.student import Params
+from rare_retention.train.gradients import gradient, watched_parts
+from rare_retention.train.state import Arguments, Blueprint, State, followed
 from rare_retention.train.updates import transformation
 
-Measures = dict[str, jax.Array]
-"""Name -> values of all students, [S, ...]."""
+Values = dict[str, jax.Array]
+"""Name -> measured values of all students, [S, ...]."""
 
 
-def step_measures(setting: Setting) -> dict[str, Measure]:
-    """What the step itself measures, in every setting."""
-    unit = setting.loss_unit
+def step_quantities(setting: Setting) -> dict[str, Quantity]:
+    """What the step measures in every setting, whatever the instruments."""
+    unit = setting.objective.loss_unit
+    each = "the same, mean over the terms of each task; NaN without any"
     return {
-        "train_loss": Measure((), unit, "loss of the last batch"),
-        "batch_loss": Measure(
-            ("task",), unit, "the same, mean over the terms of each task; NaN without any"
-        ),
-        "reference": Measure(("watch",), unit, "loss of each watched task"),
-        "predicted_change": Measure(
-            ("watch",),
-            unit,
-            "first-order change of the watched task's loss by the updates since the last "
-            "measurement",
-        ),
+        "train_loss": Quantity((), unit, "loss of the last batch"),
+        "batch_loss": Quantity(("task",), unit, each),
+        "reference": Quantity(("watch",), unit, "loss of each watched task"),
     }
 
 
-GRADIENT_MEASURES = {
-    "gram": Measure(
-        ("block", "vector", "other"),
-        "squared loss unit",
-        "inner products of gradients and the update on each block of weights; see "
-        "`evidence.gradients`",
-    ),
-    "block_weights": Measure(("block",), "weights", "number of weights in each block"),
-}
-"""What is measured where gradients are compared."""
+class Taken(NamedTuple):
+    """A step that was taken.
+
+    Attributes:
+        state: after it.
+        losses: of its batch, in parts, for each group.
+        moment: what instruments see of it.
+    """
+
+    state: State
+    losses: dict[str, Losses]
+    moment: Moment
 
 
 class Step:
@@ -58,30 +57,10 @@ class Step:
     gradients beside the training gradient and never replaces it: the update is the same.
     """
 
-    def __init__(
-        self,
-        traced: Traced,
-        optimizer: Optimizer,
-        *,
-        gradients: bool,
-        effect: bool,
-        accumulate: int = 1,
-    ) -> None:
-        """Describes the step; nothing is compiled before the first call.
-
-        Args:
-            traced: the models and their losses.
-            optimizer: of one student; its own rates are left out for those in the arguments.
-            gradients: compare the gradients of measured batches, by task, with each other, with
-                those of the reference losses and with the update.
-            effect: follow the first-order effect of every update on the watched tasks.
-            accumulate: pieces of a batch whose gradients are averaged.
-        """
-        self._traced = traced
-        self._optimizer = optimizer.form
-        self._gradients = gradients
-        self._effect = effect
-        self._accumulate = accumulate
+    def __init__(self, blueprint: Blueprint) -> None:
+        """Describes the step; nothing is compiled before the first call."""
+        self._blueprint = blueprint
+        self._traced = blueprint.traced
 
     def run(self, state: State, own: Arguments, batches: Batch, count: jax.Array) -> State:
         """Applies `count` updates and measures nothing.
@@ -94,14 +73,13 @@ class Step:
         """
 
         def plain(i: jax.Array, state: State) -> State:
-            grads = self._gradient(state, own, _at(batches, i))[1]
-            return self._update(state, own, grads)[0]
+            return self._take(state, own, _at(batches, i)).state
 
         return jax.lax.fori_loop(0, count, plain, state)
 
     def advance(
         self, state: State, own: Arguments, batches: Batch, count: jax.Array
-    ) -> tuple[State, Measures]:
+    ) -> tuple[State, Values]:
         """Applies `count` updates, at least 1, and measures at the last one; arguments as `run`.
 
         Returns:
@@ -109,150 +87,128 @@ class Step:
         """
         before = self.run(state, own, batches, count - 1)
         last = _at(batches, count - 1)
-        split, grads = self._gradient(before, own, last)
-        state, updates = self._update(before, own, grads)
-        compared = self._compare(before, own, last, grads, updates) if self._gradients else {}
-        by_task, shares = _students(split), self._traced.shares(last)[None]
-        effect = {"predicted_change": _students(state.change)} if self._effect else {}
-        state = state._replace(change=jax.tree.map(jnp.zeros_like, state.change))
-        return state, {
-            **self.measure(state, own),
-            **compared,
-            **effect,
-            "train_loss": by_task.sum(-1),
-            "batch_loss": jnp.where(shares > 0, by_task / shares, jnp.nan),
-        }
+        state, losses, moment = self._take(before, own, last)
+        values = {**self.measure(state, own), **self._of_batch(losses, last)}
+        for tool in self._blueprint.instruments:
+            read = tool.read(state.followed.get(tool.kind, {}), moment)
+            values |= {name: _students(groups) for name, groups in read.items()}
+        return state._replace(followed=followed(self._blueprint, state.params)), values
 
-    def measure(self, state: State, own: Arguments) -> Measures:
+    def measure(self, state: State, own: Arguments) -> Values:
         """What can be measured of a state alone, without a batch."""
         with self._finest():  # whatever the students are trained in
-            values = self._traced.probe(state.params, own.numbers)
+            probed = self._traced.probe(state.params, own.numbers)
             reference = self._traced.reference(state.params, own.numbers)
-        names = next(iter(values.values()))
+        return {**_by_name(probed), "reference": _students(reference)}
+
+    def _of_batch(self, losses: dict[str, Losses], batch: Batch) -> Values:
+        """Losses of a batch, and what the objective records of it."""
+        by_task = _students({group: own.by_task for group, own in losses.items()})
+        apart = _by_name({group: own.apart for group, own in losses.items()})
+        shares = self._traced.objective.shares(batch)[None]
         return {
-            **{name: _students({g: v[name] for g, v in values.items()}) for name in names},
-            "reference": _students(reference),
+            "train_loss": sum(apart.values(), start=by_task.sum(-1)),
+            "batch_loss": jnp.where(shares > 0, by_task / shares, jnp.nan),
+            **apart,
+            **_by_name({group: own.recorded for group, own in losses.items()}),
         }
 
     def _finest(self) -> AbstractContextManager[object]:
-        return jax.default_matmul_precision(self._traced.finest_precision)
+        return jax.default_matmul_precision(self._traced.family.finest_precision)
 
-    def _gradient(self, state: State, own: Arguments, batch: Batch) -> tuple[Any, Any]:
-        """Losses by task and gradient of a batch."""
+    def _take(self, state: State, own: Arguments, batch: Batch) -> Taken:
+        """One step: gradient, rule, update; and what the instruments follow of it."""
+        mean = self._pieces(state, own, batch)
+        losses, grads = mean(
+            lambda rows, key: gradient(
+                lambda p: self._traced.losses(p, rows, key, own.numbers), state.params
+            )
+        )
+        rule = self._blueprint.rule
+        if rule is None:
+            updates, optimizer = self._optimize(state, own, grads)
+            carried = state.rule
+        else:
+            seen = self._rule_sees(state, own, batch, mean)
+            ruled = rule.gradient(self._parts(rule, grads, seen), seen)
+            updates, optimizer = self._optimize(state, own, ruled)
+            updates = rule.update(updates, seen)
+            carried = {"since": seen.phase.since, "carried": rule.carry(updates, seen)}
+        moment = Moment(self._traced, own.numbers, state.params, grads, updates, mean)
+        watching = {tool.kind: tool for tool in self._blueprint.instruments}
+        after = State(
+            state.step + 1,
+            optax.apply_updates(state.params, updates),
+            optimizer,
+            {kind: watching[kind].follow(kept, moment) for kind, kept in state.followed.items()},
+            carried,
+        )
+        return Taken(after, losses, moment)
 
-        def of(rows: Batch, key: jax.Array) -> tuple[Any, Any]:
-            return gradient(lambda p: self._traced.losses(p, rows, key, own.numbers), state.params)
+    def _rule_sees(self, state: State, own: Arguments, batch: Batch, mean: Any) -> rules.Step:
+        """The step as the gradient rule sees it."""
+        watch = jnp.asarray(self._traced.objective.watch_ids)
+        shown, since = self._traced.objective.shares(batch)[watch] > 0, state.rule["since"]
+        phase = rules.Phase(shown, jnp.where(shown, 0, jnp.where(since < 0, -1, since + 1)))
+        carried = state.rule["carried"]
+        return rules.Step(self._traced, own.numbers, state.params, phase, carried, mean)
 
-        return self._mean(of, state, own, batch)
+    def _parts(self, rule: rules.Rule, grads: Params, seen: rules.Step) -> rules.Parts:
+        """The gradient of the batch as its rule reads it."""
+        if not rule.by_part:
+            return rules.Parts({}, grads)
+        watched = seen.mean(
+            lambda rows, key: watched_parts(self._traced, seen.params, rows, key, seen.numbers)
+        )
+        return rules.Parts(watched, jax.tree.map(lambda g, w: g - w.sum(0), grads, watched))
 
-    def _mean(
-        self,
-        function: Callable[[Batch, jax.Array], Any],
-        state: State,
-        own: Arguments,
-        batch: Batch,
-    ) -> Any:
-        """What a function makes of a batch and its key; of pieces of it, the mean."""
-        key, pieces = jax.random.fold_in(own.key, state.step), self._accumulate
-        if pieces == 1:
-            return function(batch, key)
+    def _pieces(self, state: State, own: Arguments, batch: Batch) -> Callable[[Any], Any]:
+        """The mean over the pieces of a batch of any function of rows and their key."""
+        key, pieces = jax.random.fold_in(own.key, state.step), self._blueprint.accumulate
 
         def cut(leaf: jax.Array) -> jax.Array:
             # Every `pieces`-th row, since a device has rows that stand together.
             apart = leaf.reshape(leaf.shape[0] // pieces, pieces, *leaf.shape[1:])
             return constrain(jnp.swapaxes(apart, 0, 1), None, "batch")
 
-        def add(total: Any, rows: Batch) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, function(rows, key)), None
+        def mean(function: Callable[[Batch, jax.Array], Any]) -> Any:
+            if pieces == 1:
+                return function(batch, key)
 
-        cuts = jax.tree.map(cut, batch)
-        shapes = jax.eval_shape(function, _at(cuts, jnp.int32(0)), key)
-        start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        total, _ = jax.lax.scan(add, start, cuts)
-        return jax.tree.map(lambda leaf: leaf / pieces, total)
+            def add(total: Any, rows: Batch) -> tuple[Any, None]:
+                return jax.tree.map(jnp.add, total, function(rows, key)), None
 
-    def _update(self, state: State, own: Arguments, grads: Any) -> tuple[State, Any]:
-        """Applies one update, which it returns too, and adds its first-order effects."""
+            cuts = jax.tree.map(cut, batch)
+            shapes = jax.eval_shape(function, _at(cuts, jnp.int32(0)), key)
+            start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+            total, _ = jax.lax.scan(add, start, cuts)
+            return jax.tree.map(lambda leaf: leaf / pieces, total)
+
+        return mean
+
+    def _optimize(
+        self, state: State, own: Arguments, grads: Params
+    ) -> tuple[Params, dict[str, Any]]:
+        """The optimizer's updates, and its state after them."""
         updates, optimizer = {}, {}
         for name, stack in state.params.items():
             with jax.numpy_dtype_promotion("standard"):  # Optax mixes its step count with floats
-                update = transformation(self._optimizer, own.rates[name]).update
+                update = transformation(self._blueprint.optimizer.form, own.rates[name]).update
                 updates[name], optimizer[name] = jax.vmap(update)(
                     grads[name], state.optimizer[name], stack
                 )
-        change = state.change
-        if self._effect:
-            with self._finest():
-                _, effect = jax.jvp(self._reference(own), (state.params,), (updates,))
-            change = jax.tree.map(jnp.add, change, effect)
-        params = optax.apply_updates(state.params, updates)
-        return State(state.step + 1, params, optimizer, change), updates
-
-    def _reference(self, own: Arguments) -> Callable[[Any], dict[str, jax.Array]]:
-        """The watched tasks' losses as a function of the weights."""
-        return lambda params: self._traced.reference(params, own.numbers)
-
-    def _compare(
-        self, state: State, own: Arguments, batch: Batch, grads: Any, updates: Any
-    ) -> Measures:
-        """Gram matrices of the parts of a batch's gradient, the reference gradients, the update."""
-        traced = self._traced
-        each = jnp.eye(len(traced.watch_ids))
-
-        def of(rows: Batch, key: jax.Array) -> Any:
-            def losses(params: Any) -> dict[str, jax.Array]:
-                return traced.watched_losses(params, rows, key, own.numbers)
-
-            return parts(losses, state.params, each)
-
-        watched = self._mean(of, state, own, batch)
-        with self._finest():
-            reference = parts(self._reference(own), state.params, each)
-
-        others = jax.tree.map(lambda all_, own: all_ - own.sum(0), grads, watched)
-        every = range(len(traced.watch_ids))
-        vectors = [*(_at(watched, k) for k in every), others]
-        vectors += [*(_at(reference, k) for k in every), updates]
-        found = {g: self._grams([v[g] for v in vectors]) for g in others}
-        return {
-            "gram": _students({g: grams for g, (grams, _) in found.items()}),
-            "block_weights": _students({g: weights for g, (_, weights) in found.items()}),
-        }
-
-    def _grams(self, vectors: Sequence[Any]) -> tuple[jax.Array, jax.Array]:
-        """Gram matrices of one group's V gradients, and how many weights they are of.
-
-        Returns:
-            [R, block, V, V] and [R, block], NaN where the group has no such block.
-        """
-        traced = self._traced
-        watch = traced.watch_ids
-        reference = vectors[len(watch) + 1 + watch.index(traced.rarest)]
-
-        blocks = [traced.blocks(v) for v in vectors]
-        found = {name: gram([block[name] for block in blocks]) for name in blocks[0]}
-        found["all"] = jnp.stack(list(found.values())).sum(0)
-        selected = [traced.selections(v, reference) for v in vectors]
-        found |= {name: gram([block[name] for block in selected]) for name in selected[0]}
-        weights = {name: _weights(part) for name, part in (blocks[0] | selected[0]).items()}
-        weights["all"] = _weights(blocks[0])
-        names, students = traced.block_labels, len(found["all"])
-        missing = jnp.full_like(found["all"], jnp.nan)  # smaller models have fewer layers
-        counts = jnp.array([weights.get(name, jnp.nan) for name in names], jnp.float32)
-        return (
-            jnp.stack([found.get(name, missing) for name in names], axis=1),
-            jnp.broadcast_to(counts, (students, len(names))),
-        )
-
-
-def _weights(tree: Any) -> float:
-    """Weights of one student in a tree of leaves [R, ...]."""
-    return float(sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(tree)))
+        return updates, optimizer
 
 
 def _at(tree: Any, index: jax.Array | int) -> Any:
-    """One batch of a chunk, or one of stacked gradients."""
+    """One batch of a chunk."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def _by_name(groups: dict[str, dict[str, jax.Array]]) -> Values:
+    """Values of each group by name, joined for all students."""
+    names = next(iter(groups.values()))
+    return {name: _students({g: own[name] for g, own in groups.items()}) for name in names}
 
 
 def _students(groups: dict[str, jax.Array]) -> jax.Array:

@@ -73,7 +73,7 @@ def kept(study, tmp_path_factory):
         write_manifest(folder, identity=unit.run.identity())
         store = Store(folder / "retention", unit.run.identity())
         for step in (0, 4)[: i + 1]:
-            store.save(step, unit.run.setting.traced.init(0))
+            store.save(step, unit.run.setting.family.init(0))
         store.close()
     return workdir
 
@@ -125,7 +125,7 @@ def test_models_are_asked_about_the_tasks_of_their_own_stream(study, tmp_path, m
         folder = workdir / "runs" / unit.name
         write_manifest(folder, identity=unit.run.identity())
         store = Store(folder / "retention", unit.run.identity())
-        params = unit.run.setting.traced.init(unit.run.seeds.weights)
+        params = unit.run.setting.family.init(unit.run.seeds.weights)
         store.save(0, params)
         store.close()
         embedding = np.asarray(next(iter(params.values()))["embedding"][0])
@@ -209,7 +209,7 @@ def test_other_weights_are_measured_again(workdir, study, counted):
     assert call(f"--workdir={workdir}", "--kinds=probe") == 0
     (unit, _) = units(study)
     store = Store(workdir / "runs" / unit.name / "retention", unit.run.identity())
-    params = unit.run.setting.traced.init(0)
+    params = unit.run.setting.family.init(0)
     store.delete(0)
     store.save(
         0, {name: {**tree, "embedding": tree["embedding"] + 1} for name, tree in params.items()}
@@ -222,7 +222,7 @@ def test_other_weights_are_measured_again(workdir, study, counted):
 def test_a_published_model_is_asked_about_the_tasks_of_a_config(study, tmp_path, monkeypatch):
     setting = study.run.setting
     (shape,) = setting.architectures.values()
-    (params,) = setting.traced.init(0).values()
+    (params,) = setting.family.init(0).values()
     own = jax.tree.map(lambda leaf: np.asarray(leaf[0]), params)
     exchange.save(epath.Path(tmp_path / "model"), shape, own)
     monkeypatch.setattr(command_line, "load", lambda source: study)

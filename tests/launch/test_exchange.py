@@ -46,7 +46,7 @@ def run(tmp_path_factory):
         initialisations=2,
     )
     write_json(folder / "config.json", to_dict(Run(setting=setting)))
-    params = setting.traced.init(0)
+    params = setting.family.init(0)
     later = jax.tree.map(lambda leaf: leaf + 1, params)
     for root, step, tree in (
         ("retention", 8, params),

@@ -24,10 +24,11 @@ ABOUT = {
 class State(NamedTuple):
     step: jax.Array
     params: dict[str, jax.Array]
+    followed: dict[str, jax.Array]
 
 
 def state(step):
-    return State(jnp.int32(step), {"weights": jnp.full((3, 2), step, jnp.float32)})
+    return State(jnp.int32(step), {"weights": jnp.full((3, 2), step, jnp.float32)}, {})
 
 
 def shapes():

@@ -68,7 +68,7 @@ def test_measures_are_what_is_measured(models):
     subjects = {"sum": Subject(own_answers(models["deep"][0], grid(4)), cyclic=True)}
     for name in ("probe", "fourier", "neurons"):
         values = ASK[name](models["deep"][0], subjects["sum"], Options())
-        assert set(values) == set(KINDS[name].measures)
+        assert set(values) == set(KINDS[name].quantities)
 
 
 def test_every_kind_can_be_asked():

@@ -18,6 +18,7 @@ from rare_retention.mesh import MeshShape
 from rare_retention.models.architecture import Compute
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
+from rare_retention.settings.setting import labels
 from rare_retention.tasks import Comparison, ModularAddition, Recall
 
 SETTING = tiny_text.language(initialisations=2)
@@ -138,12 +139,12 @@ def test_constants_tell_frequency_and_chance():
 
 def test_students_are_sorted_by_size():
     """Whatever order they are named in; their names with them."""
-    parameters = [student.parameters for student in SETTING.students]
+    parameters = [student.parameters for student in SETTING.family.students]
     one, other = (shape.parameters for shape in SETTING.architectures.values())
     assert parameters == [one, one, other, other] and one < other
     assert one == 2 * 256 * 8 + 4 * 8**2 + 3 * 8 * 8  # 200 ids fill up to 256 rows
-    assert {s.size: s.width for s in SETTING.students} == {"1x8x16x2": 8, "2x16x32x2": 16}
-    assert SETTING.flops(BATCH) == {
+    assert {s.size: s.width for s in SETTING.family.students} == {"1x8x16x2": 8, "2x16x32x2": 16}
+    assert SETTING.family.flops(BATCH) == {
         name: 6 * BATCH * WINDOW * (n - 256 * d + layers * WINDOW * d)
         for name, n, d, layers in (("1x8x16x2", one, 8, 1), ("2x16x32x2", other, 16, 2))
     }
@@ -155,8 +156,8 @@ def numbered_setting(numbered, **fields):
 
 
 def test_without_a_tokenizer_there_are_no_prompts():
-    assert SETTING.prompts == () and "reference_loss" not in SETTING.measures
-    assert "prompt" not in SETTING.labels
+    assert SETTING.prompts == () and "reference_loss" not in SETTING.objective.quantities
+    assert "prompt" not in labels(SETTING)
 
 
 def with_fields(**fields):
@@ -282,7 +283,7 @@ def test_sizes_must_differ_in_their_parameters():
     """Results tell them apart by it: another number of heads is no other size."""
     setting = tiny_text.language(sizes=("1x8x16x2", "1x8x16x1"))
     with pytest.raises(ConfigError, match="sizes: expected different numbers of parameters, got"):
-        _ = setting.students
+        _ = setting.family.students
 
 
 def test_a_vocabulary_without_room_for_the_tasks_is_refused():

@@ -17,8 +17,8 @@ from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
 from rare_retention.record import metrics
 from rare_retention.settings.competition import Competition
-from rare_retention.settings.protocol import DRAWS
 from rare_retention.settings.regression import Regression
+from rare_retention.settings.student import DRAWS
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.loop import arguments, train
 from rare_retention.train.plan import data_key
@@ -58,7 +58,7 @@ def test_what_is_held_is_part_of_the_recipe():
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.kind)
 def test_no_two_draws_share_initial_weights(setting):
     """Of two streams each model of each size differs from every other in all weights drawn."""
-    init = jax.jit(setting.traced.init)
+    init = jax.jit(setting.family.init)
     for name, stack in init(1).items():
         for own, first, last in zip(
             *map(jax.tree.leaves, (stack, init(0)[name], init(DRAWS - 1)[name])), strict=True
@@ -103,7 +103,7 @@ def test_training_takes_its_draws_from_the_seeds(held, expected, tmp_path, monke
     train(run, epath.Path(tmp_path))
     assert draws == {(expected[1], 3)}
     angles = metrics.read(epath.Path(tmp_path))["angle"][0]
-    drawn = jax.jit(run.setting.traced.init)(expected[0]).values()
+    drawn = jax.jit(run.setting.family.init)(expected[0]).values()
     for found, stack in zip(angles, drawn, strict=True):
         np.testing.assert_array_equal(found, stack["angle"][0])
 

@@ -5,8 +5,8 @@ import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec
 
-from rare_retention.settings.protocol import DRAWS
 from rare_retention.settings.stacks import Stacks
+from rare_retention.settings.student import DRAWS
 
 
 class Line(nnx.Module):

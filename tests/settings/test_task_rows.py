@@ -4,7 +4,7 @@ import numpy as np
 
 from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
-from rare_retention.settings.task_rows import group
+from rare_retention.settings.setting import labels
 
 SETTING = Competition(neurons=(2, 1), initialisations=2, rare=0.25, watch=(-1, 0))
 
@@ -15,8 +15,8 @@ def test_a_row_is_one_observation_of_one_task():
 
 def test_watched_tasks_may_be_counted_from_the_rarest():
     assert SETTING.watch_ids == (1, 0)
-    assert SETTING.labels["block"] == ("angle", "all")
-    assert SETTING.labels["vector"][:3] == ("batch rare", "batch common", "batch others")
+    assert labels(SETTING)["block"] == ("angle", "all")
+    assert labels(SETTING)["vector"][:3] == ("batch rare", "batch common", "batch others")
 
 
 def test_batches_are_the_rows_of_the_schedule():
@@ -25,8 +25,3 @@ def test_batches_are_the_rows_of_the_schedule():
     assert found.shape == (3, 4) and found.dtype == np.int32
     for step, rows in zip(range(5, 8), found, strict=True):
         np.testing.assert_array_equal(rows, schedule.rows(step)[2:6])
-
-
-def test_groups_sort_by_number():
-    names = [group("width", number) for number in (2, 10, 1000)]
-    assert names == sorted(names) and names[0] == "width_00002"

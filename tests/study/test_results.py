@@ -103,7 +103,7 @@ def started(run, folder):
     none = Exposures(np.zeros(0, np.int64), np.zeros(0, np.int64))
     exposures.write_exposures(folder, {"modular addition": none})
     values = metrics.Metrics(folder, ["a", "b"])
-    shape = (len(run.setting.students), len(run.setting.task_names))
+    shape = (len(run.setting.family.students), len(run.setting.task_names))
     values.add(0, {"loss": np.zeros(shape)})
     values.flush()
 
@@ -127,7 +127,7 @@ def test_each_unit_counts_its_own_rows_tokens_and_operations(tmp_path):
     for unit in units(study):
         place = {name: unit.coordinates[name] for name in ("batch", "window")}
         found = results["step_flops"].sel(place)
-        expected = unit.run.setting.flops(unit.run.batch)
+        expected = unit.run.setting.family.flops(unit.run.batch)
         assert dict(zip(found["size"].values.tolist(), found.values, strict=True)) == expected
     for name, own in {"step_rows": "rows", "step_tokens": "tokens", "window": "tokens"}.items():
         assert results[name].attrs["units"] == own

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rare_retention.settings.objective import Losses
 from rare_retention.train.gradients import gradient, gram, parts
 
 TASKS = 4
@@ -30,6 +31,10 @@ def losses(params):
     return {"big": big, "small": jnp.square(params["small"]["w"] + common).sum(-1)}
 
 
+def in_parts(params):
+    return {group: Losses(own) for group, own in losses(params).items()}
+
+
 @jax.jit
 def backward(alone, weight):
     """Gradient of the weighted losses of students that are trained alone."""
@@ -45,7 +50,8 @@ def close(a, b):
 def test_gradient_is_each_students_own(student):
     """Students are trained side by side as if each were alone."""
     params = weights(0)
-    split, found = jax.jit(lambda p: gradient(losses, p))(params)
+    split, found = jax.jit(lambda p: gradient(in_parts, p))(params)
+    split = {group: own.by_task for group, own in split.items()}
     alone = jax.tree.map(lambda leaf: leaf[student : student + 1], params)
     close(jax.tree.map(lambda leaf: leaf[student : student + 1], split), losses(alone))
     expected = backward(alone, jnp.ones((1, TASKS)))
@@ -67,7 +73,7 @@ def test_parts_of_a_partition_sum_to_the_gradient(owner):
     """Each task in one part; a part without tasks is exactly zero."""
     params = weights(3)
     select = jnp.asarray(np.eye(4)[:, owner], jnp.float32)
-    found, whole = jax.jit(lambda p: (parts(losses, p, select), gradient(losses, p)[1]))(params)
+    found, whole = jax.jit(lambda p: (parts(losses, p, select), gradient(in_parts, p)[1]))(params)
     close(jax.tree.map(lambda g: g.sum(0), found), whole)
     for part in set(range(4)) - set(owner):
         assert not any(np.any(g[part]) for g in jax.tree.leaves(found))

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import tiny_text
 from etils import epath
+from tiny import blueprint
 
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, Store, steps_in, verify
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.settings.traced import traced_of
 from rare_retention.train.loop import train
 from rare_retention.train.plan import common, make_plan
 from rare_retention.train.state import create
@@ -31,12 +33,12 @@ def test_everything_is_measured(whole):
     values, about = metrics.read(whole), read_manifest(whole)
     assert values["step"].tolist() == [0, 2, 4, 6, 8]
     sizes = {"task": 3, "watch": 1}
-    asked = [*setting.measures, "train_loss", "batch_loss", "reference"]
+    asked = [*setting.objective.quantities, "train_loss", "batch_loss", "reference"]
     assert values.keys() == {"step", *asked}
     for name in asked:
-        measure = about["measures"][name]
+        measure = about["quantities"][name]
         assert values[name].shape == (5, 2, *(sizes[d] for d in measure["dims"])), name
-        rows = values[name] if name in setting.measures else values[name][1:]
+        rows = values[name] if name in setting.objective.quantities else values[name][1:]
         assert np.isfinite(rows).all(), name
     assert about["shown"] == tiny_text.run().schedule().shown(8).tolist()
     assert about["planned"] == pytest.approx([96, 24, 8])
@@ -162,7 +164,7 @@ def test_a_checkpoint_of_other_models_is_refused(tmp_path):
     folder, run = epath.Path(tmp_path), tiny_text.run()
     other = tiny_text.language(sizes=("1x8x16x2", "2x16x40x2"))
     store = Store(folder / RESUME, run.identity())
-    store.save(4, jax.jit(lambda: create(other.traced, run.optimizer, 0))())
+    store.save(4, jax.jit(lambda: create(blueprint(traced_of(other), run.optimizer), 0))())
     store.close()
     with pytest.raises(UserError, match=r"resume/4: .*; no checkpoint is whole: delete") as caught:
         train(run, folder)

@@ -17,6 +17,7 @@ from rare_retention.optimizer import Optimizer
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, steps_in, verify
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.traced import traced_of
 from rare_retention.train.loop import programs, train
 
 EVERYTHING = {"measure__gradients": True, "measure__effect": True}
@@ -117,7 +118,7 @@ def test_programs_are_those_of_the_shapes_alone():
         **{"setting__tasks[0].per_token": 0.01, "setting__task_seed": 5, "setting__evaluated": 3},
         optimizer__peak=1.0,
     )
-    assert run.setting.traced == same.setting.traced and run.setting != same.setting
+    assert traced_of(run.setting) == traced_of(same.setting) and run.setting != same.setting
     assert run.optimizer.form == same.optimizer.form != run.optimizer
     for changes in (
         {"setting__compute__remat": "full"},
@@ -126,6 +127,6 @@ def test_programs_are_those_of_the_shapes_alone():
         {"setting__watch": "(1,)"},
         {"setting__neurons": 3},
     ):
-        assert tiny_text.run(**changes).setting.traced != run.setting.traced
+        assert traced_of(tiny_text.run(**changes).setting) != traced_of(run.setting)
     assert tiny_text.run(optimizer__warmup=3).optimizer.form != run.optimizer.form
-    assert tiny.run(setting__widths="(2, 9)").setting.traced != tiny.run().setting.traced
+    assert traced_of(tiny.run(setting__widths="(2, 9)").setting) != traced_of(tiny.run().setting)

@@ -4,16 +4,19 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
+from tiny import blueprint
 
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.traced import traced_of
 from rare_retention.train import state
 
 SETTING = Competition(neurons=(1, 2), initialisations=2, watch=(0, -1))
 GROUPS = ("neurons_00001", "neurons_00002")
-TRACED, ADAM = SETTING.traced, Optimizer()
+TRACED = traced_of(SETTING)
+BLUEPRINT = blueprint(TRACED, Optimizer(), effect=True)
 
 
 def moments(optimizer):
@@ -24,12 +27,12 @@ def moments(optimizer):
 
 @pytest.fixture(scope="module")
 def created():
-    return state.create(TRACED, ADAM, 0)
+    return state.create(BLUEPRINT, 0)
 
 
 def test_a_run_begins_at_step_0_with_the_weights_of_its_setting(created):
     assert created.step.dtype == np.int32 and created.step == 0
-    jax.tree.map(np.testing.assert_array_equal, created.params, TRACED.init(0))
+    jax.tree.map(np.testing.assert_array_equal, created.params, TRACED.family.init(0))
     assert tuple(created.params) == GROUPS
 
 
@@ -43,11 +46,11 @@ def test_each_student_has_an_optimizer_of_its_own(created):
 
 def test_no_change_is_a_zero_for_each_student_and_watched_task(created):
     for group in GROUPS:
-        np.testing.assert_array_equal(created.change[group], np.zeros((2, 2)))
+        np.testing.assert_array_equal(created.followed["effect"][group], np.zeros((2, 2)))
 
 
 def test_the_shapes_of_a_state_are_known_without_it(created):
-    found = state.abstract(TRACED, ADAM)
+    found = state.abstract(BLUEPRINT)
     assert jax.tree.structure(found) == jax.tree.structure(created)
     for shape, leaf in zip(jax.tree.leaves(found), jax.tree.leaves(created), strict=True):
         assert isinstance(shape, jax.ShapeDtypeStruct)
@@ -56,12 +59,12 @@ def test_the_shapes_of_a_state_are_known_without_it(created):
 
 def test_moments_are_laid_out_as_their_weights_and_counts_by_student():
     mesh = make_mesh(MeshShape(student=2, data=4))
-    found = state.shardings(TRACED, ADAM, mesh)
+    found = state.shardings(BLUEPRINT, mesh)
     assert found.step.spec == PartitionSpec()
     for group in GROUPS:
         (weights,) = jax.tree.leaves(found.params[group])
         assert weights.spec[0] == "student" and weights.mesh == mesh
-        assert found.change[group].spec == PartitionSpec("student")
+        assert found.followed["effect"][group].spec == PartitionSpec("student")
         for path, place in moments(found.optimizer[group]).items():
             expected = weights.spec if ".mu" in path or ".nu" in path else PartitionSpec("student")
             assert place.spec == expected, path

@@ -5,21 +5,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_text
+from tiny import blueprint
 
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh, sharding
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
+from rare_retention.settings.traced import traced_of
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.state import Arguments, create, shardings
-from rare_retention.train.step import GRADIENT_MEASURES, Step, step_measures
+from rare_retention.train.step import Step, step_quantities
 
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.0)
 SETTING = Regression(tasks=TASKS, widths=(5,), initialisations=2, watch=(2, 0))
-TRACED = SETTING.traced
+TRACED = traced_of(SETTING)
 ADAMW = Optimizer(peak=1e-2, timescale=50.0)
 DESCENT = Optimizer(method="sgd", schedule="constant", clip=None)
+FULL = blueprint(TRACED, ADAMW, gradients=True, effect=True)
 KEY = jax.random.key(3)
 BATCH = 16
 
@@ -29,7 +32,7 @@ ROWS = np.random.default_rng(0).choice(3, (7, BATCH), p=TASKS.frequencies()).ast
 
 def arguments(setting, rate=ADAMW.peak, key=KEY):
     """Numbers of a run with one rate for all students."""
-    rates = dict.fromkeys((student.group for student in setting.students), np.float32(rate))
+    rates = dict.fromkeys((student.group for student in setting.family.students), np.float32(rate))
     return Arguments(key, np.uint32(0), rates, setting.numbers(0))
 
 
@@ -38,13 +41,13 @@ OWN = arguments(SETTING)
 
 @pytest.fixture(scope="module")
 def start():
-    return jax.jit(lambda: create(TRACED, ADAMW, 0))()
+    return jax.jit(lambda: create(FULL, 0))()
 
 
 @pytest.fixture(scope="module")
 def advance():
     """The compiled step with every measurement."""
-    return jax.jit(Step(TRACED, ADAMW, gradients=True, effect=True).advance)
+    return jax.jit(Step(FULL).advance)
 
 
 def close(a, b, rtol=1e-4, atol=1e-6):
@@ -77,9 +80,10 @@ def test_rows_behind_the_chunk_are_ignored(start, advance):
 
 def test_measuring_does_not_change_the_update(start, advance):
     """Bit-identical states whatever is measured, in the middle of a chunk and at its end."""
-    step = Step(TRACED, ADAMW, gradients=False, effect=False)
-    plain, _ = jax.jit(step.advance)(start, OWN, ROWS, jnp.int32(4))
+    step = Step(blueprint(TRACED, ADAMW, gradients=False, effect=False))
+    plain, _ = jax.jit(step.advance)(start._replace(followed={}), OWN, ROWS, jnp.int32(4))
     full, _ = advance(start, OWN, ROWS, jnp.int32(4))
+    full = full._replace(followed={})
     for x, y in zip(jax.tree.leaves(plain), jax.tree.leaves(full), strict=True):
         np.testing.assert_array_equal(x, y)
 
@@ -91,10 +95,10 @@ def test_batches_are_those_of_the_step_and_the_key(start, advance):
     losses = jax.jit(TRACED.losses)
     for t, params, measured in ((0, start.params, first), (1, once.params, second)):
         split = losses(params, ROWS[t], jax.random.fold_in(KEY, t), OWN.numbers)
-        expected = split["width_00005"].sum(1)
+        expected = split["width_00005"].by_task.sum(1)
         np.testing.assert_allclose(measured["train_loss"], expected, rtol=1e-5)
         share = np.bincount(ROWS[t], minlength=3) / BATCH
-        by_task = np.asarray(split["width_00005"]) / np.where(share, share, np.nan)
+        by_task = np.asarray(split["width_00005"].by_task) / np.where(share, share, np.nan)
         np.testing.assert_allclose(measured["batch_loss"], by_task, rtol=1e-5)
     _, other = advance(start, OWN._replace(key=jax.random.key(4)), ROWS, jnp.int32(1))
     assert np.all(other["train_loss"] != first["train_loss"])
@@ -106,23 +110,25 @@ def test_measures_are_those_of_the_state_afterwards(start, advance):
     probe = jax.jit(TRACED.probe)(state.params, OWN.numbers)["width_00005"]
     for name, values in probe.items():
         np.testing.assert_allclose(measured[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
-    promised = SETTING.measures | step_measures(SETTING) | GRADIENT_MEASURES
+    promised = SETTING.objective.quantities | step_quantities(SETTING)
+    for tool in FULL.instruments:
+        promised |= tool.quantities(SETTING)
     assert measured.keys() == promised.keys()
     sizes = {"watch": 2, "task": 3, "block": 3, "vector": 6, "other": 6}
-    for name, measure in promised.items():
-        assert measured[name].shape == (2, *(sizes[d] for d in measure.dims)), name
+    for name, quantity in promised.items():
+        assert measured[name].shape == (2, *(sizes[d] for d in quantity.dims)), name
 
 
 def test_students_of_all_groups_are_joined_in_order():
     """Every measure of student s is in place s of `students`, whatever its group."""
     setting = Competition(neurons=(1, 3, 2), initialisations=2)
-    traced, own = setting.traced, arguments(setting, 0.01)
-    state = create(traced, DESCENT, 0)
-    step = Step(traced, DESCENT, gradients=True, effect=True)
+    traced, own = traced_of(setting), arguments(setting, 0.01)
+    state = create(blueprint(traced, DESCENT, effect=True), 0)
+    step = Step(blueprint(traced, DESCENT, gradients=True, effect=True))
     task = jnp.array([[0, 1, 0, 0]], jnp.int32)
     after, measured = jax.jit(step.advance)(state, own, task, jnp.int32(1))
     before, single = (traced.probe(s.params, own.numbers) for s in (state, after))
-    for s, student in enumerate(setting.students):
+    for s, student in enumerate(setting.family.students):
         i = student.initialisation
         loss = np.asarray(before[student.group]["loss"][i])
         share = loss @ np.array([0.75, 0.25])
@@ -138,9 +144,9 @@ def test_students_of_all_groups_are_joined_in_order():
 
 def test_a_call_may_measure_nothing(start, advance):
     """Its state goes on to the same bits, and carries the first-order effects with it."""
-    step = Step(TRACED, ADAMW, gradients=True, effect=True)
+    step = Step(FULL)
     half = jax.jit(step.run)(start, OWN, ROWS, jnp.int32(3))
-    assert np.all(np.asarray(half.change["width_00005"]) != 0)
+    assert np.all(np.asarray(half.followed["effect"]["width_00005"]) != 0)
     found = advance(half, OWN, np.roll(ROWS, -3, axis=0), jnp.int32(2))
     expected = advance(start, OWN, ROWS, jnp.int32(5))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
@@ -150,12 +156,12 @@ def test_a_call_may_measure_nothing(start, advance):
 def test_pieces_of_a_batch_add_up_to_it():
     """Losses, gradients by task and the state of an accumulated step are those of a whole one."""
     setting = Competition(neurons=(1, 2))
-    traced, own = setting.traced, arguments(setting, 0.1)
-    state = create(traced, DESCENT, 0)
+    traced, own = traced_of(setting), arguments(setting, 0.1)
+    state = create(blueprint(traced, DESCENT, effect=True), 0)
     rows = np.random.default_rng(1).integers(0, 2, (2, 16)).astype(np.int32)
     found = []
     for accumulate in (1, 4):
-        step = Step(traced, DESCENT, gradients=True, effect=True, accumulate=accumulate)
+        step = Step(blueprint(traced, DESCENT, gradients=True, effect=True, accumulate=accumulate))
         mesh = make_mesh(MeshShape(data=4))
         with jax.set_mesh(mesh):
             batches = jax.device_put(rows, sharding(mesh, None, "batch"))
@@ -167,8 +173,8 @@ def test_predicted_change_is_the_change_to_first_order(start):
     """Its error falls with the square of the rate, on every student and watched task."""
     params = start.params
     before = np.asarray(TRACED.reference(params, OWN.numbers)["width_00005"])
-    advance = jax.jit(Step(TRACED, DESCENT, gradients=False, effect=True).advance)
-    state = create(TRACED, DESCENT, 0)._replace(params=params)
+    advance = jax.jit(Step(blueprint(TRACED, DESCENT, gradients=False, effect=True)).advance)
+    state = create(blueprint(TRACED, DESCENT, effect=True), 0)._replace(params=params)
     errors, changes = [], []
     for rate in (8e-3, 4e-3, 2e-3):
         _, measured = advance(state, arguments(SETTING, rate), ROWS, jnp.int32(1))
@@ -196,9 +202,9 @@ def test_the_same_numbers_on_eight_devices(start, advance):
     """A chunk on a mesh of 2 x 4, within float32 rounding of one device."""
     mesh = make_mesh(MeshShape(student=2))
     with jax.set_mesh(mesh):
-        layout = shardings(TRACED, ADAMW, mesh)
-        state = jax.jit(lambda: create(TRACED, ADAMW, 0), out_shardings=layout)()
-        step = Step(TRACED, ADAMW, gradients=True, effect=True)
+        layout = shardings(FULL, mesh)
+        state = jax.jit(lambda: create(FULL, 0), out_shardings=layout)()
+        step = Step(FULL)
         batches = jax.device_put(ROWS, sharding(mesh, None, "batch"))
         found, measured = jax.jit(step.advance, donate_argnums=0)(state, OWN, batches, jnp.int32(4))
         jax.block_until_ready((found, measured))
@@ -211,7 +217,7 @@ def test_the_same_numbers_on_eight_devices(start, advance):
 def test_the_state_is_laid_out_by_students(start):
     """Weights and both their moments over `student`, one tree with the state."""
     mesh = make_mesh(MeshShape(student=2))
-    layout = shardings(TRACED, ADAMW, mesh)
+    layout = shardings(FULL, mesh)
     assert jax.tree.structure(layout) == jax.tree.structure(start)
     for leaf, place in zip(jax.tree.leaves(start), jax.tree.leaves(layout), strict=True):
         shape = place.shard_shape(leaf.shape)
@@ -225,7 +231,7 @@ TEXT_OWN = arguments(TEXT)
 
 @pytest.fixture(scope="module")
 def text_start():
-    return jax.jit(lambda: create(TEXT.traced, ADAMW, 0))()
+    return jax.jit(lambda: create(blueprint(traced_of(TEXT), ADAMW), 0))()
 
 
 @pytest.fixture(scope="module")
@@ -241,23 +247,23 @@ def text_batches():
 @pytest.fixture(scope="module")
 def text_expected(text_start, text_batches):
     """State and measures after a step on one device, its batch in one piece."""
-    step = Step(TEXT.traced, ADAMW, gradients=False, effect=False)
+    step = Step(blueprint(traced_of(TEXT), ADAMW, gradients=False, effect=False))
     return jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
 
 
 def test_a_language_step_in_pieces_is_the_whole_one(text_start, text_batches, text_expected):
     """Cross-entropies of four times two sequences, averaged."""
-    step = Step(TEXT.traced, ADAMW, gradients=False, effect=False, accumulate=4)
+    step = Step(blueprint(traced_of(TEXT), ADAMW, gradients=False, effect=False, accumulate=4))
     found = jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
     close(found, text_expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_language_model_on_eight_devices(text_batches, text_expected):
     """Rows, weights, heads and words cut over the mesh: one device within float32 rounding."""
-    traced, mesh = TEXT.traced, make_mesh(MeshShape(data=2, fsdp=2, model=2))
+    traced, mesh = traced_of(TEXT), make_mesh(MeshShape(data=2, fsdp=2, model=2))
     with jax.set_mesh(mesh):
-        layout = shardings(traced, ADAMW, mesh)
-        state = jax.jit(lambda: create(traced, ADAMW, 0), out_shardings=layout)()
+        layout = shardings(blueprint(traced, ADAMW), mesh)
+        state = jax.jit(lambda: create(blueprint(traced, ADAMW), 0), out_shardings=layout)()
         weights = state.params[SIZE]
         for leaf, cut in (
             (weights["embedding"], (1, 256 // 2, 8 // 2)),  # words, embed
@@ -270,7 +276,7 @@ def test_a_language_model_on_eight_devices(text_batches, text_expected):
         batches = jax.tree.map(
             lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), text_batches
         )
-        step = Step(traced, ADAMW, gradients=False, effect=False)
+        step = Step(blueprint(traced, ADAMW, gradients=False, effect=False))
         advance = jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, None))
         state, measured = advance(state, TEXT_OWN, batches, jnp.int32(1))
         assert state.params[SIZE]["layers"]["qkv"].addressable_shards[0].data.shape[4] == 1

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import blueprint, by_task
 
 from rare_retention.data.exposure import Schedule
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.traced import traced_of
 from rare_retention.theory import one_neuron
 from rare_retention.train.state import Arguments, create
 from rare_retention.train.step import Step
@@ -18,8 +20,8 @@ RATE = 0.05
 def train(setting, streams):
     """Measures at every state of plain descent through rows [T] of each, [T + 1, S, ...]."""
     descent = Optimizer(method="sgd", schedule="constant", peak=RATE, clip=None)
-    step = Step(setting.traced, descent, gradients=False, effect=False)
-    state = create(setting.traced, descent, 0)
+    step = Step(blueprint(traced_of(setting), descent, gradients=False, effect=False))
+    state = create(blueprint(traced_of(setting), descent), 0)
     rates = descent.rates(state.params)
     own = Arguments(jax.random.key(0), np.uint32(0), rates, setting.numbers(0))
 
@@ -91,13 +93,13 @@ def test_a_second_neuron_is_the_only_difference(trained):
 def test_losses_split_the_mean_loss_of_the_rows():
     """Each task has its rows' share of the loss; the reference is the loss of a row."""
     setting = Competition(neurons=(3, 1), initialisations=2, watch=(1, 0))
-    traced, numbers = setting.traced, setting.numbers(0)
+    traced, numbers = traced_of(setting), setting.numbers(0)
     task = jnp.array([0, 1, 0, 0, 1, 0, 0, 0])
 
     @jax.jit
     def measured(numbers):
-        params = traced.init(0)
-        split = traced.losses(params, task, jax.random.key(0), numbers)
+        params = traced.family.init(0)
+        split = by_task(traced)(params, task, jax.random.key(0), numbers)
         return split, traced.probe(params, numbers), traced.reference(params, numbers)
 
     split, probes, reference = measured(numbers)

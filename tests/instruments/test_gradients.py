@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import tiny_text
 import xarray as xr
+from tiny import blueprint, by_task
 
 from rare_retention.evidence import gradients as evidence
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh, sharding
 from rare_retention.settings.regression import Regression
+from rare_retention.settings.setting import labels
+from rare_retention.settings.traced import traced_of
 from rare_retention.tasks import Comparison, Recall
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.state import Arguments, State, create, shardings
@@ -57,7 +60,7 @@ class Case(NamedTuple):
 def prepared(name):
     """A setting, its first state and three batches of eight rows."""
     setting = SETTINGS[name]
-    state = jax.jit(lambda: create(setting.traced, OPTIMIZER, 0))()
+    state = jax.jit(lambda: create(blueprint(traced_of(setting), OPTIMIZER), 0))()
     if name == "regression":
         rows = np.random.default_rng(0).integers(0, 3, (3, 8)).astype(np.int32)
         return setting, state, rows
@@ -66,14 +69,14 @@ def prepared(name):
 
 
 def arguments(setting):
-    rates = OPTIMIZER.rates(student.group for student in setting.students)
+    rates = OPTIMIZER.rates(student.group for student in setting.family.students)
     return Arguments(KEY, np.uint32(0), rates, setting.numbers(0))
 
 
 def placed(setting, state, batches, mesh):
     """The same on the devices of a mesh."""
     return (
-        jax.device_put(state, shardings(setting.traced, OPTIMIZER, mesh)),
+        jax.device_put(state, shardings(blueprint(traced_of(setting), OPTIMIZER), mesh)),
         jax.tree.map(lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), batches),
     )
 
@@ -84,7 +87,11 @@ ONE_DEVICE = MeshShape(data=1)
 def advanced(case, shape=ONE_DEVICE, accumulate=1):
     """State and measures after two batches, on a mesh."""
     setting, mesh = case.setting, make_mesh(shape)
-    step = Step(setting.traced, OPTIMIZER, gradients=True, effect=False, accumulate=accumulate)
+    step = Step(
+        blueprint(
+            traced_of(setting), OPTIMIZER, gradients=True, effect=False, accumulate=accumulate
+        )
+    )
     with jax.set_mesh(mesh):
         state, batches = placed(setting, case.start, case.batches, mesh)
         own = arguments(setting)
@@ -95,9 +102,9 @@ def advanced(case, shape=ONE_DEVICE, accumulate=1):
 def made(name):
     """A setting with its states and the vectors that are compared, by separate backward passes."""
     setting, start, batches = prepared(name)
-    traced, own = setting.traced, arguments(setting)
+    traced, own = traced_of(setting), arguments(setting)
     mesh = make_mesh(ONE_DEVICE)
-    run = jax.jit(Step(traced, OPTIMIZER, gradients=False, effect=False).run)
+    run = jax.jit(Step(blueprint(traced, OPTIMIZER, gradients=False, effect=False)).run)
     with jax.set_mesh(mesh):
         state, rows = placed(setting, start, batches, mesh)
         before, after = (jax.device_get(run(state, own, rows, jnp.int32(t))) for t in (1, 2))
@@ -108,7 +115,7 @@ def made(name):
     @jax.jit
     def batch_part(weights):
         def total(p):
-            losses = traced.losses(p, batch, key, numbers)
+            losses = by_task(traced)(p, batch, key, numbers)
             return sum((loss * weights).sum() for loss in losses.values())
 
         return jax.grad(total)(before.params)
@@ -141,7 +148,7 @@ def flat(tree):
 
 def check(setting, measured, vectors):
     """Norms within 1e-5 of themselves and cosines within 1e-5, on every block of every student."""
-    traced, expected = setting.traced, []
+    traced, expected = traced_of(setting), []
     for group in vectors:
         count = jax.tree.leaves(vectors[group])[0].shape[0]
         apart = [
@@ -150,17 +157,22 @@ def check(setting, measured, vectors):
         ]
         rates = setting.frequencies[list(setting.watch_ids)]
         reference = apart[len(rates) + 1 + int(rates.argmin())]
-        blocks = [{**traced.blocks(v), **traced.selections(v, reference), "all": v} for v in apart]
+        blocks = [
+            {**traced.family.blocks(v), **traced.family.selections(v, reference), "all": v}
+            for v in apart
+        ]
         grams = {}
         for name in blocks[0]:
             rows = np.stack([flat(block[name]) for block in blocks])
             grams[name] = np.einsum("prx,qrx->rpq", rows, rows)
         missing = np.full_like(grams["all"], np.nan)
-        expected.append(np.stack([grams.get(name, missing) for name in setting.labels["block"]], 1))
+        expected.append(
+            np.stack([grams.get(name, missing) for name in labels(setting)["block"]], 1)
+        )
     expected = np.concatenate(expected)
     found = measured["gram"].astype(np.float64)
     assert found.shape == expected.shape
-    assert setting.labels["vector"][-1] == evidence.UPDATE
+    assert labels(setting)["vector"][-1] == evidence.UPDATE
     norms = [np.sqrt(np.diagonal(g, axis1=-2, axis2=-1)) for g in (found, expected)]
     # The update was taken from rounded weights: what float32 loses of them is not its error.
     np.testing.assert_allclose(norms[0][..., :-1], norms[1][..., :-1], rtol=1e-5, atol=1e-9)

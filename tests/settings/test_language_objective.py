@@ -10,18 +10,21 @@ import pytest
 import tiny_text
 from etils import epath
 from flax import nnx
+from tiny import by_task
 
 from rare_retention.mesh import MeshShape
 from rare_retention.models import vocabulary
 from rare_retention.models.architecture import Compute
 from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names, make_mesh
+from rare_retention.settings.setting import labels
+from rare_retention.settings.traced import traced_of
 from rare_retention.tasks import Comparison
 from rare_retention.tasks.natural import prompts
 
 SETTING = tiny_text.language(initialisations=4, sizes=("2x16x32x2",))
-TRACED, NUMBERS, INSTANCES = SETTING.traced, SETTING.numbers(0), SETTING.instances(0)
-LOSSES = jax.jit(TRACED.losses)
+TRACED, NUMBERS, INSTANCES = traced_of(SETTING), SETTING.numbers(0), SETTING.instances(0)
+LOSSES = jax.jit(by_task(TRACED))
 FEW = Comparison(per_token=1e-3, symbols=4)
 BATCH, WINDOW, END = tiny_text.BATCH, tiny_text.WINDOW, tiny_text.END
 
@@ -29,7 +32,7 @@ BATCH, WINDOW, END = tiny_text.BATCH, tiny_text.WINDOW, tiny_text.END
 @pytest.fixture(scope="module")
 def params():
     """Drawn, but for some words that are right now and then since their scores are large."""
-    drawn = jax.jit(TRACED.init)(0)
+    drawn = jax.jit(TRACED.family.init)(0)
     held = np.bincount(SETTING.windows.held_out().ravel()).argsort()[-5:]
     loud = [*held, *(token for one in INSTANCES for token in one.tokens[1::20, 2])]
     for stack in drawn.values():
@@ -98,7 +101,7 @@ def test_losses_by_task_are_the_cross_entropies_of_their_tokens(params, batch):
     assert {0, 1, 2} == set(owner.ravel()) and np.any(batch["task"][:, 1] > 0)
     owner = owner[:, 1:]
     losses = LOSSES(params, batch, jax.random.key(0), NUMBERS)
-    shares = np.asarray(TRACED.shares(jax.tree.map(jnp.asarray, batch)))
+    shares = np.asarray(TRACED.objective.shares(jax.tree.map(jnp.asarray, batch)))
     np.testing.assert_allclose(shares, [np.mean(owner == k) for k in range(3)], rtol=1e-6)
     assert list(losses) == list(SETTING.architectures) == sorted(losses)
     for group, found in losses.items():
@@ -116,7 +119,7 @@ def test_one_row_split_by_hand(params):
     row = {"tokens": tokens, "task": np.array(BATCH * [[2, 1]], np.int32)}
     losses = LOSSES(params, row, jax.random.key(0), NUMBERS)
     np.testing.assert_allclose(
-        TRACED.shares(jax.tree.map(jnp.asarray, row)), [8 / 15, 4 / 15, 3 / 15], rtol=1e-6
+        TRACED.objective.shares(jax.tree.map(jnp.asarray, row)), [8 / 15, 4 / 15, 3 / 15], rtol=1e-6
     )
     for group, found in losses.items():
         each = at(words(params, group, tokens)[:, :, :-1], tokens[:, 1:])[:, 0]
@@ -150,7 +153,7 @@ def test_all_instances_are_evaluated_where_there_are_few(params):
     """Of watched tasks of either sign, in the order asked for."""
     setting = dataclasses.replace(SETTING, evaluated=1000, watch=(2, -2))
     assert setting.watch_ids == (2, 1)
-    reference = jax.jit(setting.traced.reference)(params, setting.numbers(0))
+    reference = jax.jit(traced_of(setting).reference)(params, setting.numbers(0))
     tokens = INSTANCES[0].tokens[INSTANCES[0].train]
     assert len(tokens) == 40
     for group, found in reference.items():
@@ -170,8 +173,8 @@ def test_evaluation_is_the_same_on_eight_devices(params, found):
 def test_initial_draws_differ(params):
     """Those of a size do; the first is the same in another setting with that size."""
     [group] = params
-    beside = tiny_text.language(task_seed=3).traced
-    own = jax.jit(lambda draw: beside.init(draw)[group])(0) | {"unembedding": None}
+    beside = traced_of(tiny_text.language(task_seed=3))
+    own = jax.jit(lambda draw: beside.family.init(draw)[group])(0) | {"unembedding": None}
     expected = params[group] | {"unembedding": None}
     for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(a[0], b[0])
@@ -183,12 +186,12 @@ def test_natural_prompts_are_measured(numbered):
     own = tiny_text.corpus(numbered, vocabulary=None, end_of_document=None)
     setting = tiny_text.language(corpus=own, sizes=("1x8x16x2",), tasks=(FEW,))
     asked = prompts(epath.Path(numbered / "tokenizer.json"), {})
-    assert setting.labels["prompt"] == ("increase", "sum") == tuple(p.name for p in asked)
-    assert setting.measures["reference_loss"].dims == ("prompt",)
+    assert labels(setting)["prompt"] == ("increase", "sum") == tuple(p.name for p in asked)
+    assert setting.objective.quantities["reference_loss"].dims == ("prompt",)
     rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(setting.traced.init, 0)
+    shapes = jax.eval_shape(setting.family.init, 0)
     params = jax.tree.map(lambda x: rng.normal(0, 0.3, x.shape).astype(np.float32), shapes)
-    probe = jax.jit(setting.traced.probe)(params, setting.numbers(0))
+    probe = jax.jit(traced_of(setting).probe)(params, setting.numbers(0))
     [*_, group] = params
     [found] = np.asarray(probe[group]["reference_loss"])
     for pattern, value in zip(asked, found, strict=True):
@@ -208,6 +211,6 @@ def test_the_path_of_long_windows_leaves_short_ones_to_another(params):
     )
     auto = dataclasses.replace(setting, compute=Compute())
     numbers = setting.numbers(0)
-    found = jax.jit(setting.traced.probe)(params, numbers)
-    for group, expected in jax.jit(auto.traced.reference)(params, numbers).items():
+    found = jax.jit(traced_of(setting).probe)(params, numbers)
+    for group, expected in jax.jit(traced_of(auto).reference)(params, numbers).items():
         np.testing.assert_allclose(found[group]["loss"][:, 1:], expected, rtol=1e-4)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import by_task
 
 from rare_retention.settings.regression import Regression
-from rare_retention.settings.traced_regression import targets
+from rare_retention.settings.regression_objective import targets
+from rare_retention.settings.traced import traced_of
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.theory import interference
 from rare_retention.theory.utility import common_set
@@ -18,8 +20,8 @@ from rare_retention.theory.utility import common_set
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.5)
 SETTING = Regression(tasks=TASKS, widths=(2, 6), initialisations=3, watch=(-1, 0))
 KEY = jax.random.key(11)
-TRACED, NUMBERS = SETTING.traced, jax.tree.map(jnp.asarray, SETTING.numbers(0))
-LOSSES = jax.jit(TRACED.losses)
+TRACED, NUMBERS = traced_of(SETTING), jax.tree.map(jnp.asarray, SETTING.numbers(0))
+LOSSES = jax.jit(by_task(TRACED))
 GROUPS = {"width_00002": 2, "width_00006": 6}
 
 
@@ -31,7 +33,7 @@ def batch(counts, seed=0):
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.jit(TRACED.init)(0)
+    return jax.jit(TRACED.family.init)(0)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_losses_and_gradients_are_those_of_gathered_decoders(params):
     task = batch((24, 12, 5))
 
     def total(p):
-        return sum(loss.sum() for loss in TRACED.losses(p, task, KEY, NUMBERS).values())
+        return sum(loss.sum() for loss in by_task(TRACED)(p, task, KEY, NUMBERS).values())
 
     def naive(p):
         return sum(naive_losses(stack, task, KEY).sum() for stack in p.values())
@@ -163,7 +165,7 @@ def test_probe_of_the_optimum():
     decoders = np.stack([np.diag(scale[0]), np.zeros((4, 4))])
     stack = {"encoder": encoder[None], "decoders": decoders[None]}
     weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), stack)
-    probe = jax.jit(setting.traced.probe)
+    probe = jax.jit(traced_of(setting).probe)
     found = probe({"width_00004": weights}, setting.numbers(0))["width_00004"]
     np.testing.assert_allclose(found["loss"], [[0, tasks.spectra()[1].sum()]], atol=1e-6)
     np.testing.assert_allclose(found["signal"], [[1, 0]], atol=1e-6)
@@ -182,7 +184,7 @@ def test_reference_is_the_loss_of_the_watched_tasks(measured):
 def test_initial_draws_depend_on_width_and_initialisation_alone(params):
     """They are the same in every run, beside whichever other students there are."""
     other = Regression(tasks=TASKS, widths=(4, 6), initialisations=2)
-    again = jax.jit(lambda draw: other.traced.init(draw)["width_00006"])(0)
+    again = jax.jit(lambda draw: other.family.init(draw)["width_00006"])(0)
     for leaf in ("encoder", "decoders"):
         np.testing.assert_allclose(again[leaf], params["width_00006"][leaf][:2], atol=1e-6)
         for name in GROUPS:
@@ -194,14 +196,14 @@ def test_initial_draws_depend_on_width_and_initialisation_alone(params):
 def test_students_are_in_the_order_of_the_stacks():
     """By width, in whatever order the widths are given."""
     setting = Regression(tasks=TASKS, widths=(6, 2), initialisations=2)
-    params = jax.eval_shape(setting.traced.init, 0)
-    assert [(s.size, s.initialisation) for s in setting.students] == [
+    params = jax.eval_shape(setting.family.init, 0)
+    assert [(s.size, s.initialisation) for s in setting.family.students] == [
         (2, 0),
         (2, 1),
         (6, 0),
         (6, 1),
     ]
-    assert [s.group for s in setting.students[::2]] == list(params) == list(GROUPS)
+    assert [s.group for s in setting.family.students[::2]] == list(params) == list(GROUPS)
     for name, width in GROUPS.items():
         assert params[name]["encoder"].shape == (2, width, 14)
         assert params[name]["decoders"].shape == (2, 3, 4, width)

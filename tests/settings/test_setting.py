@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import tiny_text
 from jax.sharding import PartitionSpec
+from tiny import by_task
 
 from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
+from rare_retention.settings.traced import traced_of as trace
 from rare_retention.tasks import Comparison
 from rare_retention.tasks.regression import RegressionTasks
 
@@ -36,7 +38,7 @@ def setting(request):
 
 @pytest.fixture(scope="module")
 def traced(setting):
-    return setting.traced
+    return trace(setting)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def numbers(setting):
 
 @pytest.fixture(scope="module")
 def params(traced):
-    return jax.jit(traced.init)(0)
+    return jax.jit(traced.family.init)(0)
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +65,14 @@ def found(traced, numbers, params, batch):
     @jax.jit
     def compute(params, batch, numbers):
         def total(params):
-            losses = traced.losses(params, batch, jax.random.key(0), numbers)
+            losses = by_task(traced)(params, batch, jax.random.key(0), numbers)
             return sum(a.sum() for a in losses.values()), losses
 
         gradient, losses = jax.grad(total, has_aux=True)(params)
         return {
             "losses": losses,
             "gradient": gradient,
-            "shares": traced.shares(batch),
+            "shares": traced.objective.shares(batch),
             "reference": traced.reference(params, numbers),
             "probe": traced.probe(params, numbers),
         }
@@ -82,12 +84,14 @@ def test_groups_hold_the_students_in_order(setting, params):
     """Stacks in the order in which JAX flattens them, their students one after another."""
     assert list(params) == sorted(params)
     expected = [(group, i) for group in params for i in range(setting.initialisations)]
-    assert [(s.group, s.initialisation) for s in setting.students] == expected
-    parameters = [s.parameters for s in setting.students]
+    assert [(s.group, s.initialisation) for s in setting.family.students] == expected
+    parameters = [s.parameters for s in setting.family.students]
     assert parameters == sorted(parameters)
     weights = {g: sum(x[0].size for x in jax.tree.leaves(own)) for g, own in params.items()}
-    assert parameters == [weights[s.group] for s in setting.students]
-    assert list(setting.flops(8)) == list(dict.fromkeys(s.size for s in setting.students))
+    assert parameters == [weights[s.group] for s in setting.family.students]
+    assert list(setting.family.flops(8)) == list(
+        dict.fromkeys(s.size for s in setting.family.students)
+    )
     for leaf in jax.tree.leaves(params):
         assert (leaf.shape[0], leaf.dtype) == (setting.initialisations, jnp.float32)
 
@@ -101,7 +105,7 @@ def test_partition_fits_the_weights(traced, params):
         return True
 
     is_spec = {"is_leaf": lambda x: isinstance(x, PartitionSpec)}
-    parts = jax.tree.map(lambda spec: [spec], traced.partition(), **is_spec)
+    parts = jax.tree.map(lambda spec: [spec], traced.family.partition(), **is_spec)
     checked = jax.tree.map(lambda leaf, spec: check(leaf, spec[0]), params, parts)
     assert jax.tree.all(checked)
 
@@ -128,8 +132,8 @@ def test_losses_reference_and_probe_have_their_shapes(setting, params, found):
     for group in params:
         assert losses[group].shape == (count, sizes["task"])
         assert reference[group].shape == (count, sizes["watch"])
-        assert set(probe[group]) == set(setting.measures)
-        for name, measure in setting.measures.items():
+        assert set(probe[group]) == set(setting.objective.quantities)
+        for name, measure in setting.objective.quantities.items():
             assert measure.unit
             assert measure.meaning
             values = probe[group][name]

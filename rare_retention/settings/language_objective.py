@@ -1,0 +1,151 @@
+"""Next-token prediction inside compiled programs: losses by task, and what models are asked."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rare_retention.models import vocabulary
+from rare_retention.models.olmo import Olmo
+from rare_retention.settings.objective import Array, Losses, Objective
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.scoring import prompted, scores
+from rare_retention.tasks.injected import LENGTH
+
+Batch = dict[str, jax.Array]
+"""tokens [B, T]; task of each slot [B, slots], 0 where it is left to the text."""
+
+
+class Numbers(NamedTuple):
+    """What the models are asked, as arguments of the objective.
+
+    Attributes:
+        train: instances of each injected task's training half that are evaluated, int32 [n, 3].
+        test: of its test half.
+        text: held-out windows, int32 [H, T].
+        prompts: tokens, numbers and right ones of each pattern, see `tasks.natural.Prompts`.
+    """
+
+    train: tuple[Array, ...]
+    test: tuple[Array, ...]
+    text: Array
+    prompts: tuple[tuple[Array, Array, Array], ...]
+
+
+class Sequences(NamedTuple):
+    """A batch of B sequences as the models are shown it.
+
+    Attributes:
+        tokens: int32 [B, T].
+        targets: the token after each, int32 [B, T]; the last has none.
+        owners: task of each target, one-hot [B, T, K]; all zero where there is no target.
+    """
+
+    tokens: jax.Array
+    targets: jax.Array
+    owners: jax.Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextToken(Objective):
+    """Cross-entropy of the next token; implements `Objective`.
+
+    Attributes:
+        window: T.
+        per_sequence: slots of a sequence.
+        tasks: K, the text among them.
+        watch_ids: watched tasks.
+        rarest: of them.
+        prompts: names of the natural patterns that are asked.
+    """
+
+    loss_unit = "nats"
+
+    window: int
+    per_sequence: int
+    tasks: int
+    watch_ids: tuple[int, ...]
+    rarest: int
+    prompts: tuple[str, ...]
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """What `probe` returns; a task's loss is that of its label, the text's of all tokens."""
+        halves = {"": "training half; text: held-out", "test_": "test half; text: held-out"}
+        found = {}
+        for prefix, which in halves.items():
+            found[f"{prefix}loss"] = Quantity(("task",), "nats", f"loss ({which})")
+            found[f"{prefix}accuracy"] = Quantity(("task",), "share", f"top-1 accuracy ({which})")
+        if self.prompts:
+            meaning = "minus log of the probability of a right number after natural prompts"
+            found["reference_loss"] = Quantity(("prompt",), "nats", meaning)
+        return found
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Names of the prompts."""
+        return {"prompt": self.prompts} if self.prompts else {}
+
+    def shares(self, batch: Batch) -> jax.Array:
+        """Share of each task in the targets of a batch, [K]."""
+        return self._owners(batch).mean((0, 1)) * self.window / (self.window - 1)
+
+    def _owners(self, batch: Batch) -> jax.Array:
+        """Which task each position's target belongs to, one-hot [B, T, K]; the last has none.
+
+        Every token of an instance belongs to its task: an instance at the start of a sequence has
+        the targets TOK2, LABEL and the end of the document, a later one its TOK1 too.
+        """
+        length = batch["tokens"].shape[1]
+        filled = jnp.repeat(batch["task"], LENGTH, axis=1)
+        owner = jnp.pad(filled, ((0, 0), (0, length - filled.shape[1])))
+        targets = jax.nn.one_hot(owner[:, 1:], self.tasks)
+        return jnp.pad(targets, ((0, 0), (0, 1), (0, 0)))
+
+    def inputs(self, batch: Batch, key: jax.Array, numbers: Numbers) -> Sequences:
+        """Whole sequences; nothing is drawn."""
+        del key, numbers
+        tokens = batch["tokens"].astype(jnp.int32)
+        return Sequences(tokens, jnp.roll(tokens, -1, axis=1), self._owners(batch))
+
+    def watched_inputs(self, batch: Batch, key: jax.Array, numbers: Numbers) -> Sequences:
+        """The first tokens of each sequence, in which its slots are.
+
+        Attention is causal: the losses of instances at the start of a sequence depend on nothing
+        behind them, so that neither do their gradients.
+        """
+        del key, numbers
+        tokens = batch["tokens"][:, : LENGTH * self.per_sequence].astype(jnp.int32)
+        first = {"tokens": tokens, "task": batch["task"]}
+        return Sequences(tokens, jnp.roll(tokens, -1, axis=1), self._owners(first))
+
+    def losses(self, model: Olmo, inputs: Sequences) -> Losses:
+        """Mean cross-entropy of the targets of a batch, split by task."""
+        tokens, targets, owners = inputs
+        terms = tokens.shape[0] * (self.window - 1)
+        each = vocabulary.token_losses(model(tokens), model.unembedding[...], targets)
+        return Losses(jnp.einsum("bt,btk->k", each, owners) / terms)
+
+    def reference(self, model: Olmo, numbers: Numbers) -> jax.Array:
+        """Loss of the watched tasks, [len(watch)], as `loss` in `probe`."""
+        asked = [numbers.train[k - 1] for k in self.watch_ids]
+        return jnp.stack([_evaluate(model, tokens)[0] for tokens in asked])
+
+    def probe(self, model: Olmo, numbers: Numbers) -> dict[str, jax.Array]:
+        """Losses and accuracies on both halves, on held-out text, and after natural prompts."""
+        found = {}
+        text = scores(model, numbers.text, first=1)
+        for prefix, half in (("", numbers.train), ("test_", numbers.test)):
+            results = [text, *(_evaluate(model, tokens) for tokens in half)]
+            found[f"{prefix}loss"] = jnp.stack([loss for loss, _ in results])
+            found[f"{prefix}accuracy"] = jnp.stack([right for _, right in results])
+        if numbers.prompts:
+            asked = [prompted(model, *pattern) for pattern in numbers.prompts]
+            found["reference_loss"] = jnp.stack(asked)
+        return found
+
+
+def _evaluate(model: Olmo, tokens: Array) -> tuple[jax.Array, jax.Array]:
+    """Mean loss and top-1 accuracy of the labels of instances [n, 3]."""
+    return scores(model, tokens, first=2)
