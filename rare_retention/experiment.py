@@ -25,12 +25,17 @@ from rare_retention.rules import AnyRule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.language import Language
 from rare_retention.settings.regression import Regression
+from rare_retention.settings.setting import SETTINGS, Setting
 from rare_retention.settings.student import DRAWS
 
 Drawn = Literal["batches", "weights", "tasks"]
 """What the number of a stream draws."""
 
-AnySetting = Annotated[Regression | Competition | Language, Field(discriminator="kind")]
+for setting in (Regression, Competition, Language):
+    SETTINGS.add(setting)
+
+AnySetting = Annotated[Setting, SETTINGS]
+"""These settings, and any that a file of the user's own adds."""
 
 LEFT_OUT = frozenset(
     {

@@ -8,13 +8,21 @@ may differ and still share it.
 from typing import Any, ClassVar, Protocol
 
 from rare_retention.evidence.gradients import names
+from rare_retention.registry import Registry
 from rare_retention.settings.family import Family
 from rare_retention.settings.mixture import Mixture
 from rare_retention.settings.objective import Numbers, Objective
 
+SETTINGS = Registry("setting")
+
 
 class Setting(Mixture, Protocol):
-    """A mixture with the models that learn it; a frozen config."""
+    """A mixture with the models that learn it; a frozen config, added under `@SETTINGS.add`."""
+
+    @property
+    def kind(self) -> str:
+        """Tag in a config tree."""
+        ...
 
     size_field: ClassVar[str]
     """Name of the field that lists the sizes of the models."""
