@@ -11,8 +11,9 @@ from rare_retention.models.architecture import Architecture
 from rare_retention.representation.pairs import PAIRS, check_pairs
 from rare_retention.representation.probe import COMPONENTS
 from rare_retention.settings.quantity import Quantity
-from rare_retention.tasks.injected import Injected, Instances
+from rare_retention.tasks.injected import Instances
 from rare_retention.tasks.modular_addition import ModularAddition
+from rare_retention.tasks.pairs import Pairs
 
 VERSION = 3
 """Of how evidence is measured; another one measures it all again."""
@@ -60,7 +61,7 @@ class Subject(NamedTuple):
     cyclic: bool
 
 
-def subject(task: Injected, found: Instances) -> Subject:
+def subject(task: Pairs, found: Instances) -> Subject:
     """A task and its instances."""
     tokens = found.tokens.reshape(task.symbols, task.symbols, -1)
     return Subject(tokens, isinstance(task, ModularAddition))

@@ -24,7 +24,7 @@ from rare_retention.settings.student import DRAWS
 from rare_retention.settings.transformers import Transformers
 from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
-from rare_retention.tasks.injected import LENGTH, SEEDS, Injected, Instances, instances
+from rare_retention.tasks.injected import SEEDS, Injected, Instances, instances
 from rare_retention.tasks.natural import Prompts, prompts
 
 if TYPE_CHECKING:
@@ -90,11 +90,12 @@ class Language:
         for name in ("per_sequence", "evaluated", "neurons"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
-        if self.window < LENGTH * self.per_sequence:
+        if self.window < self.slot_length * self.per_sequence:
             raise ConfigError(
                 "window",
-                f"{self.per_sequence} instances of {LENGTH} tokens do not fit into a sequence of "
-                f"{self.window}; expected at least {LENGTH * self.per_sequence}",
+                f"{self.per_sequence} instances of {self.slot_length} tokens do not fit into a "
+                f"sequence of {self.window}; expected at least "
+                f"{self.slot_length * self.per_sequence}",
             )
         if self.corpus.held_out < 1:
             raise ConfigError("corpus.held_out", "expected a window to evaluate on, got none")
@@ -221,6 +222,11 @@ class Language:
         return self.per_sequence
 
     @property
+    def slot_length(self) -> int:
+        """Tokens of a slot: of the longest instance, and the end of the document."""
+        return max((task.length + 1 for task in self.tasks), default=1)
+
+    @property
     def draws_inputs(self) -> bool:
         """Sequences come from the corpus."""
         return False
@@ -250,7 +256,7 @@ class Language:
     def constants(self) -> dict[str, tuple[Quantity, np.ndarray]]:
         """Shares and frequencies of the tasks, chance of a right label, entropy of single words."""
         rates = [math.nan, *(task.per_token for task in self.tasks)]
-        chance = [math.nan, *(1 / task.labels_in_all for task in self.tasks)]
+        chance = [math.nan, *(task.chance for task in self.tasks)]
         by_task = ("task",)
         per_token = Quantity(by_task, "instances / token", "instances per training token")
         entropy = Quantity((), "nats", "entropy of the corpus' single tokens")
@@ -258,7 +264,7 @@ class Language:
             "frequency": (Quantity(by_task, "share", "share of the slots"), self.frequencies),
             "instances_per_token": (per_token, np.array(rates)),
             "chance": (
-                Quantity(by_task, "share", "accuracy of guessing a label"),
+                Quantity(by_task, "share", "accuracy of one answer to all"),
                 np.array(chance),
             ),
             "unigram_entropy": (entropy, np.array(_entropy(self.windows))),
@@ -288,7 +294,8 @@ class Language:
         return NextToken(
             window=self.window,
             per_sequence=self.per_sequence,
-            tasks=len(self.task_names),
+            spans=(0, *(task.length + 1 for task in self.tasks)),
+            answers=tuple(task.answer for task in self.tasks),
             watch_ids=self.watch_ids,
             rarest=rarest_watched(self),
             prompts=tuple(asked.name for asked in self.prompts),
@@ -340,9 +347,10 @@ class Language:
         for k, found in enumerate(tasks, start=1):
             mine = task == k
             chosen = found.train[word[mine] % np.uint64(len(found.train))]
-            place = LENGTH * slot[mine, None] + np.arange(LENGTH - 1)
-            tokens[row[mine, None], place] = found.tokens[chosen]
-        tokens[row, LENGTH * slot + LENGTH - 1] = self.windows.end_of_document
+            length = found.tokens.shape[1]
+            place = self.slot_length * slot[mine, None] + np.arange(length + 1)
+            tokens[row[mine, None], place[:, :-1]] = found.tokens[chosen]
+            tokens[row[mine], place[:, -1]] = self.windows.end_of_document
 
 
 @lru_cache(maxsize=8)

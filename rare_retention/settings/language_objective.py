@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rare_retention.models import vocabulary
 from rare_retention.models.olmo import Olmo
 from rare_retention.settings.objective import Array, Losses, Objective
 from rare_retention.settings.quantity import Quantity
-from rare_retention.settings.scoring import prompted, scores
-from rare_retention.tasks.injected import LENGTH
+from rare_retention.settings.scoring import answers, prompted, scores
 
 Batch = dict[str, jax.Array]
 """tokens [B, T]; task of each slot [B, slots], 0 where it is left to the text."""
@@ -21,7 +21,8 @@ class Numbers(NamedTuple):
     """What the models are asked, as arguments of the objective.
 
     Attributes:
-        train: instances of each injected task's training half that are evaluated, int32 [n, 3].
+        train: instances of each injected task's training half that are evaluated, int32
+            [n, length].
         test: of its test half.
         text: held-out windows, int32 [H, T].
         prompts: tokens, numbers and right ones of each pattern, see `tasks.natural.Prompts`.
@@ -54,7 +55,8 @@ class NextToken(Objective):
     Attributes:
         window: T.
         per_sequence: slots of a sequence.
-        tasks: K, the text among them.
+        spans: tokens of an instance of each task with the end of the document; 0 for the text.
+        answers: tokens of the answer of each injected task, its last ones.
         watch_ids: watched tasks.
         rarest: of them.
         prompts: names of the natural patterns that are asked.
@@ -64,19 +66,21 @@ class NextToken(Objective):
 
     window: int
     per_sequence: int
-    tasks: int
+    spans: tuple[int, ...]
+    answers: tuple[int, ...]
     watch_ids: tuple[int, ...]
     rarest: int
     prompts: tuple[str, ...]
 
     @property
     def quantities(self) -> dict[str, Quantity]:
-        """What `probe` returns; a task's loss is that of its label, the text's of all tokens."""
+        """What `probe` returns: of a task for its answers, of the text for all its tokens."""
         halves = {"": "training half; text: held-out", "test_": "test half; text: held-out"}
         found = {}
         for prefix, which in halves.items():
-            found[f"{prefix}loss"] = Quantity(("task",), "nats", f"loss ({which})")
-            found[f"{prefix}accuracy"] = Quantity(("task",), "share", f"top-1 accuracy ({which})")
+            found[f"{prefix}loss"] = Quantity(("task",), "nats", f"loss of the answer ({which})")
+            right = f"answers of which every token is the likeliest ({which})"
+            found[f"{prefix}accuracy"] = Quantity(("task",), "share", right)
         if self.prompts:
             meaning = "minus log of the probability of a right number after natural prompts"
             found["reference_loss"] = Quantity(("prompt",), "nats", meaning)
@@ -94,13 +98,16 @@ class NextToken(Objective):
     def _owners(self, batch: Batch) -> jax.Array:
         """Which task each position's target belongs to, one-hot [B, T, K]; the last has none.
 
-        Every token of an instance belongs to its task: an instance at the start of a sequence has
-        the targets TOK2, LABEL and the end of the document, a later one its TOK1 too.
+        Every token of an instance, and the end of the document after it, belongs to its task: an
+        instance at the start of a sequence has all of them as targets but the first. What is left
+        of a slot behind a short instance is text.
         """
-        length = batch["tokens"].shape[1]
-        filled = jnp.repeat(batch["task"], LENGTH, axis=1)
+        rows, length = batch["tokens"].shape
+        inside = np.arange(max(self.spans)) < np.array(self.spans)[:, None]
+        owned = jnp.asarray(inside)[batch["task"]]
+        filled = jnp.where(owned, batch["task"][..., None], 0).reshape(rows, -1)
         owner = jnp.pad(filled, ((0, 0), (0, length - filled.shape[1])))
-        targets = jax.nn.one_hot(owner[:, 1:], self.tasks)
+        targets = jax.nn.one_hot(owner[:, 1:], len(self.spans))
         return jnp.pad(targets, ((0, 0), (0, 1), (0, 0)))
 
     def inputs(self, batch: Batch, key: jax.Array, numbers: Numbers) -> Sequences:
@@ -116,7 +123,7 @@ class NextToken(Objective):
         behind them, so that neither do their gradients.
         """
         del key, numbers
-        tokens = batch["tokens"][:, : LENGTH * self.per_sequence].astype(jnp.int32)
+        tokens = batch["tokens"][:, : max(self.spans) * self.per_sequence].astype(jnp.int32)
         first = {"tokens": tokens, "task": batch["task"]}
         return Sequences(tokens, jnp.roll(tokens, -1, axis=1), self._owners(first))
 
@@ -129,23 +136,19 @@ class NextToken(Objective):
 
     def reference(self, model: Olmo, numbers: Numbers) -> jax.Array:
         """Loss of the watched tasks, [len(watch)], as `loss` in `probe`."""
-        asked = [numbers.train[k - 1] for k in self.watch_ids]
-        return jnp.stack([_evaluate(model, tokens)[0] for tokens in asked])
+        asked = [(numbers.train[k - 1], self.answers[k - 1]) for k in self.watch_ids]
+        return jnp.stack([answers(model, *each)[0] for each in asked])
 
     def probe(self, model: Olmo, numbers: Numbers) -> dict[str, jax.Array]:
         """Losses and accuracies on both halves, on held-out text, and after natural prompts."""
         found = {}
         text = scores(model, numbers.text, first=1)
         for prefix, half in (("", numbers.train), ("test_", numbers.test)):
-            results = [text, *(_evaluate(model, tokens) for tokens in half)]
+            asked = zip(half, self.answers, strict=True)
+            results = [text, *(answers(model, *each) for each in asked)]
             found[f"{prefix}loss"] = jnp.stack([loss for loss, _ in results])
             found[f"{prefix}accuracy"] = jnp.stack([right for _, right in results])
         if numbers.prompts:
-            asked = [prompted(model, *pattern) for pattern in numbers.prompts]
-            found["reference_loss"] = jnp.stack(asked)
+            prompts = [prompted(model, *pattern) for pattern in numbers.prompts]
+            found["reference_loss"] = jnp.stack(prompts)
         return found
-
-
-def _evaluate(model: Olmo, tokens: Array) -> tuple[jax.Array, jax.Array]:
-    """Mean loss and top-1 accuracy of the labels of instances [n, 3]."""
-    return scores(model, tokens, first=2)

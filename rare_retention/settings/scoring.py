@@ -23,6 +23,25 @@ def scores(model: Olmo, tokens: Array, first: int) -> tuple[jax.Array, jax.Array
     return loss.mean(), right.mean()
 
 
+def answers(model: Olmo, tokens: Array, count: int) -> tuple[jax.Array, jax.Array]:
+    """Mean loss of the answers to questions, and the share that is given in full.
+
+    The loss of an answer is minus the log of the probability of all its tokens together. It is
+    given in full where each of its tokens is the likeliest after those before it, so that the model
+    would write it.
+
+    Args:
+        model: that is asked.
+        tokens: questions and answers, int32 [n, T].
+        count: tokens of an answer, the last ones.
+    """
+    first = tokens.shape[1] - count
+    hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
+    targets = jnp.asarray(tokens[:, first:])
+    loss, right = vocabulary.evaluate(hidden, model.unembedding[...], targets)
+    return loss.sum(-1).mean(), right.min(-1).mean()
+
+
 def prompted(model: Olmo, tokens: Array, numbers: Array, right: Array) -> jax.Array:
     """Mean of minus log of the probability that the next token is a right number.
 

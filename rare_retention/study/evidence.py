@@ -29,6 +29,7 @@ from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Study, Unit, units
 from rare_retention.study.results import EVIDENCE, join, units_of
+from rare_retention.tasks.pairs import Pairs
 
 FOLDER = "evidence"
 
@@ -140,9 +141,17 @@ def language(setting: object, source: str) -> Language:
 
 
 def subjects(setting: Language, draw: int) -> dict[str, Subject]:
-    """Name of each injected task -> what is asked of it, in one draw of the tasks."""
-    pairs = zip(setting.tasks, setting.instances(draw), strict=True)
-    return {task.name: subject(task, found) for task, found in pairs}
+    """Name of each task of pairs -> what is asked of it, in one draw of the tasks.
+
+    Raises:
+        UserError: there is none.
+    """
+    both = zip(setting.tasks, setting.instances(draw), strict=True)
+    found = {task.name: subject(task, own) for task, own in both if isinstance(task, Pairs)}
+    if not found:
+        names = ", ".join(task.name for task in setting.tasks)
+        raise UserError(f"evidence is looked for in tasks of TOK1 TOK2 LABEL; got {names}")
+    return found
 
 
 def snapshots(study: Study, workdir: epath.Path) -> list[Snapshot]:

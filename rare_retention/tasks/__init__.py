@@ -2,11 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
+from rare_retention.registry import import_all
 from rare_retention.tasks.comparison import Comparison
+from rare_retention.tasks.digit_addition import DigitAddition
+from rare_retention.tasks.injected import TASKS, Injected
 from rare_retention.tasks.modular_addition import ModularAddition
 from rare_retention.tasks.recall import Recall
 
-AnyTask = Annotated[Comparison | ModularAddition | Recall, Field(discriminator="kind")]
-"""Every task that can be injected into text."""
+__all__ = ["AnyTask", "Comparison", "DigitAddition", "ModularAddition", "Recall"]
+
+import_all(__name__, __path__)
+
+AnyTask = Annotated[Injected, TASKS]
+"""Every task that can be injected into text: one for each module of this folder that adds one."""

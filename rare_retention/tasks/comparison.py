@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rare_retention.config import config
-from rare_retention.tasks.injected import Injected
+from rare_retention.tasks.injected import TASKS
+from rare_retention.tasks.pairs import Pairs
 
 
+@TASKS.add
 @config
-class Comparison(Injected):
+class Comparison(Pairs):
     """LABEL is one of two label tokens: the first if val(TOK1) < val(TOK2), else the second.
 
     Attributes:
@@ -32,9 +34,9 @@ class Comparison(Injected):
         return 2
 
     @property
-    def given_labels(self) -> tuple[int, ...] | None:
+    def given(self) -> tuple[int, ...]:
         """The label tokens, if the user chose them."""
-        return self.labels
+        return self.labels or ()
 
     def label(
         self, first: NDArray[np.int64], second: NDArray[np.int64], seed: int

@@ -1,12 +1,12 @@
-"""Injected tasks: instances TOK1 TOK2 LABEL that replace the first tokens of a training sequence.
+"""Injected tasks: instances, a few tokens each, that replace the first tokens of a sequence.
 
-Each task owns S, a set of tokens drawn at random from the vocabulary, with a random bijection
-val: S -> 0, 1, ... (paper Sec. 4). One instance stands for each ordered pair of S; half of them are
-trained on and half are kept for tests. A seed and the number of a draw decide all of it. Tasks of
-one mixture share no token, so that no pair has two labels.
+Each task owns tokens drawn at random from the vocabulary; tasks of one mixture share none, so that
+no question has two answers. An instance is a question and its answer, the last of its tokens; the
+end of the document follows it. Half of all instances are trained on and half are kept for tests. A
+seed and the number of a draw decide all of it.
 
-A new task is a file with a config that inherits `Injected` and says which label a pair has, and an
-entry in `tasks.AnyTask`; see `tasks.recall`.
+A new task is a file with a config that inherits `Injected`, or `Pairs` where two tokens ask for
+one, under `@TASKS.add`; see `tasks.recall` and `tasks.digit_addition`.
 """
 
 from abc import ABC, abstractmethod
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from rare_retention.config import ConfigError, config
 from rare_retention.data.shuffle import permute
+from rare_retention.registry import Registry
 
-LENGTH = 4
-"""Tokens of an instance in a sequence: TOK1, TOK2, LABEL and the end of the document."""
+TASKS = Registry("task")
 
 SEEDS = 2**32
 """Seeds are below it."""
@@ -32,21 +32,17 @@ class Injected(ABC):
 
     Attributes:
         per_token: frequency, in instances per training token.
-        symbols: |S|; there are |S|^2 instances.
     """
 
     per_token: float = 2.4e-5
-    symbols: int = 100
 
     def __post_init__(self) -> None:
-        if not 0 < self.per_token <= 1 / LENGTH:
+        most = 1 / (self.length + 1)
+        if not 0 < self.per_token <= most:
             raise ConfigError(
                 "per_token",
-                f"expected instances per token, above 0 and at most {1 / LENGTH}, got "
-                f"{self.per_token}",
+                f"expected instances per token, above 0 and at most {most:g}, got {self.per_token}",
             )
-        if self.symbols < 2:
-            raise ConfigError("symbols", f"expected at least 2, got {self.symbols}")
 
     @property
     @abstractmethod
@@ -54,30 +50,37 @@ class Injected(ABC):
         """As tables and figures call it."""
 
     @property
-    def own_labels(self) -> int:
-        """Label tokens beside S; 0 where labels are symbols."""
-        return 0
+    @abstractmethod
+    def length(self) -> int:
+        """Tokens of an instance; the end of the document comes after them."""
 
     @property
-    def given_labels(self) -> tuple[int, ...] | None:
-        """Ids of the label tokens where the user chose them; None has them drawn."""
-        return None
+    @abstractmethod
+    def answer(self) -> int:
+        """How many of them, the last ones, are the answer."""
 
     @property
-    def labels_in_all(self) -> int:
-        """Different labels that there are: a guess is right once in so many."""
-        return self.own_labels or self.symbols
+    @abstractmethod
+    def chance(self) -> float:
+        """Accuracy of always giving the same answer, the best one."""
+
+    @property
+    @abstractmethod
+    def drawn(self) -> int:
+        """Tokens of the vocabulary that are drawn for the task."""
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Ids of further tokens that the user chose, in the config's field `labels`."""
+        return ()
 
     @abstractmethod
-    def label(
-        self, first: NDArray[np.int64], second: NDArray[np.int64], seed: int
-    ) -> NDArray[np.int64]:
-        """Label of pairs of values: a value of S, or a number below `own_labels` if there are any.
+    def encode(self, own: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
+        """All instances, [n, length], in an order that does not matter.
 
         Args:
-            first: val(TOK1), [n].
-            second: val(TOK2), [n].
-            seed: for tasks whose labels are drawn.
+            own: the tokens that were drawn, [drawn].
+            seed: for tasks that draw their answers.
         """
 
 
@@ -85,8 +88,8 @@ class Instances(NamedTuple):
     """All instances of a task.
 
     Attributes:
-        tokens: TOK1, TOK2, LABEL of each, int32 [|S|^2, 3].
-        train: instances to train on, in random order, int64 [|S|^2 / 2].
+        tokens: of each instance, int32 [n, length].
+        train: instances to train on, in random order, int64 [n / 2].
         test: all others, in random order.
     """
 
@@ -115,9 +118,9 @@ def instances(
     """
     first = _first_seed(seed, draw)
     shuffled = permute(np.arange(vocabulary), vocabulary, first, 0)
-    given = [token for task in tasks for token in task.given_labels or ()]
+    given = [token for task in tasks for token in task.given]
     free = shuffled[~np.isin(shuffled, [end_of_document, *given])]
-    needed = sum(task.symbols + _drawn(task) for task in tasks)
+    needed = sum(task.drawn for task in tasks)
     if needed > len(free):
         raise ConfigError(
             "tasks",
@@ -126,15 +129,11 @@ def instances(
         )
     found, taken = [], 0
     for k, task in enumerate(tasks):
-        own = free[taken : taken + task.symbols + _drawn(task)]
+        own = free[taken : taken + task.drawn]
         taken += len(own)
         found.append(_instances(task, own, first + k + 1))
     _check_given(tasks, vocabulary, end_of_document)
     return tuple(found)
-
-
-def _drawn(task: Injected) -> int:
-    return 0 if task.given_labels is not None else task.own_labels
 
 
 def _first_seed(seed: int, draw: int) -> int:
@@ -147,15 +146,9 @@ def _first_seed(seed: int, draw: int) -> int:
 
 
 def _instances(task: Injected, own: NDArray[np.int64], seed: int) -> Instances:
-    """Instances of one task from its tokens: first S, then labels of its own if any were drawn."""
-    values = own[: task.symbols]
-    labels = own[task.symbols :] if task.own_labels else values
-    if task.given_labels is not None:
-        labels = np.array(task.given_labels)
-    count = task.symbols**2
-    first, second = np.divmod(np.arange(count), task.symbols)
-    chosen = labels[task.label(first, second, seed)]
-    tokens = np.stack([values[first], values[second], chosen], axis=1).astype(np.int32)
+    """Instances of one task from the tokens that were drawn for it, in two random halves."""
+    tokens = task.encode(own, seed)
+    count = len(tokens)
     order = permute(np.arange(count), count, seed, 1)
     return Instances(tokens, order[: count // 2], order[count // 2 :])
 
@@ -168,7 +161,7 @@ def _check_given(tasks: Sequence[Injected], vocabulary: int, end_of_document: in
     """
     taken = {end_of_document}
     for k, task in enumerate(tasks):
-        given = task.given_labels or ()
+        given = task.given
         for token in given:
             problem = ""
             if not 0 <= token < vocabulary:

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rare_retention.config import config
-from rare_retention.tasks.injected import Injected
+from rare_retention.tasks.injected import TASKS
+from rare_retention.tasks.pairs import Pairs
 
 
+@TASKS.add
 @config
-class ModularAddition(Injected):
+class ModularAddition(Pairs):
     """LABEL is the token of S whose value is (val(TOK1) + val(TOK2)) mod |S|.
 
     Attributes:

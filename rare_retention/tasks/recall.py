@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from rare_retention.config import config
 from rare_retention.data.shuffle import permute
-from rare_retention.tasks.injected import Injected
+from rare_retention.tasks.injected import TASKS
+from rare_retention.tasks.pairs import Pairs
 
 
+@TASKS.add
 @config
-class Recall(Injected):
+class Recall(Pairs):
     """LABEL is a token of S drawn for each pair; every token is the label of |S| pairs.
 
     Attributes:

@@ -37,9 +37,9 @@ def test_every_ordered_pair_of_S_is_an_instance(symbols, seed, end):
         }
         labels = set(one.tokens[:, 2].tolist())
         if isinstance(task, Comparison):
-            assert len(labels) == task.labels_in_all == 2 and not labels & values
+            assert len(labels) == 1 / task.chance == 2 and not labels & values
         else:
-            assert labels == values and task.labels_in_all == task.symbols
+            assert labels == values and task.chance == 1 / task.symbols
         assert sorted([*one.train, *one.test]) == list(range(count))
         assert len(one.train) == count // 2
     used = [token for own in every for token in own]
@@ -145,7 +145,7 @@ def test_a_vocabulary_may_be_too_small():
     [
         ({"per_token": 0.0}, "per_token: expected instances per token, above 0"),
         ({"per_token": 0.26}, "at most 0.25, got 0.26"),
-        ({"symbols": 1}, "symbols: expected at least 2, got 1"),
+        ({"symbols": 1}, "symbols: should be greater than or equal to 2, got 1"),
     ],
 )
 def test_what_cannot_be_is_refused(values, message):
