@@ -17,6 +17,7 @@ from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
 from rare_retention.evidence.text_tasks import TEXT
 from rare_retention.models.architecture import LAYER_WEIGHTS, Architecture, Compute, check_path
+from rare_retention.models.olmo_shape import OlmoShape
 from rare_retention.settings.protocol import (
     DRAWS,
     Measure,
@@ -177,7 +178,7 @@ class Language:
         rows = -(-self.windows.vocabulary // _ROWS) * _ROWS
         own = {"clip_qkv": self.clip_qkv}
         found = [
-            (name, Architecture(**(to_dict(ladder.size(name, rows).architecture) | own)))
+            (name, OlmoShape(**(to_dict(ladder.size(name, rows).architecture) | own)))
             for name in self.sizes
         ]
         found.sort(key=lambda pair: pair[1].parameters)

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from rare_retention.models import vocabulary
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.parallel import constrain, shards
 from rare_retention.settings.protocol import Array
 
 
-def scores(model: Olmo, tokens: Array, first: int) -> tuple[jax.Array, jax.Array]:
+def scores(model: LanguageModel, tokens: Array, first: int) -> tuple[jax.Array, jax.Array]:
     """Mean loss and accuracy over the targets tokens[:, first:].
 
     Args:
@@ -19,11 +19,11 @@ def scores(model: Olmo, tokens: Array, first: int) -> tuple[jax.Array, jax.Array
     """
     hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
     targets = jnp.asarray(tokens[:, first:])
-    loss, right = vocabulary.evaluate(hidden, model.unembedding[...], targets)
+    loss, right = vocabulary.evaluate(hidden, model.readout, targets)
     return loss.mean(), right.mean()
 
 
-def prompted(model: Olmo, tokens: Array, numbers: Array, right: Array) -> jax.Array:
+def prompted(model: LanguageModel, tokens: Array, numbers: Array, right: Array) -> jax.Array:
     """Mean of minus log of the probability that the next token is a right number.
 
     Args:
@@ -33,7 +33,7 @@ def prompted(model: Olmo, tokens: Array, numbers: Array, right: Array) -> jax.Ar
         right: whether they are after each prompt, bool [n, c].
     """
     hidden = model(_spread(tokens))[: len(tokens), -1]
-    words = jax.nn.log_softmax(vocabulary.logits(hidden, model.unembedding[...]), axis=-1)
+    words = jax.nn.log_softmax(vocabulary.logits(hidden, model.readout), axis=-1)
     right = jnp.where(jnp.asarray(right), words[:, jnp.asarray(numbers)], -jnp.inf)
     return -jax.nn.logsumexp(right, axis=-1).mean()
 

@@ -11,7 +11,7 @@ from flax import nnx
 
 from rare_retention.models import vocabulary
 from rare_retention.models.architecture import LAYER_WEIGHTS, Architecture, Compute
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.settings.protocol import Array, Params, Precision
 from rare_retention.settings.scoring import prompted, scores
 from rare_retention.settings.stacks import Stacks
@@ -72,10 +72,10 @@ class TracedLanguage:
 
     @cached_property
     def _stacks(self) -> Stacks:
-        def draw(shape: Architecture, initialisation: jax.typing.ArrayLike) -> Olmo:
+        def draw(shape: Architecture, initialisation: jax.typing.ArrayLike) -> LanguageModel:
             seed = jax.random.key(np.uint32(shape.parameters % 2**32), impl="threefry2x32")
             key = jax.random.fold_in(seed, initialisation)
-            return Olmo(shape, self.compute, rngs=nnx.Rngs(key))
+            return shape.build(self.compute, nnx.Rngs(key))
 
         draws = {group: partial(draw, shape) for group, shape in self.shapes}
         return Stacks(draws, self.initialisations)
@@ -112,8 +112,8 @@ class TracedLanguage:
         targets = jnp.roll(tokens, -1, axis=1)
         terms = tokens.shape[0] * (tokens.shape[1] - 1)
 
-        def by_task(model: Olmo) -> jax.Array:
-            each = vocabulary.token_losses(model(tokens), model.unembedding[...], targets)
+        def by_task(model: LanguageModel) -> jax.Array:
+            each = vocabulary.token_losses(model(tokens), model.readout, targets)
             return jnp.einsum("bt,btk->k", each, owners) / terms
 
         return self._stacks.map(by_task, params)
@@ -132,9 +132,9 @@ class TracedLanguage:
         terms = tokens.shape[0] * (self.window - 1)
         mine = owners[:, :, jnp.asarray(self.watch_ids)]
 
-        def by_task(model: Olmo) -> jax.Array:
+        def by_task(model: LanguageModel) -> jax.Array:
             hidden = model(tokens)[:, :-1]
-            each = vocabulary.token_losses(hidden, model.unembedding[...], tokens[:, 1:])
+            each = vocabulary.token_losses(hidden, model.readout, tokens[:, 1:])
             return jnp.einsum("bt,btk->k", each, mine) / terms
 
         return self._stacks.map(by_task, params)
@@ -162,7 +162,7 @@ class TracedLanguage:
     def reference(self, params: Params, numbers: Numbers) -> dict[str, jax.Array]:
         """Loss of the watched tasks, [R, len(watch)] for each size, as `loss` in `probe`."""
 
-        def one(model: Olmo) -> jax.Array:
+        def one(model: LanguageModel) -> jax.Array:
             asked = [numbers.train[k - 1] for k in self.watch_ids]
             return jnp.stack([_evaluate(model, tokens)[0] for tokens in asked])
 
@@ -171,7 +171,7 @@ class TracedLanguage:
     def probe(self, params: Params, numbers: Numbers) -> dict[str, dict[str, jax.Array]]:
         """Values of `measures` for each size, each with a leading student axis."""
 
-        def one(model: Olmo) -> dict[str, jax.Array]:
+        def one(model: LanguageModel) -> dict[str, jax.Array]:
             found = {}
             text = scores(model, numbers.text, first=1)
             for prefix, half in (("", numbers.train), ("test_", numbers.test)):
@@ -186,7 +186,7 @@ class TracedLanguage:
         return self._stacks.map(one, params)
 
 
-def _evaluate(model: Olmo, tokens: Array) -> tuple[jax.Array, jax.Array]:
+def _evaluate(model: LanguageModel, tokens: Array) -> tuple[jax.Array, jax.Array]:
     """Mean loss and top-1 accuracy of the labels of instances [n, 3]."""
     return scores(model, tokens, first=2)
 
