@@ -3,7 +3,8 @@
 import pytest
 
 from rare_retention.errors import ConfigError
-from rare_retention.models.architecture import Architecture, Compute, check_path
+from rare_retention.models.architecture import Compute, check_path
+from rare_retention.models.olmo_shape import OlmoShape
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from rare_retention.models.architecture import Architecture, Compute, check_path
 def test_impossible_architectures_are_one_line(changes, message):
     fields = {"layers": 2, "hidden": 16, "mlp": 32, "heads": 4} | changes
     with pytest.raises(ConfigError) as caught:
-        Architecture(**fields)
+        OlmoShape(**fields)
     assert str(caught.value) == message
 
 

@@ -21,12 +21,12 @@ class Planted:
 
     Attributes:
         rows: how many rows it was last asked about.
-        unembedding: [V, D].
+        readout: [V, D].
     """
 
     def __init__(self):
         self.table = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
-        self.unembedding = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
+        self.readout = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
         self.rows = 0
 
     def __call__(self, tokens):
@@ -35,7 +35,7 @@ class Planted:
 
     def log_probabilities(self):
         """Of the next word, in float64, [V, V]."""
-        logits = np.asarray(self.table, np.float64) @ np.asarray(self.unembedding, np.float64).T
+        logits = np.asarray(self.table, np.float64) @ np.asarray(self.readout, np.float64).T
         return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 

@@ -14,7 +14,6 @@ from flax import nnx
 from rare_retention.mesh import MeshShape
 from rare_retention.models import vocabulary
 from rare_retention.models.architecture import Compute
-from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names, make_mesh
 from rare_retention.tasks import Comparison
 from rare_retention.tasks.natural import prompts
@@ -57,7 +56,7 @@ def scorer(setting, group):
     """Hidden states and scores of the models of a group, one after another."""
     shape = setting.architectures[group]
     with logical_names():
-        graph = nnx.split(nnx.eval_shape(lambda: Olmo(shape, Compute(), rngs=nnx.Rngs(0))))[0]
+        graph = nnx.split(nnx.eval_shape(lambda: shape.build(Compute(), nnx.Rngs(0))))[0]
 
     @jax.jit
     def scores(weights, tokens):
