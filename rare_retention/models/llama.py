@@ -43,8 +43,8 @@ class LlamaLayer(Layer):
         """Draws the weights: normal, of deviation 0.02, cut off at three times that.
 
         So AI2 starts OLMo 2, at every depth and width (`init_std` and `init_cutoff_factor` in its
-        published configs; Sec. 3.2 of the report). Of Llama the same deviation is the default of
-        transformers; Meta's own has not been published.
+        published configs; arXiv:2501.00656). For Llama it is the default of transformers'
+        `initializer_range`.
 
         Args:
             shape: of the model.

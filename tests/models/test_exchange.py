@@ -400,10 +400,11 @@ def test_transformers_reads_our_llamas(tmp_path, tied, second):
         query_key_norm=second,
         reordered_norm=second,
     )
-    params = weights(shape)
+    # Larger ones make attention so sharp that roundings show.
+    params = jax.tree.map(lambda leaf: 0.3 * leaf, weights(shape))
     save(epath.Path(tmp_path / "ours"), shape, params)
     other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours")
     assert other.dtype == torch.float32
     with torch.no_grad():
         theirs = other(torch.from_numpy(tokens)).logits.numpy()
-    np.testing.assert_allclose(scores(shape, params, tokens), theirs, atol=2e-4)
+    np.testing.assert_allclose(scores(shape, params, tokens), theirs, atol=1e-5)
