@@ -8,17 +8,17 @@ from olmo.config import LayerNormType, ModelConfig
 from olmo.model import OLMo
 from torch.nn import functional
 
-from rare_retention.models.architecture import Architecture
-from rare_retention.models.layouts import LAYOUTS, Params
+from rare_retention.models.layouts import Params
+from rare_retention.models.olmo_shape import LAYOUTS, OlmoShape
 from rare_retention.optimizer import Optimizer
 
 
-def published(shape: Architecture, params: Params, window: int, device: str) -> OLMo:
+def published(shape: OlmoShape, params: Params, window: int, device: str) -> OLMo:
     """AI2's model of that shape with our weights.
 
     Args:
         shape: of the model.
-        params: pure dict of one `Olmo`, NumPy.
+        params: pure dict of one `OlmoModel`, NumPy.
         window: T.
         device: of PyTorch.
     """

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rare_retention.models.architecture import Architecture, Compute
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.architecture import Compute
+from rare_retention.models.olmo_shape import OlmoShape
 from rare_retention.parallel import logical_names
 from rare_retention.representation.residuals import assemble
 
@@ -18,7 +18,7 @@ YES, NO = 0, 1
 @functools.cache
 def _draw(shape):
     def draw(key):
-        return nnx.to_pure_dict(nnx.state(Olmo(shape, Compute(), rngs=nnx.Rngs(key))))
+        return nnx.to_pure_dict(nnx.state(shape.build(Compute(), nnx.Rngs(key))))
 
     return jax.jit(draw)
 
@@ -45,7 +45,7 @@ def grid(symbols, first=2):
 def own_answers(model, pairs):
     """The pairs with the answers that the model itself gives [S, S, 3]: a task that it knows."""
     flat = jnp.asarray(pairs.reshape(-1, 2))
-    scores = model(flat)[:, -1] @ model.unembedding[...].T
+    scores = model(flat)[:, -1] @ model.readout.T
     found = np.asarray(scores.argmax(-1), np.int32).reshape(*pairs.shape[:2], 1)
     return np.concatenate([pairs, found], -1)
 
@@ -58,7 +58,7 @@ def weigher(symbols=24, hidden=16, seed=0):
     is YES where what has gathered there is above 0.
     """
     rng = np.random.default_rng(seed)
-    shape = Architecture(layers=2, hidden=hidden, mlp=8, heads=1, vocabulary=symbols + 2)
+    shape = OlmoShape(layers=2, hidden=hidden, mlp=8, heads=1, vocabulary=symbols + 2)
     basis = np.linalg.qr(np.column_stack([np.ones(hidden), rng.standard_normal((hidden, hidden))]))
     direction, noise = basis[0][:, 1], basis[0][:, 2:]  # without a mean: LayerNorm takes it away
     value = np.linspace(-1, 1, symbols)
@@ -79,7 +79,7 @@ def circles(symbols, frequencies, layers=2, seed=0):
     angle = 2 * np.pi * np.outer(np.arange(symbols), frequencies) / symbols
     waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
     hidden = 2 * (waves.shape[1] // 2 + 1)
-    shape = Architecture(layers=layers, hidden=hidden, mlp=4, heads=1, vocabulary=symbols + 2)
+    shape = OlmoShape(layers=layers, hidden=hidden, mlp=4, heads=1, vocabulary=symbols + 2)
     params = zeros(shape)
     turned = np.linalg.qr(rng.standard_normal((hidden, hidden)))[0][: waves.shape[1]]
     params["embedding"][2:] = waves @ turned

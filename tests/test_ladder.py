@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rare_retention import ladder
 from rare_retention.errors import ConfigError
 from rare_retention.models.architecture import Compute
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.llama_shape import Llama, Olmo2
+from rare_retention.models.olmo_shape import Olmo
 from rare_retention.parallel import logical_names
 
 PAPER = {  # the paper's table, App. B.2: parameters, layers, hidden, MLP dim, heads
@@ -21,6 +22,15 @@ PAPER = {  # the paper's table, App. B.2: parameters, layers, hidden, MLP dim, h
     "1B": (1_279_787_008, 16, 2_048, 16_384, 16),
     "4B": (4_707_057_664, 16, 4_096, 32_768, 32),
 }
+
+PUBLISHED = {  # parameters, as the weights are counted where they are published
+    "SmolLM2-135M": 134_515_008,
+    "SmolLM2-360M": 361_821_120,
+    "Llama-3.2-1B": 1_235_814_400,
+    "OLMo-2-1B": 1_484_916_736,
+    "OLMo-2-7B": 7_298_617_344,
+}
+TIED = ("SmolLM2-135M", "SmolLM2-360M", "Llama-3.2-1B")
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -36,10 +46,43 @@ def test_parameters_are_those_of_the_model(name):
     """Counted from the shapes of the weights, which are never drawn."""
     found = ladder.size(name, vocabulary=1000)
     with logical_names():
-        model = nnx.eval_shape(lambda: Olmo(found.architecture, Compute(), rngs=nnx.Rngs(0)))
+        model = nnx.eval_shape(lambda: found.architecture.build(Compute(), nnx.Rngs(0)))
     leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))
     assert found.parameters == sum(math.prod(leaf.shape) for leaf in leaves)
-    assert found.body == found.parameters - 1000 * found.architecture.hidden
+    idle = 0 if name in TIED else 1000 * found.architecture.hidden
+    assert found.body == found.parameters - idle
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models_to_the_unit(name):
+    found = ladder.size(name)
+    assert found.parameters == PUBLISHED[name]
+    kind = "olmo2" if name.startswith("OLMo") else "llama"
+    assert found.architecture.kind == kind
+    # Another vocabulary changes the words alone.
+    words = 1 if name in TIED else 2
+    rows = found.architecture.vocabulary - 1000
+    other = ladder.size(name, 1000)
+    assert found.parameters - other.parameters == words * rows * other.architecture.hidden
+
+
+def test_dimensions_take_any_architecture():
+    plain = ladder.size("4M", 1000)
+    assert ladder.size("4M", 1000, Olmo()) == plain
+    found = ladder.size("4M", 1000, Olmo2(kv_heads=2))
+    assert found.architecture == Olmo2(kv_heads=2).shape(
+        layers=8, hidden=64, mlp=512, heads=8, vocabulary=1000
+    )
+    other = ladder.size("2x64x512x4", architecture=Llama(tied=True)).architecture
+    assert (other.kind, other.tied, other.vocabulary) == ("llama", True, ladder.ROWS)
+    with pytest.raises(ConfigError, match="kv_heads: expected a divisor of heads = 8, got 3"):
+        ladder.size("4M", architecture=Olmo2(kv_heads=3))
+
+
+def test_published_models_keep_their_architecture():
+    assert ladder.size("OLMo-2-1B", architecture=Olmo2()) == ladder.size("OLMo-2-1B")
+    with pytest.raises(ConfigError, match=r"OLMo-2-1B is published; .* got Olmo\(kind='olmo', "):
+        ladder.size("OLMo-2-1B", architecture=Olmo())
 
 
 def test_names_ascend_in_parameters():

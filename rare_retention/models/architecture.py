@@ -1,8 +1,16 @@
-"""What an OLMo is and how it is computed, as configs: neither needs an accelerator library."""
+"""What a language model is and how it is computed, as configs: no accelerator library is needed."""
 
-from typing import Literal
+import abc
+import importlib
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rare_retention.config import ConfigError, config
+from rare_retention.models.layouts import Layout
+from rare_retention.registry import Registry
+from rare_retention.settings.quantity import Quantity
+
+if TYPE_CHECKING:
+    from flax import nnx
 
 Path = Literal["auto", "blocked", "xla", "cudnn", "splash"]
 """Ways of computing attention, see `models.attention.attend`."""
@@ -10,22 +18,20 @@ Path = Literal["auto", "blocked", "xla", "cudnn", "splash"]
 LANES = 128
 """Width of a TPU's vector unit: splash attention wants whole multiples of it."""
 
-LAYER_WEIGHTS = ("qkv", "out", "gate_up", "down")
-"""Names of the matrices of a layer."""
-
 
 @config
-class Architecture:
-    """Shape of an OLMo; the defaults but for the sizes are those of OLMo-7B-0724 (paper App. B.2).
+class Architecture(abc.ABC):
+    """Shape of a transformer: what all architectures have, and what each says of itself.
+
+    A new one is two files: this class's heir with its `Design` and published layouts, in a module
+    whose name ends in `_shape`, and a `LanguageModel`.
 
     Attributes:
         layers: L.
         hidden: D, width of the residual stream.
-        mlp: both halves of the SwiGLU, "MLP dim" in the paper.
+        mlp: M, both halves of the SwiGLU, "MLP dim" in the paper.
         heads: H; each has D / H dimensions, an even number.
-        vocabulary: rows of each of the two embeddings.
-        clip_qkv: queries, keys and values are clipped to its negative and itself; None leaves them.
-        norm: "layer", LayerNorm without parameters; or "rms", RMSNorm with a weight.
+        vocabulary: V, rows of an embedding.
         norm_epsilon: added to the variance.
         rope_theta: base of the rotary wavelengths.
     """
@@ -35,8 +41,6 @@ class Architecture:
     mlp: int
     heads: int
     vocabulary: int = 50_304
-    clip_qkv: float | None = 8.0
-    norm: Literal["layer", "rms"] = "layer"
     norm_epsilon: float = 1e-5
     rope_theta: float = 10_000.0
 
@@ -52,21 +56,65 @@ class Architecture:
             raise ConfigError("mlp", f"counts both halves; expected an even number, got {self.mlp}")
 
     @property
-    def head_size(self) -> int:
-        """Dimensions of one head."""
-        return self.hidden // self.heads
+    @abc.abstractmethod
+    def kind(self) -> str:
+        """Models of this shape are published as this `model_type`."""
 
     @property
+    @abc.abstractmethod
     def layer_parameters(self) -> int:
-        """Parameters of one layer's matrices: attention 4 D^2, SwiGLU 1.5 D M."""
-        return 4 * self.hidden**2 + self.hidden * self.mlp + self.mlp // 2 * self.hidden
+        """Parameters of one layer's matrices."""
+
+    @property
+    @abc.abstractmethod
+    def norm_parameters(self) -> int:
+        """Parameters of all norms."""
+
+    @property
+    @abc.abstractmethod
+    def layer_weights(self) -> tuple[str, ...]:
+        """Names of all weights of a layer, in the order in which a token meets them."""
+
+    @property
+    @abc.abstractmethod
+    def other_weights(self) -> tuple[str, ...]:
+        """Names of all weights outside the layers: embedding, unembedding if any, norm if any."""
+
+    @property
+    @abc.abstractmethod
+    def neuron_axes(self) -> dict[str, int]:
+        """Weight of a layer -> its axis along which the MLP's neurons stand, without that of L."""
+
+    @property
+    def recorded(self) -> dict[str, Quantity]:
+        """Name of all that models of this shape put beside their outputs, and what it is."""
+        return {}
+
+    @abc.abstractmethod
+    def build(self, compute: "Compute", rngs: "nnx.Rngs") -> Any:
+        """A `models.language_model.LanguageModel` of this shape, freshly drawn.
+
+        Args:
+            compute: how it is computed.
+            rngs: its `params` stream seeds the weights.
+        """
+
+    @staticmethod
+    @abc.abstractmethod
+    def published() -> dict[str, Layout]:
+        """`model_type` in `config.json` -> how models of this class are published under it."""
+
+    @property
+    def head_size(self) -> int:
+        """C, dimensions of one head."""
+        return self.hidden // self.heads
 
     @property
     def parameters(self) -> int:
         """All parameters, embeddings included: N in the paper's table."""
-        norms = (2 * self.layers + 1) * self.hidden if self.norm == "rms" else 0
-        body = self.layers * self.layer_parameters + norms
-        return body + 2 * self.vocabulary * self.hidden
+        words = 2 if "unembedding" in self.other_weights else 1
+        body = self.layers * self.layer_parameters + self.norm_parameters
+        return body + words * self.vocabulary * self.hidden
 
     def flops_per_token(self, window: int) -> float:
         """Floating-point operations of training on one token, forward and backward.
@@ -76,6 +124,34 @@ class Architecture:
         """
         products = self.layers * self.layer_parameters + self.vocabulary * self.hidden
         return 6.0 * products + 6.0 * self.layers * window * self.hidden
+
+
+DESIGNS = Registry("architecture")
+
+
+class Design(Protocol):
+    """What an architecture is but for its dimensions: a config, added under `@DESIGNS.add`."""
+
+    @property
+    def kind(self) -> str:
+        """Tag in a config tree."""
+
+    def shape(
+        self, *, layers: int, hidden: int, mlp: int, heads: int, vocabulary: int
+    ) -> Architecture:
+        """The architecture of these dimensions, see `Architecture`.
+
+        Raises:
+            ConfigError: they do not fit together.
+        """
+
+
+def code(module: str) -> Any:
+    """The module of `rare_retention.models` that computes a shape, loaded when first asked for.
+
+    By its name: it imports the shapes, and those are read without an accelerator library.
+    """
+    return importlib.import_module(f"rare_retention.models.{module}")
 
 
 @config

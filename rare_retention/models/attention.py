@@ -10,7 +10,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
 from rare_retention.models.architecture import LANES, Path
-from rare_retention.parallel import platform, spec
+from rare_retention.parallel import constrain, platform, shards, spec
 
 
 def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
@@ -20,13 +20,17 @@ def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
         path: "blocked" or "xla", plain JAX on any device; "cudnn", fused on a GPU, 16-bit types
             only; "splash", fused on a TPU; "auto", the fused one where it can be had.
         q: queries [B, T, H, C]; they are scaled by 1 / sqrt(C) here.
-        k: keys, as `q`.
-        v: values, as `q`.
+        k: keys [B, T, K, C]; H / K queries in a row share one.
+        v: values, as `k`.
 
     Returns:
         [B, T, H, C] in the type of `v`.
     """
     chosen = choose(path, platform(), q.shape, q.dtype)
+    groups = q.shape[2] // k.shape[2]
+    # JAX's own paths read grouped keys as they are, which a mesh that cuts heads could not.
+    if groups > 1 and (chosen in ("blocked", "splash") or shards("heads") > 1):
+        k, v = (constrain(jnp.repeat(x, groups, 2), "batch", None, "heads", None) for x in (k, v))
     if chosen == "splash":
         return splash_attention(q, k, v, interpret=platform() != "tpu")
     if chosen == "blocked":

@@ -19,10 +19,9 @@ from flax import nnx
 
 from rare_retention.config import ConfigError
 from rare_retention.errors import UserError
-from rare_retention.models import layouts
 from rare_retention.models.architecture import Architecture, Compute
-from rare_retention.models.layouts import LAYOUTS, Layout, Params, Places
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.designs import layouts
+from rare_retention.models.layouts import Layout, Params, Places
 from rare_retention.parallel import logical_names
 from rare_retention.record.files import disk, read_json, write, write_json
 
@@ -36,53 +35,60 @@ def load(folder: epath.Path) -> tuple[Architecture, Params]:
     """Reads a published model.
 
     Args:
-        folder: of the model, in either layout, local or gs://.
+        folder: of the model, in one of `models.designs.layouts`, local or gs://.
 
     Returns:
-        Its architecture, and the pure dict of an `Olmo` with its weights, NumPy float32.
+        Its architecture, and the pure dict of such a model with its weights, NumPy float32.
 
     Raises:
-        UserError: there is no such model, its files are damaged, or it has something that `Olmo`
-            lacks; the message names it.
+        UserError: there is no such model, its files are damaged, or it has something that our
+            architecture lacks; the message names it.
     """
     path = folder / CONFIG
     if not path.exists():
         raise UserError(f"{folder}: holds no published model (there is no {CONFIG})")
     data = read_json(path)
     kind = data.get("model_type") if isinstance(data, dict) else None
-    if kind not in LAYOUTS:
-        known = " or ".join(map(repr, LAYOUTS))
-        raise UserError(f"{path}: model_type {kind!r} is another architecture; expected {known}")
-    layout = LAYOUTS[kind]
+    known = layouts()
+    if kind not in known:
+        names = ", ".join(map(repr, known))
+        raise UserError(f"{path}: model_type {kind!r} is another architecture; expected {names}")
+    layout = known[kind]
     data = {**layout.defaults, **data}
     shape = _architecture(layout, data, path)
     params = _empty(shape)
     places = layout.places(params)
-    if data[layout.tied]:
+    copied = layout.tied is not None and data[layout.tied]
+    if copied:
         del places[layout.unembedding]
     _fill(folder, places)
-    if data[layout.tied]:
+    if copied:
         params["unembedding"][...] = params["embedding"]
     return shape, params
 
 
 def save(folder: epath.Path, shape: Architecture, params: Params, window: int = 2048) -> None:
-    """Writes a model in transformers' layout, in float32: `load` gives back the same bits.
+    """Writes a model in transformers' layout of its kind, in float32.
+
+    `load` gives back the same bits.
 
     Args:
         folder: an empty one, or one that is to be made, local or gs://.
         shape: of the model.
-        params: the pure dict of one `Olmo`.
+        params: the pure dict of one such model.
         window: tokens of the sequences on which it was trained.
 
     Raises:
-        UserError: something stands in the folder, or transformers' `olmo` has no such model.
+        UserError: something stands in the folder, or transformers has no such model.
     """
-    config = layouts.transformers_config(shape, window)
+    layout = layouts()[shape.kind]
+    if layout.config is None:
+        raise UserError(f"models of kind {shape.kind!r} are read, but not written")
+    config = layout.config(shape, window)
     with disk(folder):
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder}: is not empty; choose a new folder")
-    places = layouts.transformers_places(jax.device_get(params))
+    places = layout.places(jax.device_get(params))
     shards = _shards({name: sum(view.size for view in places[name]) * 4 for name in places})
     files = [f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
     if len(shards) == 1:
@@ -122,7 +128,7 @@ def _architecture(layout: Layout, data: Mapping[str, Any], path: epath.Path) -> 
     """The architecture in `config.json`.
 
     Raises:
-        UserError: it is none that `Olmo` has.
+        UserError: it is none that we have.
     """
     try:
         fixed, fields = layout.fixed(data), layout.fields(data)
@@ -133,15 +139,15 @@ def _architecture(layout: Layout, data: Mapping[str, Any], path: epath.Path) -> 
             usual = f"expected {allowed[0]!r}"
             raise UserError(f"{path}: {name} = {data.get(name)!r} is not supported; {usual}")
     try:
-        return Architecture(**fields)
+        return layout.shape(**fields)
     except ConfigError as error:
         raise ConfigError(error.field, error.message, str(path)) from error
 
 
 def _empty(shape: Architecture) -> Params:
-    """The pure dict of an `Olmo` of that shape, float32, its weights not set."""
+    """The pure dict of a model of that shape, float32, its weights not set."""
     with logical_names():
-        model = nnx.eval_shape(lambda: Olmo(shape, Compute(), rngs=nnx.Rngs(0)))
+        model = nnx.eval_shape(lambda: shape.build(Compute(), nnx.Rngs(0)))
     return jax.tree.map(
         lambda leaf: np.empty(leaf.shape, np.float32), nnx.to_pure_dict(nnx.state(model))
     )

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.representation import das, fourier, neurons
 from rare_retention.representation.kinds import KINDS, Options, Subject
 from rare_retention.representation.probe import probe
@@ -23,7 +23,7 @@ _NEURONS = 32  # neurons of a layer that are named
 
 def measure(
     kind: str,
-    models: Mapping[str, Sequence[Olmo]],
+    models: Mapping[str, Sequence[LanguageModel]],
     subjects: Mapping[str, Subject],
     options: Options,
 ) -> xr.Dataset:
@@ -85,7 +85,7 @@ def _described(each: Quantity) -> dict[str, str]:
     return {"units": each.unit, "long_name": each.meaning}
 
 
-def _probe(model: Olmo, task: Subject, options: Options) -> Values:
+def _probe(model: LanguageModel, task: Subject, options: Options) -> Values:
     """Instances are those of each symbol with some others before it; TOK1 sees none of them."""
     count = len(task.tokens)
     contexts = 1 if options.position == 0 else min(_CONTEXTS, count)
@@ -102,7 +102,7 @@ def _probe(model: Olmo, task: Subject, options: Options) -> Values:
     }
 
 
-def _fourier(model: Olmo, task: Subject, options: Options) -> Values:
+def _fourier(model: LanguageModel, task: Subject, options: Options) -> Values:
     if not task.cyclic:
         return {}
     pairs = task.tokens[..., :2]
@@ -112,7 +112,7 @@ def _fourier(model: Olmo, task: Subject, options: Options) -> Values:
     }
 
 
-def _das(model: Olmo, task: Subject, options: Options) -> Values:
+def _das(model: LanguageModel, task: Subject, options: Options) -> Values:
     place = (options.layer, options.position, options.dimensions, options.pairs)
     found = das.search(model, task.tokens, *place)
     return {
@@ -123,7 +123,7 @@ def _das(model: Olmo, task: Subject, options: Options) -> Values:
     }
 
 
-def _neurons(model: Olmo, task: Subject, options: Options) -> Values:
+def _neurons(model: LanguageModel, task: Subject, options: Options) -> Values:
     found = neurons.null_effects(model, task.tokens)
     named = neurons.task_neurons(model, task.tokens, found.strongest, _NEURONS)
     return {
@@ -133,7 +133,7 @@ def _neurons(model: Olmo, task: Subject, options: Options) -> Values:
     }
 
 
-ASK: dict[str, Callable[[Olmo, Subject, Options], Values]] = {
+ASK: dict[str, Callable[[LanguageModel, Subject, Options], Values]] = {
     "probe": _probe,
     "fourier": _fourier,
     "das": _das,

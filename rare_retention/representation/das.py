@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rare_retention.errors import ConfigError
 from rare_retention.models import vocabulary
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.representation.pairs import PAIRS, check_pairs, free
 from rare_retention.representation.residuals import advance, answer
 
@@ -66,7 +66,7 @@ class Alignment(NamedTuple):
 
 
 def search(
-    model: Olmo,
+    model: LanguageModel,
     tokens: NDArray[np.integer],
     layer: int = 1,
     position: int = 0,
@@ -172,7 +172,7 @@ def interchange(base: jax.Array, source: jax.Array, basis: jax.Array, position: 
 
 @nnx.jit(static_argnames=("layer", "position"))
 def _learn(
-    model: Olmo,
+    model: LanguageModel,
     pairs: tuple[jax.Array, ...],
     batches: jax.Array,
     start: jax.Array,
@@ -188,7 +188,7 @@ def _learn(
     def loss(weights: jax.Array, chosen: jax.Array) -> jax.Array:
         x = interchange(before[chosen], given[chosen], orthonormal(weights), position)
         last = answer(model, advance(model, x, layer, model.shape.layers))
-        return vocabulary.losses(last, model.unembedding[...], label[chosen]).mean()
+        return vocabulary.losses(last, model.readout, label[chosen]).mean()
 
     def step(state: tuple[jax.Array, optax.OptState], chosen: jax.Array) -> tuple[Any, None]:
         weights, moments = state
@@ -201,11 +201,11 @@ def _learn(
 
 @nnx.jit(static_argnames=("layer", "position"))
 def _succeeds(
-    model: Olmo, pairs: tuple[jax.Array, ...], basis: jax.Array, layer: int, position: int
+    model: LanguageModel, pairs: tuple[jax.Array, ...], basis: jax.Array, layer: int, position: int
 ) -> jax.Array:
     """Whether the counterfactual label has the highest score after each intervention, [n]."""
     base, source, label = pairs
     before, given = (advance(model, model.embed(x), 0, layer) for x in (base, source))
     x = interchange(before, given, basis, position)
     last = answer(model, advance(model, x, layer, model.shape.layers))
-    return vocabulary.evaluate(last[None], model.unembedding[...], label[None])[1][0] > 0
+    return vocabulary.evaluate(last[None], model.readout, label[None])[1][0] > 0

@@ -18,7 +18,7 @@ import numpy as np
 from flax import nnx
 from numpy.typing import ArrayLike, NDArray
 
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.representation.residuals import states
 
 Array = NDArray[np.float64]
@@ -62,7 +62,7 @@ def modes(means: ArrayLike, theta: float = THETA) -> NDArray[np.bool_]:
     return power(means) > theta * null_share(len(np.asarray(means)))
 
 
-def count(model: Olmo, tokens: NDArray[np.integer]) -> Array:
+def count(model: LanguageModel, tokens: NDArray[np.integer]) -> Array:
     """Number of modes of each layer [L].
 
     Args:
@@ -74,7 +74,7 @@ def count(model: Olmo, tokens: NDArray[np.integer]) -> Array:
 
 
 def count_by_chance(
-    model: Olmo, tokens: NDArray[np.integer], draws: int = RELABELLINGS, seed: int = 0
+    model: LanguageModel, tokens: NDArray[np.integer], draws: int = RELABELLINGS, seed: int = 0
 ) -> Array:
     """Mean number of modes of each layer when symbols have each other's values at random [L].
 
@@ -89,7 +89,9 @@ def count_by_chance(
     return np.mean([count(model, tokens[order][:, order]) for order in orders], axis=0)
 
 
-def class_means(model: Olmo, tokens: NDArray[np.integer]) -> tuple[Array, NDArray[np.bool_]]:
+def class_means(
+    model: LanguageModel, tokens: NDArray[np.integer]
+) -> tuple[Array, NDArray[np.bool_]]:
     """Means by class at the last position before the answer, the only one that sees both tokens.
 
     Args:
@@ -110,7 +112,7 @@ def class_means(model: Olmo, tokens: NDArray[np.integer]) -> tuple[Array, NDArra
 
 
 @nnx.jit
-def _class_means(model: Olmo, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _class_means(model: LanguageModel, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean [P, L, D] and mean square length [P, L] of the states of rows of tokens [P, n, 2]."""
 
     def one(pairs: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -14,7 +14,7 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from rare_retention.models import vocabulary
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.representation.residuals import advance, answer
 
 
@@ -35,7 +35,7 @@ class Effects(NamedTuple):
         return int(self.scores.argmax()) + 1
 
 
-def null_effects(model: Olmo, tokens: NDArray[np.integer]) -> Effects:
+def null_effects(model: LanguageModel, tokens: NDArray[np.integer]) -> Effects:
     """Null interventions on every MLP layer, one at a time.
 
     Args:
@@ -48,7 +48,7 @@ def null_effects(model: Olmo, tokens: NDArray[np.integer]) -> Effects:
 
 
 def task_neurons(
-    model: Olmo, tokens: NDArray[np.integer], layer: int, count: int
+    model: LanguageModel, tokens: NDArray[np.integer], layer: int, count: int
 ) -> NDArray[np.int64]:
     """Neurons of an MLP layer by the magnitude of the task's gradient, the largest first [count].
 
@@ -62,10 +62,13 @@ def task_neurons(
     return np.argsort(-size, kind="stable")[:count]
 
 
-def gradient_sizes(model: Olmo, tokens: NDArray[np.integer], layer: int) -> NDArray[np.float64]:
+def gradient_sizes(
+    model: LanguageModel, tokens: NDArray[np.integer], layer: int
+) -> NDArray[np.float64]:
     """Norm of the gradient of the task's loss over each neuron's weights, [M / 2].
 
-    Those of neuron m are its gate and its input, `gate_up[:, :, m]`, and its output, `down[m]`.
+    Those of neuron m stand where `Architecture.neuron_axes` says: in a SwiGLU, its gate and its
+    input, `gate_up[:, :, m]`, and its output, `down[m]`.
 
     Args:
         model: whose gradient is taken.
@@ -76,13 +79,15 @@ def gradient_sizes(model: Olmo, tokens: NDArray[np.integer], layer: int) -> NDAr
 
 
 @nnx.jit
-def _null_effects(model: Olmo, tokens: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _null_effects(
+    model: LanguageModel, tokens: jax.Array, labels: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     count = model.shape.layers
     keep = 1 - jnp.eye(count, dtype=jnp.float32)
 
     def asked(tokens: jax.Array, keep: jax.Array | None) -> tuple[jax.Array, jax.Array]:
         last = answer(model, advance(model, model.embed(tokens[:, :2]), 0, count, keep))
-        words = model.unembedding[...]
+        words = model.readout
         loss = vocabulary.losses(last, words, tokens[:, 2]).mean()
         return vocabulary.logits(last, words[labels]), loss
 
@@ -100,25 +105,28 @@ def _null_effects(model: Olmo, tokens: jax.Array, labels: jax.Array) -> tuple[ja
 
 
 @nnx.jit(static_argnums=2)
-def _gradient_sizes(model: Olmo, tokens: jax.Array, layer: int) -> jax.Array:
+def _gradient_sizes(model: LanguageModel, tokens: jax.Array, layer: int) -> jax.Array:
     graph, state = nnx.split(model)
     params = nnx.to_pure_dict(state)
-    names = ("gate_up", "down")
+    axes = model.shape.neuron_axes
 
     def loss(own: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
-        stacks = {name: params["layers"][name].at[layer - 1].set(own[name]) for name in names}
+        stacks = {name: params["layers"][name].at[layer - 1].set(own[name]) for name in axes}
         changed = nnx.merge(graph, params | {"layers": params["layers"] | stacks})
         last = answer(
             changed, advance(changed, changed.embed(tokens[:, :2]), 0, model.shape.layers)
         )
-        return vocabulary.losses(last, changed.unembedding[...], tokens[:, 2]).mean()
+        return vocabulary.losses(last, changed.readout, tokens[:, 2]).mean()
 
-    own = {name: params["layers"][name][layer - 1] for name in names}
+    own = {name: params["layers"][name][layer - 1] for name in axes}
     zeros = jax.tree.map(jnp.zeros_like, own)
     total, _ = jax.lax.scan(
         lambda sums, row: (jax.tree.map(jnp.add, sums, jax.grad(loss)(own, row)), None),
         zeros,
         tokens,
     )
-    squares = jnp.square(total["gate_up"]).sum((0, 1)) + jnp.square(total["down"]).sum(1)
-    return jnp.sqrt(squares) / len(tokens)
+    squares = [
+        jnp.square(total[name]).sum(tuple(i for i in range(total[name].ndim) if i != axis))
+        for name, axis in axes.items()
+    ]
+    return jnp.sqrt(sum(squares)) / len(tokens)

@@ -1,4 +1,4 @@
-"""Running an OLMo layer by layer: its residual stream after the embedding and after each layer.
+"""Running a language model layer by layer: its stream after the embedding and after each layer.
 
 An intervention needs no hooks: advance to a state, change it, advance from there.
 """
@@ -12,13 +12,13 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from rare_retention.models.architecture import Architecture, Compute
-from rare_retention.models.olmo import Layer, Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.parallel import logical_names
 
 _ROWS = 256  # prompts that run at once
 
 
-def assemble(shape: Architecture, params: Any) -> Olmo:
+def assemble(shape: Architecture, params: Any) -> LanguageModel:
     """A model with these weights that computes in float32.
 
     Args:
@@ -26,12 +26,12 @@ def assemble(shape: Architecture, params: Any) -> Olmo:
         params: its pure dict, as snapshots and `models.exchange.load` have it.
     """
     with logical_names():
-        graph, _ = nnx.split(nnx.eval_shape(lambda: Olmo(shape, Compute(), rngs=nnx.Rngs(0))))
+        graph, _ = nnx.split(nnx.eval_shape(lambda: shape.build(Compute(), nnx.Rngs(0))))
     return nnx.merge(graph, jax.tree.map(jnp.asarray, params))
 
 
 def advance(
-    model: Olmo, x: jax.Array, start: int, stop: int, keep: jax.Array | None = None
+    model: LanguageModel, x: jax.Array, start: int, stop: int, keep: jax.Array | None = None
 ) -> jax.Array:
     """State `stop` from state `start`.
 
@@ -44,14 +44,14 @@ def advance(
             on layer l has 0 in place l - 1 (Fig. 10).
     """
     for index in range(start, stop):
-        layer = _layer(model, index)
+        layer = model.layer(index)
         x = x + layer.attention(x, model.compute.attention)
-        added = layer.swiglu(x)
+        added = layer.mlp(x)
         x = x + (added if keep is None else keep[index] * added)
     return x
 
 
-def states(model: Olmo, tokens: jax.Array) -> jax.Array:
+def states(model: LanguageModel, tokens: jax.Array) -> jax.Array:
     """All states, [B, L + 1, T, D].
 
     Args:
@@ -64,7 +64,7 @@ def states(model: Olmo, tokens: jax.Array) -> jax.Array:
     return jnp.stack(found, axis=1)
 
 
-def answer(model: Olmo, x: jax.Array) -> jax.Array:
+def answer(model: LanguageModel, x: jax.Array) -> jax.Array:
     """Normalised last state at the last position, [B, D], from which the next token is read.
 
     Args:
@@ -75,7 +75,7 @@ def answer(model: Olmo, x: jax.Array) -> jax.Array:
 
 
 def activations(
-    model: Olmo, tokens: NDArray[np.integer], positions: tuple[int, ...]
+    model: LanguageModel, tokens: NDArray[np.integer], positions: tuple[int, ...]
 ) -> NDArray[np.float32]:
     """All states of any prompts at chosen positions, float32 [n, L + 1, positions, D].
 
@@ -92,10 +92,5 @@ def activations(
 
 
 @nnx.jit(static_argnums=2)
-def _activations(model: Olmo, tokens: jax.Array, positions: tuple[int, ...]) -> jax.Array:
+def _activations(model: LanguageModel, tokens: jax.Array, positions: tuple[int, ...]) -> jax.Array:
     return states(model, tokens)[:, :, positions, :].astype(jnp.float32)
-
-
-def _layer(model: Olmo, index: int) -> Layer:
-    graph, weights = nnx.split(model.layers)
-    return nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], weights))

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from rare_retention import ladder
-from rare_retention.config import ConfigError, config, to_dict
+from rare_retention.config import ConfigError, config, to_dict, without
 from rare_retention.data.corpus import Corpus, Windows, open_corpus
 from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.data.injection import injections
@@ -17,6 +17,8 @@ from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
 from rare_retention.evidence.text_tasks import TEXT
 from rare_retention.models.architecture import Architecture, Compute, check_path
+from rare_retention.models.designs import AnyDesign
+from rare_retention.models.olmo_shape import Olmo
 from rare_retention.settings.mixture import rarest_watched, watched
 from rare_retention.settings.objective import Numbers
 from rare_retention.settings.quantity import Quantity
@@ -60,7 +62,8 @@ class Language:
         sizes: of the models, names of `ladder` or "layers x hidden x MLP dim x heads" such as
             "2x64x512x4".
         initialisations: models of each size, which differ in their initial draw only.
-        clip_qkv: see `Architecture`.
+        architecture: what models of these sizes are; None: a published size's own, else the paper's
+            OLMo.
         compute: how the models are computed.
         task_seed: of the tasks' tokens, their values and the split into training and test half,
             which each stream has drawn anew unless the run holds them (`Run.held`).
@@ -79,7 +82,7 @@ class Language:
     per_sequence: int = 1
     sizes: tuple[str, ...] = ("4M", "20M", "300M", "1B", "4B")
     initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
-    clip_qkv: float | None = 8.0
+    architecture: AnyDesign | None = None
     compute: Compute = Compute()
     task_seed: Annotated[int, Field(ge=0, lt=SEEDS)] = 0
     evaluated: int = 1000
@@ -111,7 +114,7 @@ class Language:
             raise ConfigError("sizes", f"expected different sizes, got {self.sizes}")
         for i, name in enumerate(self.sizes):
             try:
-                head = ladder.size(name, _ROWS).architecture.head_size
+                head = ladder.size(name, _ROWS, self.architecture).architecture.head_size
             except ConfigError as error:
                 raise ConfigError(f"sizes[{i}]", error.message) from None
             try:
@@ -172,10 +175,8 @@ class Language:
     def _shapes(self) -> tuple[tuple[str, Architecture], ...]:
         """Name and architecture of each size, from small to large."""
         rows = -(-self.windows.vocabulary // _ROWS) * _ROWS
-        own = {"clip_qkv": self.clip_qkv}
         found = [
-            (name, Architecture(**(to_dict(ladder.size(name, rows).architecture) | own)))
-            for name in self.sizes
+            (name, ladder.size(name, rows, self.architecture).architecture) for name in self.sizes
         ]
         found.sort(key=lambda pair: pair[1].parameters)
         counts = [shape.parameters for _, shape in found]  # by which groups are told apart
@@ -242,6 +243,9 @@ class Language:
         for group, names in LEFT_OUT.items():
             for name in names:
                 del tree[group][name]
+        if isinstance(self.architecture or Olmo(), Olmo):
+            # As before there were others; a published size is of an architecture by its name.
+            tree |= _as_recorded(tree.pop("architecture") or to_dict(Olmo()))
         text = self.windows
         tree["corpus"] |= {
             "dtype": text.dtype,
@@ -299,6 +303,9 @@ class Language:
             watch_ids=self.watch_ids,
             rarest=rarest_watched(self),
             prompts=tuple(asked.name for asked in self.prompts),
+            beside=tuple(
+                (name, own) for _, shape in self._shapes[:1] for name, own in shape.recorded.items()
+            ),
         )
 
     def numbers(self, draw: int) -> Numbers:
@@ -351,6 +358,11 @@ class Language:
             place = self.slot_length * slot[mine, None] + np.arange(length + 1)
             tokens[row[mine, None], place[:, :-1]] = found.tokens[chosen]
             tokens[row[mine], place[:, -1]] = self.windows.end_of_document
+
+
+def _as_recorded(olmo: dict[str, Any]) -> dict[str, Any]:
+    """An OLMo in a recipe: its clipping, and its norm where it is not the paper's."""
+    return {"clip_qkv": olmo["clip_qkv"]} | without({"norm": olmo["norm"]}, {"norm": "layer"})
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rare_retention.models import vocabulary
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.settings.objective import Array, Losses, Objective
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.scoring import answers, prompted, scores
@@ -60,6 +60,7 @@ class NextToken(Objective):
         watch_ids: watched tasks.
         rarest: of them.
         prompts: names of the natural patterns that are asked.
+        beside: name of each value that the models put beside their outputs, and what it is.
     """
 
     loss_unit = "nats"
@@ -71,6 +72,12 @@ class NextToken(Objective):
     watch_ids: tuple[int, ...]
     rarest: int
     prompts: tuple[str, ...]
+    beside: tuple[tuple[str, Quantity], ...] = ()
+
+    @property
+    def recorded(self) -> dict[str, Quantity]:
+        """What the architecture has beside its outputs."""
+        return dict(self.beside)
 
     @property
     def quantities(self) -> dict[str, Quantity]:
@@ -127,19 +134,21 @@ class NextToken(Objective):
         first = {"tokens": tokens, "task": batch["task"]}
         return Sequences(tokens, jnp.roll(tokens, -1, axis=1), self._owners(first))
 
-    def losses(self, model: Olmo, inputs: Sequences) -> Losses:
+    def losses(self, model: LanguageModel, inputs: Sequences) -> Losses:
         """Mean cross-entropy of the targets of a batch, split by task."""
         tokens, targets, owners = inputs
         terms = tokens.shape[0] * (self.window - 1)
-        each = vocabulary.token_losses(model(tokens), model.unembedding[...], targets)
-        return Losses(jnp.einsum("bt,btk->k", each, owners) / terms)
+        outputs = model.forward(tokens)
+        each = vocabulary.token_losses(outputs.hidden, model.readout, targets)
+        by_task = jnp.einsum("bt,btk->k", each, owners) / terms
+        return Losses(by_task, outputs.apart, outputs.recorded)
 
-    def reference(self, model: Olmo, numbers: Numbers) -> jax.Array:
+    def reference(self, model: LanguageModel, numbers: Numbers) -> jax.Array:
         """Loss of the watched tasks, [len(watch)], as `loss` in `probe`."""
         asked = [(numbers.train[k - 1], self.answers[k - 1]) for k in self.watch_ids]
         return jnp.stack([answers(model, *each)[0] for each in asked])
 
-    def probe(self, model: Olmo, numbers: Numbers) -> dict[str, jax.Array]:
+    def probe(self, model: LanguageModel, numbers: Numbers) -> dict[str, jax.Array]:
         """Losses and accuracies on both halves, on held-out text, and after natural prompts."""
         found = {}
         text = scores(model, numbers.text, first=1)

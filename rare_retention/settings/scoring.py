@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from rare_retention.models import vocabulary
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.parallel import constrain, shards
 from rare_retention.settings.objective import Array
 
 
-def scores(model: Olmo, tokens: Array, first: int) -> tuple[jax.Array, jax.Array]:
+def scores(model: LanguageModel, tokens: Array, first: int) -> tuple[jax.Array, jax.Array]:
     """Mean loss and accuracy over the targets tokens[:, first:].
 
     Args:
@@ -19,11 +19,11 @@ def scores(model: Olmo, tokens: Array, first: int) -> tuple[jax.Array, jax.Array
     """
     hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
     targets = jnp.asarray(tokens[:, first:])
-    loss, right = vocabulary.evaluate(hidden, model.unembedding[...], targets)
+    loss, right = vocabulary.evaluate(hidden, model.readout, targets)
     return loss.mean(), right.mean()
 
 
-def answers(model: Olmo, tokens: Array, count: int) -> tuple[jax.Array, jax.Array]:
+def answers(model: LanguageModel, tokens: Array, count: int) -> tuple[jax.Array, jax.Array]:
     """Mean loss of the answers to questions, and the share that is given in full.
 
     The loss of an answer is minus the log of the probability of all its tokens together. It is
@@ -38,11 +38,11 @@ def answers(model: Olmo, tokens: Array, count: int) -> tuple[jax.Array, jax.Arra
     first = tokens.shape[1] - count
     hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
     targets = jnp.asarray(tokens[:, first:])
-    loss, right = vocabulary.evaluate(hidden, model.unembedding[...], targets)
+    loss, right = vocabulary.evaluate(hidden, model.readout, targets)
     return loss.sum(-1).mean(), right.min(-1).mean()
 
 
-def prompted(model: Olmo, tokens: Array, numbers: Array, right: Array) -> jax.Array:
+def prompted(model: LanguageModel, tokens: Array, numbers: Array, right: Array) -> jax.Array:
     """Mean of minus log of the probability that the next token is a right number.
 
     Args:
@@ -52,7 +52,7 @@ def prompted(model: Olmo, tokens: Array, numbers: Array, right: Array) -> jax.Ar
         right: whether they are after each prompt, bool [n, c].
     """
     hidden = model(_spread(tokens))[: len(tokens), -1]
-    words = jax.nn.log_softmax(vocabulary.logits(hidden, model.unembedding[...]), axis=-1)
+    words = jax.nn.log_softmax(vocabulary.logits(hidden, model.readout), axis=-1)
     right = jnp.where(jnp.asarray(right), words[:, jnp.asarray(numbers)], -jnp.inf)
     return -jax.nn.logsumexp(right, axis=-1).mean()
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from rare_retention.config import fingerprint
 from rare_retention.errors import UserError
 from rare_retention.models.architecture import Architecture
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.language_model import LanguageModel
 from rare_retention.record.checkpoints import RETENTION, about_checkpoint, steps_in, verify
 from rare_retention.record.dataset import load, save
 from rare_retention.record.digest import digests
@@ -33,7 +33,7 @@ from rare_retention.tasks.pairs import Pairs
 
 FOLDER = "evidence"
 
-Models = Mapping[str, Sequence[Olmo]]
+Models = Mapping[str, Sequence[LanguageModel]]
 
 
 class Snapshot(NamedTuple):

@@ -1,9 +1,14 @@
 """Architectures and ways of computing them that cannot be."""
 
+import subprocess
+import sys
+
 import pytest
 
+from rare_retention.config import config
 from rare_retention.errors import ConfigError
-from rare_retention.models.architecture import Architecture, Compute, check_path
+from rare_retention.models.architecture import Architecture, Compute, check_path, code
+from rare_retention.models.olmo_shape import OlmoShape
 
 
 @pytest.mark.parametrize(
@@ -20,7 +25,7 @@ from rare_retention.models.architecture import Architecture, Compute, check_path
 def test_impossible_architectures_are_one_line(changes, message):
     fields = {"layers": 2, "hidden": 16, "mlp": 32, "heads": 4} | changes
     with pytest.raises(ConfigError) as caught:
-        Architecture(**fields)
+        OlmoShape(**fields)
     assert str(caught.value) == message
 
 
@@ -45,3 +50,26 @@ def test_paths_that_cannot_be_had_are_one_line(path, length, size, dtype, messag
 @pytest.mark.parametrize("path", ["auto", "blocked", "xla", "splash"])
 def test_paths_that_can_be_had(path):
     check_path(path, 256, 12, "float32")
+
+
+def test_what_every_architecture_says_of_itself_is_required():
+    """A third one that leaves something out is told at once, not where it is used."""
+
+    @config
+    class Half(Architecture):
+        @property
+        def kind(self):
+            return "half"
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half(layers=1, hidden=2, mlp=2, heads=1)
+
+
+def test_a_shape_is_read_without_what_computes_it():
+    """And computed by the module that is named."""
+    assert code("olmo").OlmoModel.__module__ == "rare_retention.models.olmo"
+    script = "import sys, rare_retention.models.designs; print('jax' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

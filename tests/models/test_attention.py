@@ -65,6 +65,44 @@ def test_splash_on_a_mesh():
     np.testing.assert_allclose(found, exact(q, k, v), atol=2e-6)
 
 
+@pytest.mark.parametrize("keys", [1, 2])
+@pytest.mark.parametrize("path", ["blocked", "xla", "splash"])
+def test_queries_share_keys_in_rows(path, keys):
+    """Outputs and gradients of keys that are repeated; a key's gradient is the sum of its own."""
+    q, k, v, cotangent = draw(128, heads=4)
+    k, v = k[:, :, :keys], v[:, :, :keys]
+
+    def outputs(q, k, v):
+        return attend(path, q, k, v)
+
+    def repeated(q, k, v):
+        return attend("xla", q, *(jnp.repeat(x, 4 // keys, axis=2) for x in (k, v)))
+
+    @jax.jit
+    def both(*inputs):
+        found = [jax.vjp(own, *inputs) for own in (outputs, repeated)]
+        return [(out, *back(cotangent)) for out, back in found]
+
+    found, wanted = both(q, k, v)
+    np.testing.assert_allclose(
+        found[0], exact(q, *(np.repeat(x, 4 // keys, axis=2) for x in (k, v))), atol=2e-6
+    )
+    for one, other in zip(found, wanted, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, atol=5e-6)
+
+
+@pytest.mark.parametrize("path", ["blocked", "xla", "splash"])
+def test_shared_keys_on_a_mesh_that_cuts_heads(path):
+    """A single key head for four query heads on two devices."""
+    q, k, v, _ = draw(128, rows=4, heads=4)
+    k, v = k[:, :, :1], v[:, :, :1]
+    with jax.set_mesh(make_mesh(MeshShape(data=2, fsdp=2, model=2))):
+        found = jax.jit(lambda *x: attend(path, *x))(q, k, v)
+    wanted = exact(q, *(np.repeat(x, 4, axis=2) for x in (k, v)))
+    np.testing.assert_allclose(found, wanted, atol=2e-6)
+
+
 @pytest.mark.parametrize("path", ["blocked", "xla", "splash"])
 def test_bfloat16_stays_bfloat16(path):
     q, k, v, _ = draw(128, dtype=jnp.bfloat16)

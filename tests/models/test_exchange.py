@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 
 from rare_retention.errors import UserError
 from rare_retention.models import exchange
-from rare_retention.models.architecture import Architecture, Compute
+from rare_retention.models.architecture import Compute
 from rare_retention.models.exchange import CONFIG, INDEX, WEIGHTS, load, save
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.llama_shape import LlamaShape
+from rare_retention.models.olmo_shape import OlmoShape
 from rare_retention.models.vocabulary import logits
 from rare_retention.parallel import logical_names
 
 GOLDEN = epath.Path(__file__).parent / "golden"
-SMALL = Architecture(layers=2, hidden=12, mlp=20, heads=3, vocabulary=7, rope_theta=500.0)
+SMALL = OlmoShape(layers=2, hidden=12, mlp=20, heads=3, vocabulary=7, rope_theta=500.0)
 
 
 def weights(shape):
@@ -72,7 +73,7 @@ def rewrite(folder, edit):
     clip=st.none() | st.floats(0.1, 10),
 )
 def test_what_is_saved_is_loaded_to_the_bit(tmp_path_factory, layers, heads, half, mlp, clip):
-    shape = Architecture(
+    shape = OlmoShape(
         layers=layers,
         hidden=2 * half * heads,
         mlp=2 * mlp,
@@ -86,6 +87,59 @@ def test_what_is_saved_is_loaded_to_the_bit(tmp_path_factory, layers, heads, hal
     found, loaded = load(folder)
     assert found == shape
     identical(loaded, params)
+
+
+@pytest.mark.parametrize("name", ["transformers", "olmo2", "llama", "llama_tied"])
+def test_published_models_are_written_as_they_were(tmp_path, name):
+    """The same tensors under the same names to the bit; loaded again, the same weights."""
+    shape, params = load(GOLDEN / name)
+    folder = epath.Path(tmp_path / name)
+    save(folder, shape, params, window=2048)
+    theirs, ours = (safetensors.numpy.load_file(at / name / WEIGHTS) for at in (GOLDEN, tmp_path))
+    assert set(theirs) == set(ours)
+    identical(ours, theirs)
+    assert ("lm_head.weight" in ours) == (name != "llama_tied")
+    found, again = load(folder)
+    assert found == shape
+    identical(again, params)
+    config, published = (json.loads((at / name / CONFIG).read_text()) for at in (tmp_path, GOLDEN))
+    for key in {*config} & {*published}:
+        assert config[key] == published[key], key
+
+
+@settings(max_examples=8)
+@given(
+    kv=st.integers(1, 2),
+    groups=st.integers(1, 2),
+    half=st.integers(1, 2),
+    tied=st.booleans(),
+    second=st.booleans(),
+)
+def test_saved_llamas_are_loaded_to_the_bit(tmp_path_factory, kv, groups, half, tied, second):
+    shape = LlamaShape(
+        layers=2,
+        hidden=2 * half * kv * groups,
+        mlp=6,
+        heads=kv * groups,
+        kv_heads=kv,
+        vocabulary=5,
+        tied=tied,
+        query_key_norm=second,
+        reordered_norm=second,
+    )
+    params = weights(shape)
+    folder = epath.Path(tmp_path_factory.mktemp("saved"))
+    save(folder, shape, params)
+    found, loaded = load(folder)
+    assert found == shape
+    identical(loaded, params)
+
+
+def test_what_is_only_read_is_not_written(tmp_path, monkeypatch):
+    reading = exchange.layouts()["hf_olmo"]
+    monkeypatch.setattr(exchange, "layouts", lambda: {"olmo": reading})
+    with pytest.raises(UserError, match="models of kind 'olmo' are read, but not written"):
+        save(epath.Path(tmp_path / "new"), SMALL, weights(SMALL))
 
 
 def test_large_models_are_cut_into_files(tmp_path, monkeypatch):
@@ -158,7 +212,7 @@ def test_tied_embeddings_are_copied(published, name, tied, tensor):
 
 
 FOREIGN = {
-    "olmo2": ("transformers", {"model_type": "olmo2"}, "model_type 'olmo2' is another"),
+    "mixtral": ("transformers", {"model_type": "mixtral"}, "model_type 'mixtral' is another"),
     "biases": ("transformers", {"attention_bias": True}, "attention_bias = True is not supported"),
     "activation": ("transformers", {"hidden_act": "gelu"}, "hidden_act = 'gelu' is not supported"),
     "grouped": ("transformers", {"num_key_value_heads": 1}, "num_key_value_heads = 1 is not"),
@@ -186,6 +240,19 @@ FOREIGN = {
     "other norm": ("ai2_rms", {"layer_norm_type": "low_precision"}, "layer_norm_type = 'low_pre"),
     "qk-norm": ("ai2_rms", {"attention_layer_norm": True}, "attention_layer_norm = True is not"),
     "norm after": ("ai2_rms", {"norm_after": True}, "norm_after = True is not supported"),
+    "olmo2's biases": ("olmo2", {"attention_bias": True}, "attention_bias = True is not supported"),
+    "olmo2's activation": ("olmo2", {"hidden_act": "gelu"}, "hidden_act = 'gelu' is not supported"),
+    "window": ("olmo2", {"sliding_window": 128}, "sliding_window = 128 is not supported"),
+    "llama's scaling": ("llama", {"rope_scaling": {"factor": 8}}, "rope_scaling = {'factor': 8}"),
+    "llama 3.2": (
+        "llama",
+        {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, "factor": 32.0}},
+        "rope_parameters = {'rope_type': 'llama3', 'rope_theta': 500000.0, 'factor': 32.0} is not",
+    ),
+    "mlp's biases": ("llama", {"mlp_bias": True}, "mlp_bias = True is not supported"),
+    "wide heads": ("llama", {"head_dim": 8}, "head_dim = 8 is not supported; expected 4"),
+    "uneven groups": ("llama", {"num_key_value_heads": 3}, "kv_heads: expected a divisor of heads"),
+    "no heads": ("llama", {"num_attention_heads": None}, "num_attention_heads: required"),
 }
 
 
@@ -252,7 +319,7 @@ def test_damaged_and_absent_files_are_one_line(published, tmp_path):
 @pytest.mark.parametrize("changes", [{"norm": "rms"}, {"norm_epsilon": 1e-6}])
 def test_models_that_transformers_lacks_are_not_saved(tmp_path, changes):
     fields = {"layers": 1, "hidden": 4, "mlp": 4, "heads": 1, "vocabulary": 3} | changes
-    shape = Architecture(**fields)
+    shape = OlmoShape(**fields)
     with pytest.raises(UserError, match="norm: transformers' olmo has 'layer' with 1e-05, got"):
         save(epath.Path(tmp_path / "new"), shape, weights(shape))
     assert not list(tmp_path.iterdir())
@@ -265,6 +332,14 @@ def test_nothing_is_overwritten(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def scores(shape, params, tokens):
+    """Our logits."""
+    with logical_names():
+        one = shape.build(Compute(), nnx.Rngs(0))
+    nnx.update(one, params)
+    return np.asarray(logits(one(tokens.astype(np.int32)), one.readout))
+
+
 @pytest.mark.slow
 def test_both_ways_with_transformers_itself(tmp_path):
     """Logits to 1e-4: ours in their code after `save`, theirs in ours after `load`."""
@@ -272,24 +347,18 @@ def test_both_ways_with_transformers_itself(tmp_path):
     transformers = pytest.importorskip("transformers")
     tokens = np.random.default_rng(0).integers(0, 90, (3, 50))
 
-    def ours(shape, params):
-        with logical_names():
-            one = Olmo(shape, Compute(), rngs=nnx.Rngs(0))
-        nnx.update(one, params)
-        return np.asarray(logits(one(tokens.astype(np.int32)), params["unembedding"]))
-
     def theirs(other):
         with torch.no_grad():
             return other(torch.from_numpy(tokens)).logits.numpy()
 
-    shape = Architecture(
+    shape = OlmoShape(
         layers=2, hidden=32, mlp=96, heads=2, vocabulary=90, clip_qkv=0.7, rope_theta=700.0
     )
     params = weights(shape)
     save(epath.Path(tmp_path / "ours"), shape, params)
     other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours")
     assert other.dtype == torch.float32
-    np.testing.assert_allclose(theirs(other), ours(shape, params), atol=1e-4)
+    np.testing.assert_allclose(theirs(other), scores(shape, params, tokens), atol=1e-4)
 
     config = transformers.OlmoConfig(
         vocab_size=90,
@@ -306,5 +375,36 @@ def test_both_ways_with_transformers_itself(tmp_path):
     other.save_pretrained(tmp_path / "theirs", max_shard_size="20KB")
     assert (tmp_path / "theirs" / INDEX).exists()
     np.testing.assert_allclose(
-        ours(*load(epath.Path(tmp_path / "theirs"))), theirs(other), atol=1e-4
+        scores(*load(epath.Path(tmp_path / "theirs")), tokens), theirs(other), atol=1e-4
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("second", [False, True])
+def test_transformers_reads_our_llamas(tmp_path, tied, second):
+    """Logits to 1e-4 in its code after `save`, OLMo 2's and Llama's."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    tokens = np.random.default_rng(0).integers(0, 90, (3, 50))
+    shape = LlamaShape(
+        layers=2,
+        hidden=32,
+        mlp=96,
+        heads=4,
+        kv_heads=2,
+        vocabulary=90,
+        rope_theta=700.0,
+        norm_epsilon=1e-3,
+        tied=tied,
+        query_key_norm=second,
+        reordered_norm=second,
+    )
+    # Larger ones make attention so sharp that roundings show.
+    params = jax.tree.map(lambda leaf: 0.3 * leaf, weights(shape))
+    save(epath.Path(tmp_path / "ours"), shape, params)
+    other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours")
+    assert other.dtype == torch.float32
+    with torch.no_grad():
+        theirs = other(torch.from_numpy(tokens)).logits.numpy()
+    np.testing.assert_allclose(scores(shape, params, tokens), theirs, atol=1e-5)

@@ -1,150 +1,49 @@
-"""Published layouts: which tensor holds which weights, and which field of config.json says what."""
-
-import json
+"""What the layouts of all architectures are made of."""
 
 import numpy as np
 import pytest
-import safetensors.numpy
-from etils import epath
 
-from rare_retention.errors import ConfigError
-from rare_retention.models.architecture import Architecture
-from rare_retention.models.exchange import CONFIG, WEIGHTS, load
-from rare_retention.models.layouts import LAYOUTS, transformers_config, transformers_places
-
-GOLDEN = epath.Path(__file__).parent / "golden"
-SHAPE = Architecture(
-    layers=2, hidden=6, mlp=8, heads=3, vocabulary=7, clip_qkv=0.5, rope_theta=500.0
+from rare_retention.models.layouts import (
+    described,
+    dimensions,
+    plain_attention,
+    projections,
+    rotary_base,
 )
-
-
-def fields(name, kind, **changes):
-    """Fields of the architecture in the golden config.json of that name; a change to None cuts."""
-    data = json.loads((GOLDEN / name / CONFIG).read_text()) | changes
-    data = {key: value for key, value in data.items() if value is not None}
-    return LAYOUTS[kind].fields(LAYOUTS[kind].defaults | data)
-
-
-def params(norm="layer"):
-    """The pure dict of an `Olmo` of that shape, all of its weights different."""
-    heads, channel = SHAPE.heads, SHAPE.hidden // SHAPE.heads
-    shapes = {
-        "qkv": (2, 6, 3, heads, channel),
-        "out": (2, heads, channel, 6),
-        "gate_up": (2, 6, 2, 4),
-        "down": (2, 4, 6),
-    }
-    own = {"embedding": (7, 6), "unembedding": (7, 6)}
-    if norm == "rms":
-        shapes |= {"attention_norm": (2, 6), "mlp_norm": (2, 6)}
-        own |= {"final_norm": (6,)}
-    rng = np.random.default_rng(0)
-    made = {name: rng.standard_normal(shape) for name, shape in own.items()}
-    layers = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
-    return made | {"layers": layers}
-
-
-def test_transformers_tensors_stand_in_their_places():
-    """Row h C + c of q_proj is dimension c of head h; matrices are [outputs, inputs]."""
-    shape, params = load(GOLDEN / "transformers")
-    assert shape == Architecture(
-        layers=3, hidden=16, mlp=64, heads=2, vocabulary=80, clip_qkv=0.8, rope_theta=10_000.0
-    )
-    tensors = safetensors.numpy.load_file(GOLDEN / "transformers" / WEIGHTS)
-    layers = params["layers"]
-    for i in range(3):
-        own = f"model.layers.{i}"
-        for j, name in enumerate("qkv"):
-            matrix = tensors[f"{own}.self_attn.{name}_proj.weight"]
-            np.testing.assert_array_equal(layers["qkv"][i, 5, j, 1, 3], matrix[8 + 3, 5])
-        out = tensors[f"{own}.self_attn.o_proj.weight"]
-        np.testing.assert_array_equal(layers["out"][i, 1, 3, 5], out[5, 8 + 3])
-        for j, name in enumerate(("gate", "up")):
-            matrix = tensors[f"{own}.mlp.{name}_proj.weight"]
-            np.testing.assert_array_equal(layers["gate_up"][i, :, j], matrix.T)
-        down = tensors[f"{own}.mlp.down_proj.weight"]
-        np.testing.assert_array_equal(layers["down"][i], down.T)
-    np.testing.assert_array_equal(params["embedding"], tensors["model.embed_tokens.weight"])
-    np.testing.assert_array_equal(params["unembedding"], tensors["lm_head.weight"])
-
-
-def test_ai2s_fused_tensors_stand_in_their_places():
-    """att_proj is q, k, v one above the other; ff_proj what is gated, then its gate."""
-    shape, params = load(GOLDEN / "ai2_rms")
-    assert (shape.norm, shape.norm_epsilon, shape.rope_theta) == ("rms", 1e-6, 500_000.0)
-    assert shape.clip_qkv is None
-    tensors = safetensors.numpy.load_file(GOLDEN / "ai2_rms" / WEIGHTS)
-    block = "model.transformer.blocks.2"
-    fused = tensors[f"{block}.att_proj.weight"]
-    assert params["layers"]["qkv"][2, 5, 1, 1, 3] == fused[16 + 8 + 3, 5]
-    up_gate = tensors[f"{block}.ff_proj.weight"]
-    np.testing.assert_array_equal(params["layers"]["gate_up"][2, :, 1], up_gate[:32].T)
-    np.testing.assert_array_equal(params["layers"]["gate_up"][2, :, 0], up_gate[32:].T)
-    norm = tensors[f"{block}.ff_norm.weight"]
-    np.testing.assert_array_equal(params["layers"]["mlp_norm"][2], norm)
-    np.testing.assert_array_equal(params["final_norm"], tensors["model.transformer.ln_f.weight"])
-
-
-@pytest.mark.parametrize(
-    ("kind", "norm"), [("olmo", "layer"), ("hf_olmo", "layer"), ("hf_olmo", "rms")]
-)
-def test_every_weight_has_one_place_that_is_a_view_of_it(kind, norm):
-    """What is written to all places of all tensors changes every weight once."""
-    own = params(norm)
-    leaves = [*own["layers"].values(), *(v for k, v in own.items() if k != "layers")]
-    before = [leaf.copy() for leaf in leaves]
-    for views in LAYOUTS[kind].places(own).values():
-        for view in views:
-            view += 1
-    for leaf, earlier in zip(leaves, before, strict=True):
-        np.testing.assert_array_equal(leaf, earlier + 1)
-
-
-def test_matrices_are_outputs_by_inputs():
-    own = params()
-    places = transformers_places(own)
-    assert len(places) == 2 + 2 * 7
-    (down,) = places["model.layers.1.mlp.down_proj.weight"]
-    np.testing.assert_array_equal(down, own["layers"]["down"][1].T)
-    (out,) = places["model.layers.1.self_attn.o_proj.weight"]
-    np.testing.assert_array_equal(out[5], own["layers"]["out"][1, :, :, 5].ravel())
-
-
-def test_a_saved_shape_is_read_back():
-    data = transformers_config(SHAPE, window=64)
-    assert Architecture(**LAYOUTS["olmo"].fields(data)) == SHAPE
-    assert (data["max_position_embeddings"], data["intermediate_size"]) == (64, 4)
-    for name, allowed in LAYOUTS["olmo"].fixed(data).items():
-        assert data.get(name) in allowed
-
-
-def test_a_size_is_that_of_the_file():
-    found = fields("transformers", "olmo")
-    assert (found["mlp"], found["hidden"], found["heads"]) == (64, 16, 2)  # gate and value
-    assert found["norm_epsilon"] == 1e-5
+from rare_retention.models.olmo_shape import OlmoShape
 
 
 def test_older_files_have_the_rotary_base_as_a_field():
-    assert (
-        fields("transformers", "olmo", rope_parameters=None, rope_theta=250.0)["rope_theta"] == 250
-    )
-    assert fields("transformers", "olmo", rope_parameters=None)["rope_theta"] == 10_000
-    newer = {"rope_parameters": {"rope_theta": 90.0}, "rope_theta": 250.0}
-    assert fields("transformers", "olmo", **newer)["rope_theta"] == 90
+    assert rotary_base({"rope_theta": 250.0}) == 250
+    assert rotary_base({"rope_parameters": None}) == 10_000
+    assert rotary_base({"rope_parameters": {"rope_theta": 90.0}, "rope_theta": 250.0}) == 90
 
 
-def test_ai2s_sizes_may_be_given_in_two_ways():
-    changes = {"mlp_hidden_size": 64, "mlp_ratio": 7, "embedding_size": 80, "vocab_size": 77}
-    assert fields("ai2_layer", "hf_olmo", **changes)["mlp"] == 64
-    assert fields("ai2_layer", "hf_olmo", **changes)["vocabulary"] == 80
-    found = fields("ai2_layer", "hf_olmo", **changes | {"mlp_hidden_size": 0, "embedding_size": 0})
-    assert (found["mlp"], found["vocabulary"]) == (7 * 16, 77)
+def test_what_is_described_is_read_back():
+    shape = OlmoShape(layers=2, hidden=6, mlp=8, heads=3, vocabulary=7, rope_theta=500.0)
+    data = described(shape, window=64)
+    assert OlmoShape(**dimensions(data)) == shape
+    assert (data["max_position_embeddings"], data["intermediate_size"]) == (64, 4)
+    for name, allowed in plain_attention(data).items():
+        assert data.get(name) in allowed
 
 
-@pytest.mark.parametrize("changes", [{"norm": "rms"}, {"norm_epsilon": 1e-6}])
-def test_models_that_transformers_lacks_have_no_config(changes):
-    shape = Architecture(
-        **{"layers": 1, "hidden": 4, "mlp": 4, "heads": 1, "vocabulary": 3} | changes
-    )
-    with pytest.raises(ConfigError, match="norm: transformers' olmo has 'layer' with 1e-05, got"):
-        transformers_config(shape, window=8)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("attention_bias", True),
+        ("hidden_act", "gelu"),
+        ("rope_scaling", {"type": "linear", "factor": 2.0}),
+        ("rope_parameters", {"rope_type": "yarn", "rope_theta": 10_000.0}),
+    ],
+)
+def test_what_is_not_plain_is_not_allowed(name, value):
+    assert value not in plain_attention({name: value})[name]
+
+
+def test_projections_are_named_by_layer():
+    own = {name: np.zeros(1) for name in ("q", "k", "v", "out", "gate", "up", "down")}
+    places = projections(own, 3)
+    assert places["model.layers.3.self_attn.o_proj.weight"] == (own["out"],)
+    assert places["model.layers.3.mlp.down_proj.weight"][0] is own["down"]
+    assert len(places) == 7

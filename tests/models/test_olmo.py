@@ -1,111 +1,24 @@
 """OLMo against the libraries that publish it, in float64, and against itself on a mesh."""
 
-import functools
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from etils import epath
-from flax import nnx
-from jax.sharding import NamedSharding
+from golden_models import agrees, agrees_on_a_mesh, applied, close, drawer, measured, read
 
-from rare_retention.mesh import MeshShape
-from rare_retention.models.architecture import Architecture, Compute
-from rare_retention.models.exchange import load
-from rare_retention.models.olmo import Olmo, rotate
-from rare_retention.models.vocabulary import logits, token_losses
-from rare_retention.parallel import logical_names, make_mesh
+from rare_retention.models.architecture import Compute
+from rare_retention.models.olmo_shape import OlmoShape
+from rare_retention.models.vocabulary import logits
 
-GOLDEN = epath.Path(__file__).parent / "golden"
-WIDE = Architecture(layers=3, hidden=64, mlp=256, heads=4, vocabulary=300)
+WIDE = OlmoShape(layers=3, hidden=64, mlp=256, heads=4, vocabulary=300)
 NORMS = ("attention_norm", "mlp_norm")
-PIECES = 2 * 80 * 16  # logits of 16 positions of a golden batch: several pieces in every test
-
-
-class Golden(NamedTuple):
-    """A model of another library (`golden/make.py`) and what it makes of `tokens`."""
-
-    shape: Architecture
-    params: dict
-    gradient: dict
-    tokens: np.ndarray
-    logits: np.ndarray
-    loss: float
 
 
 @pytest.fixture(scope="module")
 def transformers():
     return read("transformers")
-
-
-def read(name):
-    shape, params = load(GOLDEN / name)
-    _, gradient = load(GOLDEN / name / "gradient")
-    with np.load(GOLDEN / name / "golden.npz") as file:
-        tokens = file["tokens"].astype(np.int32)
-        return Golden(shape, params, gradient, tokens, file["logits"], float(file["loss"]))
-
-
-def graph_of(shape, compute):
-    with logical_names():
-        return nnx.split(nnx.eval_shape(lambda: Olmo(shape, compute, rngs=nnx.Rngs(0))))
-
-
-@functools.cache
-def drawer(shape):
-    """draw(key): the pure dict of a freshly drawn model, compiled."""
-
-    def draw(key):
-        rngs = nnx.Rngs(key)
-        with logical_names():
-            return nnx.to_pure_dict(nnx.state(Olmo(shape, Compute(), rngs=rngs)))
-
-    return jax.jit(draw)
-
-
-def applied(shape, compute):
-    """hidden(params, tokens) of a model with those weights."""
-    graph, state = graph_of(shape, compute)
-
-    def hidden(params, tokens):
-        nnx.replace_by_pure_dict(own := jax.tree.map(lambda x: x, state), params)
-        return nnx.merge(graph, own)(tokens)
-
-    return hidden
-
-
-def measured(shape, compute, largest=PIECES):
-    """(mean loss, logits) and gradients by weight: f(params, tokens), compiled."""
-    hidden = applied(shape, compute)
-
-    def loss(params, tokens):
-        last = hidden(params, tokens)
-        # Of the last position, which has no target, any will do.
-        losses = token_losses(last, params["unembedding"], jnp.roll(tokens, -1, 1), largest)
-        return losses[:, :-1].mean(), logits(last, params["unembedding"])
-
-    return jax.jit(jax.value_and_grad(loss, has_aux=True))
-
-
-def close(found, wanted, tolerance):
-    """Equal in every leaf to that share of its largest element."""
-
-    def one(path, found, wanted):
-        bound = tolerance * np.abs(wanted).max()
-        name = jax.tree_util.keystr(path)
-        np.testing.assert_allclose(np.asarray(found), wanted, rtol=0, atol=bound, err_msg=name)
-
-    jax.tree_util.tree_map_with_path(one, found, wanted)
-
-
-def agrees(golden, compute, tolerance=1e-5):
-    (loss, scores), gradient = measured(golden.shape, compute)(golden.params, golden.tokens)
-    assert abs(float(loss) - golden.loss) < tolerance * golden.loss
-    close(scores, golden.logits, tolerance)
-    close(gradient, golden.gradient, tolerance)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +58,7 @@ def test_bfloat16_gives_nearly_the_same_numbers(transformers):
 def test_clipping_acts_in_the_golden_models(transformers):
     """Otherwise they could not tell whether we clip."""
     params, tokens = transformers.params, transformers.tokens
-    unclipped = Architecture(layers=3, hidden=16, mlp=64, heads=2, vocabulary=80, clip_qkv=None)
+    unclipped = OlmoShape(layers=3, hidden=16, mlp=64, heads=2, vocabulary=80, clip_qkv=None)
     hidden = jax.jit(applied(unclipped, Compute()))(params, tokens)
     scores = np.asarray(logits(hidden, params["unembedding"]))
     assert np.abs(scores - transformers.logits).max() > 0.1
@@ -163,16 +76,6 @@ def test_no_position_sees_a_later_one(transformers, path):
         after = np.asarray(hidden(transformers.params, changed))
         np.testing.assert_array_equal(after[:, :at], before[:, :at])
         assert np.all(np.any(after[:, at] != before[:, at], axis=-1))
-
-
-def test_positions_turn_by_their_angles():
-    """Dimensions i and i + C/2 of position t are turned by t theta^(-2i/C), in complex numbers."""
-    x = jax.random.normal(jax.random.key(0), (2, 9, 3, 8))
-    wide = np.asarray(x, np.float64)
-    turn = np.exp(1j * np.outer(np.arange(9), 100.0 ** (-np.arange(4) / 4)))[None, :, None]
-    wanted = (wide[..., :4] + 1j * wide[..., 4:]) * turn
-    wanted = np.concatenate([wanted.real, wanted.imag], axis=-1)
-    np.testing.assert_allclose(rotate(x, 100.0), wanted, atol=1e-5)
 
 
 def test_initial_weights_follow_mitchell():
@@ -204,7 +107,7 @@ def test_layers_start_different_and_seeds_differ():
 
 
 def test_norm_weights_start_at_one():
-    draw = drawer(Architecture(layers=2, hidden=8, mlp=16, heads=2, vocabulary=9, norm="rms"))
+    draw = drawer(OlmoShape(layers=2, hidden=8, mlp=16, heads=2, vocabulary=9, norm="rms"))
 
     @jax.jit
     def norms():
@@ -219,19 +122,5 @@ def test_norm_weights_start_at_one():
 
 @pytest.mark.parametrize("path", ["blocked", "splash"])
 def test_the_same_numbers_on_a_mesh(transformers, path):
-    """2 x 2 x 2 devices, every matrix cut in four; the rows twice, for there to be enough."""
-    shape, compute = transformers.shape, Compute(attention=path)
-    with logical_names():
-        specs = nnx.to_pure_dict(nnx.get_partition_spec(graph_of(shape, compute)[1]))
-    mesh = make_mesh(MeshShape(data=2, fsdp=2, model=2))
-    with jax.set_mesh(mesh):
-        shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
-        params = jax.device_put(transformers.params, shardings)
-        for leaf in jax.tree.leaves(params):
-            assert leaf.addressable_shards[0].data.size * 4 == leaf.size
-        twice = transformers._replace(
-            params=params,
-            tokens=np.tile(transformers.tokens, (2, 1)),
-            logits=np.tile(transformers.logits, (2, 1, 1)),
-        )
-        agrees(twice, compute)
+    """Every matrix cut in four."""
+    agrees_on_a_mesh(transformers, Compute(attention=path))

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from planted_models import drawn, grid, own_answers, weigher
 
-from rare_retention.models.architecture import Architecture
-from rare_retention.representation import fourier, neurons
+from rare_retention.models.llama_shape import Llama
+from rare_retention.models.olmo_shape import OlmoShape
+from rare_retention.representation import das, fourier, neurons
 from rare_retention.representation.ask import ASK, measure
 from rare_retention.representation.kinds import KINDS, Options, Subject
 from rare_retention.representation.residuals import assemble
 
 SHAPES = {
-    name: Architecture(layers=layers, hidden=8, mlp=12, heads=2, vocabulary=30)
+    name: OlmoShape(layers=layers, hidden=8, mlp=12, heads=2, vocabulary=30)
     for name, layers in (("deep", 2), ("flat", 1))
 }
 
@@ -22,6 +23,22 @@ def models():
         name: [assemble(shape, drawn(shape, seed)) for seed in range(2)]
         for name, shape in SHAPES.items()
     }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_found_in_another_architecture(kind, monkeypatch):
+    """One whose words are its embedding, and whose queries share keys."""
+    monkeypatch.setattr(fourier, "RELABELLINGS", 2)
+    monkeypatch.setattr(das, "_STEPS", 2)
+    family = Llama(kv_heads=1, tied=True)
+    shape = family.shape(layers=2, hidden=8, mlp=12, heads=2, vocabulary=30)
+    model = assemble(shape, drawn(shape))
+    pairs = grid(5)
+    label = 2 + (pairs.sum(-1, keepdims=True, dtype=np.int32) - 4) % 5
+    asked = {"sum": Subject(np.concatenate([pairs, label], -1), cyclic=True)}
+    found = measure(kind, {"one": [model]}, asked, Options(pairs=20, dimensions=2))
+    for measured in KINDS[kind].quantities:
+        assert np.isfinite(found[measured]).any(), measured
 
 
 def test_models_and_tasks_have_places_of_their_own(models, monkeypatch):

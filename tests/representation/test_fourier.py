@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_models import circles, drawn, grid
 
-from rare_retention.models.architecture import Architecture, Compute
-from rare_retention.models.olmo import Olmo
+from rare_retention.models.architecture import Compute
+from rare_retention.models.olmo_shape import OlmoShape
 from rare_retention.parallel import logical_names
 from rare_retention.representation import fourier
 from rare_retention.representation.residuals import assemble, states
@@ -82,7 +82,7 @@ def random_models(shape, count):
     def draw(key):
         rngs = nnx.Rngs(key)
         with logical_names():
-            return nnx.to_pure_dict(nnx.state(Olmo(shape, Compute(), rngs=rngs)))
+            return nnx.to_pure_dict(nnx.state(shape.build(Compute(), rngs)))
 
     keys = jax.random.split(jax.random.key(0), count)
     graph, _ = nnx.split(assemble(shape, draw(keys[0])))
@@ -90,7 +90,7 @@ def random_models(shape, count):
 
 
 def test_random_models_have_as_many_modes_as_symbols_with_random_values():
-    shape = Architecture(layers=1, hidden=8, mlp=16, heads=2, vocabulary=60)
+    shape = OlmoShape(layers=1, hidden=8, mlp=16, heads=2, vocabulary=60)
     counts, chance = [], []
     for seed, model in enumerate(random_models(shape, 60)):
         pairs = np.random.default_rng(seed).permutation(60)[:11][grid(11, 0)]

@@ -5,13 +5,13 @@ import pytest
 from planted_models import grid
 
 from rare_retention.errors import ConfigError
-from rare_retention.models.architecture import Architecture
+from rare_retention.models.olmo_shape import OlmoShape
 from rare_retention.representation.kinds import KINDS, Options, Subject, check, subject
 from rare_retention.tasks import Comparison, ModularAddition
 from rare_retention.tasks.injected import instances
 
 SHAPES = {
-    name: Architecture(layers=layers, hidden=8, mlp=12, heads=2, vocabulary=30)
+    name: OlmoShape(layers=layers, hidden=8, mlp=12, heads=2, vocabulary=30)
     for name, layers in (("deep", 2), ("flat", 1))
 }
 

@@ -7,27 +7,32 @@ import pytest
 from flax import nnx
 from planted_models import drawn
 
-from rare_retention.models.architecture import Architecture
+from rare_retention.models.llama_shape import Llama, Olmo2
+from rare_retention.models.olmo_shape import OlmoShape
 from rare_retention.representation import residuals
 from rare_retention.representation.residuals import activations, advance, answer, assemble, states
 
+SIZES = {"layers": 3, "hidden": 16, "mlp": 32, "heads": 4, "vocabulary": 48}
 SHAPES = {
-    norm: Architecture(layers=3, hidden=16, mlp=32, heads=4, vocabulary=48, norm=norm)
-    for norm in ("layer", "rms")
+    "layer": OlmoShape(**SIZES),
+    "rms": OlmoShape(**SIZES, norm="rms"),
+    "olmo2": Olmo2(kv_heads=2).shape(**SIZES),
+    "llama": Llama(kv_heads=1, tied=True).shape(**SIZES),
 }
 STATES = nnx.jit(states)
 WHOLE = nnx.jit(lambda model, tokens: model(tokens))
 one_norm = pytest.mark.parametrize("model", ["rms"], indirect=True)
+two = pytest.mark.parametrize("model", ["rms", "olmo2"], indirect=True)
 TOKENS = np.random.default_rng(0).integers(0, 48, (5, 6)).astype(np.int32)
 
 
-@pytest.fixture(scope="module", params=["layer", "rms"])
+@pytest.fixture(scope="module", params=SHAPES)
 def model(request):
     params = drawn(SHAPES[request.param], seed=1)
-    if request.param == "rms":  # weights of 1 would hide a norm that is left out
-        norms = params["layers"]["mlp_norm"], params["layers"]["attention_norm"]
-        for i, norm in enumerate((*norms, params["final_norm"])):
-            norm *= np.random.default_rng(i).uniform(0.5, 2, norm.shape)
+    # Weights of 1 would hide a norm that is left out.
+    norms = [leaf for name, leaf in params["layers"].items() if "norm" in name]
+    for i, norm in enumerate([*norms, params.get("final_norm", np.ones(1))]):
+        norm *= np.random.default_rng(i).uniform(0.5, 2, norm.shape)
     return assemble(SHAPES[request.param], params)
 
 
@@ -40,7 +45,7 @@ def test_layer_by_layer_is_the_whole_model(model):
     np.testing.assert_array_equal(found[:, 0], np.asarray(model.embedding[...])[TOKENS])
 
 
-@one_norm
+@two
 def test_a_run_may_stop_and_go_on_anywhere(model):
     found = STATES(model, TOKENS)
     for start in range(4):
@@ -49,13 +54,14 @@ def test_a_run_may_stop_and_go_on_anywhere(model):
             np.testing.assert_allclose(reached, found[:, stop], atol=1e-5)
 
 
-def test_an_mlp_that_is_not_kept_adds_nothing():
-    params = drawn(SHAPES["layer"], seed=2)
-    before = assemble(SHAPES["layer"], params)
+@pytest.mark.parametrize("kind", ["layer", "olmo2"])
+def test_an_mlp_that_is_not_kept_adds_nothing(kind):
+    params = drawn(SHAPES[kind], seed=2)
+    before = assemble(SHAPES[kind], params)
     params["layers"]["down"][1] = 0
     x = before.embed(jnp.asarray(TOKENS))
     without = advance(before, x, 0, 3, jnp.asarray([1.0, 0.0, 1.0]))
-    expected = WHOLE(assemble(SHAPES["layer"], params), TOKENS)
+    expected = WHOLE(assemble(SHAPES[kind], params), TOKENS)
     np.testing.assert_allclose(before.normalise(without), expected, atol=1e-5)
 
 

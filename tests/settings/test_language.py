@@ -8,18 +8,21 @@ import pytest
 import tiny_text
 from etils import epath
 
-from rare_retention.config import config
+from rare_retention.config import config, fingerprint
 from rare_retention.data.documents import TextFiles
+from rare_retention.data.exposure import Schedule
 from rare_retention.data.pipeline import chunks
 from rare_retention.data.preparation import prepare
 from rare_retention.data.tokenizing import Bpe
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.mesh import MeshShape
 from rare_retention.models.architecture import Compute
+from rare_retention.models.llama_shape import Llama
+from rare_retention.models.olmo_shape import Olmo
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.settings.setting import labels
-from rare_retention.tasks import Comparison, ModularAddition, Recall
+from rare_retention.tasks import Comparison, DigitAddition, ModularAddition, Recall
 
 SETTING = tiny_text.language(initialisations=2)
 INSTANCES = SETTING.instances(0)
@@ -182,6 +185,14 @@ def test_where_the_corpus_stands_is_no_part_of_the_recipe(tmp_path):
     assert tiny_text.language(tmp_path, initialisations=2).recipe() == SETTING.recipe()
 
 
+def test_the_recipe_is_what_it_was_before_there_were_other_architectures():
+    """Fingerprint of all of it but the corpus; the paper's OLMo may also be named."""
+    plain = tiny_text.language().recipe()
+    assert plain == tiny_text.language(architecture=Olmo()).recipe()
+    del plain["corpus"]
+    assert fingerprint(plain) == "09352cdba5cb1e0a"
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -191,14 +202,17 @@ def test_where_the_corpus_stands_is_no_part_of_the_recipe(tmp_path):
         {"per_sequence": 3},
         {"tasks": SETTING.tasks[:1]},
         {"sizes": SETTING.sizes[:1]},
-        {"clip_qkv": None},
+        {"architecture": Olmo(clip_qkv=None)},
+        {"architecture": Olmo(norm="rms")},
+        {"architecture": Llama()},
         {"corpus": tiny_text.corpus(order="sequential")},
         {"corpus": tiny_text.corpus(end_of_document=3)},
         {"evaluated": 21},
         {"watch": (1,)},
     ],
     ids=[
-        *("dtype", "window", "task_seed", "slots", "tasks", "sizes", "clip", "order", "end"),
+        *("dtype", "window", "task_seed", "slots", "tasks", "sizes", "clip", "norm", "llama"),
+        *("order", "end"),
         *("evaluated", "watch"),
     ],
 )
@@ -298,3 +312,42 @@ def test_ids_beyond_the_vocabulary_are_refused():
         UserError, match=r"holds token id 1.., but the vocabulary has 150; set corp"
     ):
         setting.batches(schedule(setting), 0, range(4), EVERYTHING)
+
+
+MIXED = tiny_text.language(
+    tasks=(
+        Comparison(per_token=6 / tiny_text.TOKENS, symbols=9),
+        DigitAddition(per_token=6 / tiny_text.TOKENS, digits=1, base=4),
+    ),
+)
+
+
+def test_a_slot_has_room_for_the_longest_instance():
+    """Addition has four tokens and an end, comparison three and one; what is left over is text."""
+    assert MIXED.slot_length == 5
+    schedule = Schedule(MIXED.frequencies, 8 * MIXED.slots, placement="even", seed=0)
+    found = MIXED.batches(schedule, 0, range(3), slice(None))
+    text = tiny_text.language(tasks=MIXED.tasks[:1]).windows.train(np.arange(24), schedule.seed)
+    tokens, tasks = found["tokens"].reshape(24, -1), found["task"].reshape(24, -1)
+    instances = [{tuple(i) for i in own.tokens[own.train].tolist()} for own in MIXED.instances(0)]
+    assert {0, 1, 2} == set(tasks.ravel())
+    for row, (own, before) in enumerate(zip(tokens, text, strict=True)):
+        for slot, task in enumerate(tasks[row]):
+            length = (0, 3, 4)[task]
+            start = slice(5 * slot, 5 * slot + length)
+            if task:
+                assert tuple(own[start]) in instances[task - 1]
+                assert own[start.stop] == tiny_text.END
+            rest = slice(start.stop + bool(task), 5 * slot + 5)
+            np.testing.assert_array_equal(own[rest], before[rest])
+        np.testing.assert_array_equal(own[10:], before[10:])
+
+
+def test_long_instances_need_longer_windows():
+    with pytest.raises(ConfigError, match="window: 2 instances of 8 tokens do not fit into a seq"):
+        tiny_text.language(tasks=(DigitAddition(digits=2, per_token=1e-3),), window=15)
+
+
+def test_a_size_that_an_architecture_cannot_have_is_refused():
+    with pytest.raises(ConfigError, match=r"sizes\[0\]: expected a divisor of heads = 2, got 3"):
+        tiny_text.language(architecture=Llama(kv_heads=3))

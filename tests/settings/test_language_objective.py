@@ -15,11 +15,10 @@ from tiny import by_task
 from rare_retention.mesh import MeshShape
 from rare_retention.models import vocabulary
 from rare_retention.models.architecture import Compute
-from rare_retention.models.olmo import Olmo
 from rare_retention.parallel import logical_names, make_mesh
 from rare_retention.settings.setting import labels
 from rare_retention.settings.traced import traced_of
-from rare_retention.tasks import Comparison
+from rare_retention.tasks import Comparison, DigitAddition
 from rare_retention.tasks.natural import prompts
 
 SETTING = tiny_text.language(initialisations=4, sizes=("2x16x32x2",))
@@ -60,7 +59,7 @@ def scorer(setting, group):
     """Hidden states and scores of the models of a group, one after another."""
     shape = setting.architectures[group]
     with logical_names():
-        graph = nnx.split(nnx.eval_shape(lambda: Olmo(shape, Compute(), rngs=nnx.Rngs(0))))[0]
+        graph = nnx.split(nnx.eval_shape(lambda: shape.build(Compute(), nnx.Rngs(0))))[0]
 
     @jax.jit
     def scores(weights, tokens):
@@ -125,6 +124,23 @@ def test_one_row_split_by_hand(params):
         each = at(words(params, group, tokens)[:, :, :-1], tokens[:, 1:])[:, 0]
         text, first, second = each[:, 7:].sum(1), each[:, :3].sum(1), each[:, 3:7].sum(1)
         np.testing.assert_allclose(found, np.stack([text, second, first], 1) / 15, rtol=2e-6)
+
+
+def test_instances_of_several_lengths_own_their_tokens_alone():
+    """Slots of five tokens: what a comparison of three and its end leave of one is text."""
+    tasks = (FEW, DigitAddition(per_token=1e-3, digits=1, base=4))
+    objective = tiny_text.language(tasks=tasks).objective
+    batch = {"tokens": np.zeros((2, WINDOW), np.uint16), "task": np.array([[2, 1], [1, 0]])}
+    owners = objective.inputs(batch, None, None).owners
+    found = np.where(owners.sum(-1) > 0, owners.argmax(-1), -1)
+    assert found.tolist() == [
+        [2] * 4 + [1] * 4 + [0] * 7 + [-1],
+        [1] * 3 + [0] * 12 + [-1],
+    ]
+    some = objective.watched_inputs(batch, None, None)
+    assert some.tokens.shape == (2, 10)
+    np.testing.assert_array_equal(some.owners[:, :-1], owners[:, :9])
+    np.testing.assert_array_equal(some.owners[:, -1], 0)
 
 
 def test_probe_is_the_loss_and_accuracy_of_labels(params, found):

@@ -7,7 +7,7 @@ import pytest
 
 from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
-from rare_retention.settings.scoring import prompted, scores
+from rare_retention.settings.scoring import answers, prompted, scores
 
 WORDS, HIDDEN = 6, 3
 RNG = np.random.default_rng(0)
@@ -21,12 +21,12 @@ class Planted:
 
     Attributes:
         rows: how many rows it was last asked about.
-        unembedding: [V, D].
+        readout: [V, D].
     """
 
     def __init__(self):
         self.table = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
-        self.unembedding = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
+        self.readout = jnp.asarray(RNG.standard_normal((WORDS, HIDDEN)), jnp.float32)
         self.rows = 0
 
     def __call__(self, tokens):
@@ -35,7 +35,7 @@ class Planted:
 
     def log_probabilities(self):
         """Of the next word, in float64, [V, V]."""
-        logits = np.asarray(self.table, np.float64) @ np.asarray(self.unembedding, np.float64).T
+        logits = np.asarray(self.table, np.float64) @ np.asarray(self.readout, np.float64).T
         return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 
@@ -49,6 +49,20 @@ def model(request):
         planted = Planted()
         yield planted
         assert planted.rows == 8  # each device has as many rows as any other
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_answer_is_right_where_all_of_it_is(model, count):
+    """Its loss is that of all its tokens together; rows are made so that some are right."""
+    words = model.log_probabilities()
+    tokens = TOKENS.copy()
+    for place in range(5 - count, 5):  # the first row's answer is what the model would write
+        tokens[0, place] = words[tokens[0, place - 1]].argmax()
+    before, targets = tokens[:, 4 - count : -1], tokens[:, 5 - count :]
+    loss, right = jax.jit(lambda tokens: answers(model, tokens, count))(tokens)
+    assert float(loss) == pytest.approx(-words[before, targets].sum(1).mean(), rel=1e-5)
+    expected = (words.argmax(1)[before] == targets).all(1)
+    assert expected[0] and float(right) == pytest.approx(expected.mean())
 
 
 @pytest.mark.parametrize("first", [1, 3])

@@ -1,7 +1,8 @@
 """Makes the golden models: small ones of transformers and of AI2, and what those make of tokens.
 
-Run where torch, transformers and ai2-olmo are installed: `python tests/models/golden/make.py`.
-Each model gets a folder here that holds:
+Run where torch and transformers are installed, and ai2-olmo for its own:
+`python tests/models/golden/make.py`, for all, or followed by some names of `MODELS`. Each model
+gets a folder here that holds:
 
     config.json, model.safetensors     as its library publishes it, in float32
     gradient/                          the gradient of the mean loss, in the same layout
@@ -12,19 +13,38 @@ float32: the numbers are good to about 1e-6. Weights are drawn large enough that
 """
 
 import copy
+import functools
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import safetensors.torch
 import torch
-from olmo.config import ActivationType, LayerNormType, ModelConfig
-from olmo.model import OLMo
-from transformers import OlmoConfig, OlmoForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    OlmoConfig,
+    OlmoForCausalLM,
+    PreTrainedModel,
+)
 
 HERE = Path(__file__).parent
 VOCABULARY, HIDDEN, LAYERS, HEADS, HALF = 80, 16, 3, 2, 32
 CLIP = 0.8
+GROUPED = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": HIDDEN,
+    "intermediate_size": HALF,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "pad_token_id": None,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "attn_implementation": "sdpa",
+}
 
 
 def transformers_model() -> torch.nn.Module:
@@ -43,9 +63,31 @@ def transformers_model() -> torch.nn.Module:
     return OlmoForCausalLM(config)
 
 
-def ai2_model(norm: LayerNormType) -> torch.nn.Module:
+def olmo2_model() -> torch.nn.Module:
+    """An `Olmo2ForCausalLM`; queries in pairs share keys, epsilon is large enough to be seen."""
+    rope = {"rope_type": "default", "rope_theta": 500_000.0}
+    config = Olmo2Config(**GROUPED, num_key_value_heads=2, rms_norm_eps=1e-3, rope_parameters=rope)
+    return Olmo2ForCausalLM(config)
+
+
+def llama_model(tied: bool) -> torch.nn.Module:
+    """A `LlamaForCausalLM`; if it is tied, all queries share one key."""
+    config = LlamaConfig(
+        **GROUPED,
+        num_key_value_heads=1 if tied else 2,
+        rms_norm_eps=1e-3,
+        rope_parameters={"rope_type": "default", "rope_theta": 100.0 if tied else 10_000.0},
+        tie_word_embeddings=tied,
+    )
+    return LlamaForCausalLM(config)
+
+
+def ai2_model(rms: bool) -> torch.nn.Module:
     """AI2's `OLMo` with LayerNorm without parameters, or as in DataDecide."""
-    rms = norm == LayerNormType.rms
+    from olmo.config import ActivationType, LayerNormType, ModelConfig
+    from olmo.model import OLMo
+
+    norm = LayerNormType.rms if rms else LayerNormType.default
     config = ModelConfig(
         d_model=HIDDEN,
         n_heads=HEADS,
@@ -82,7 +124,7 @@ def draw(model: torch.nn.Module) -> None:
 def publish(model: torch.nn.Module, folder: Path) -> None:
     """Writes `config.json` and `model.safetensors` as the model's library does."""
     model = copy.deepcopy(model).float()
-    if isinstance(model, OlmoForCausalLM):
+    if isinstance(model, PreTrainedModel):
         model.save_pretrained(folder)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +156,18 @@ def make(model: torch.nn.Module, folder: Path, length: int) -> None:
     publish(model, folder / "gradient")
 
 
+MODELS = {
+    "transformers": (transformers_model, 128),
+    "olmo2": (olmo2_model, 32),
+    "llama": (functools.partial(llama_model, tied=False), 32),
+    "llama_tied": (functools.partial(llama_model, tied=True), 32),
+    "ai2_layer": (functools.partial(ai2_model, rms=False), 40),
+    "ai2_rms": (functools.partial(ai2_model, rms=True), 40),
+}
+"""Name of each folder -> its model, and the tokens of each of its sequences."""
+
+
 if __name__ == "__main__":
-    make(transformers_model(), HERE / "transformers", 128)
-    make(ai2_model(LayerNormType.default), HERE / "ai2_layer", 40)
-    make(ai2_model(LayerNormType.rms), HERE / "ai2_rms", 40)
+    for name in sys.argv[1:] or MODELS:
+        model, length = MODELS[name]
+        make(model(), HERE / name, length)

@@ -1,0 +1,98 @@
+"""Parts that transformers share: projections, norms, rotary positions, SwiGLU, initial weights."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from rare_retention.parallel import constrain, shards
+
+
+def project(x: jax.Array, weight: jax.Array, axis: str) -> jax.Array:
+    """x [B, T, D] times weight [D, ...], as [B, T, ...] in the type of `x`.
+
+    Args:
+        x: activations.
+        weight: of a matrix product, in float32.
+        axis: logical axis of the weight that the mesh may cut.
+    """
+    weight = weight.astype(x.dtype)
+    if shards(axis) > 1:  # one matrix would join axes that the mesh keeps apart
+        return jnp.tensordot(x, weight, 1)
+    flat = x.reshape(-1, x.shape[-1]) @ weight.reshape(x.shape[-1], -1)
+    return flat.reshape(*x.shape[:2], *weight.shape[1:])
+
+
+def swiglu(x: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array:
+    """The gated MLP of x [B, T, D].
+
+    Args:
+        x: activations.
+        gate_up: the gate and what it gates [D, 2, M / 2].
+        down: the way back [M / 2, D].
+    """
+    both = project(x, gate_up, "mlp")
+    gate, up = (constrain(both[:, :, i], "batch", None, "mlp") for i in range(2))
+    return project(jax.nn.silu(gate) * up, down, "mlp")
+
+
+def join_heads(attended: jax.Array, out: jax.Array) -> jax.Array:
+    """Attention's way back to the stream, [B, T, D].
+
+    Args:
+        attended: [B, T, H, C].
+        out: [H, C, D].
+    """
+    out = out.reshape(-1, out.shape[-1])
+    return project(attended.reshape(*attended.shape[:2], -1), out, "heads")
+
+
+def rotate(x: jax.Array, theta: float) -> jax.Array:
+    """Rotary positions: halves of each head turned against each other, in float32.
+
+    Args:
+        x: queries or keys [B, T, H, C].
+        theta: base of the wavelengths theta^(2 i / C).
+    """
+    length, size = x.shape[1], x.shape[-1]
+    frequency = 1.0 / theta ** (jnp.arange(0, size, 2, dtype=jnp.float32) / size)
+    angle = jnp.arange(length, dtype=jnp.float32)[:, None] * frequency[None]
+    sin, cos = jnp.sin(angle)[None, :, None], jnp.cos(angle)[None, :, None]
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    turned = [first * cos - second * sin, second * cos + first * sin]
+    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+
+
+def layer_norm(x: jax.Array, epsilon: float) -> jax.Array:
+    """LayerNorm without parameters over the last axis, in float32."""
+    wide = x.astype(jnp.float32)
+    wide = wide - wide.mean(-1, keepdims=True)
+    wide = wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + epsilon)
+    return wide.astype(x.dtype)
+
+
+def rms_norm(x: jax.Array, weight: jax.Array, epsilon: float) -> jax.Array:
+    """RMSNorm over all axes behind the first two, in float32.
+
+    Args:
+        x: [B, T, ...].
+        weight: what each element is scaled by, [...].
+        epsilon: added to the mean square.
+    """
+    wide, axes = x.astype(jnp.float32), tuple(range(2, x.ndim))
+    wide = wide * jax.lax.rsqrt(jnp.square(wide).mean(axes, keepdims=True) + epsilon)
+    return (wide * weight[None, None]).astype(x.dtype)
+
+
+def normal(
+    rngs: nnx.Rngs, size: tuple[int, ...], std: Any, axes: tuple[str | None, ...]
+) -> nnx.Param[jax.Array]:
+    """Normal weights of that standard deviation before they are cut off at three of them."""
+    draw = jax.random.truncated_normal(rngs.params(), -3.0, 3.0, size)
+    return nnx.Param(draw * std, out_sharding=axes)
+
+
+def ones(size: tuple[int, ...], axes: tuple[str | None, ...] = (None,)) -> nnx.Param[jax.Array]:
+    """Weights of a norm, which start at one."""
+    return nnx.Param(jnp.ones(size), out_sharding=axes)
