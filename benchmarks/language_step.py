@@ -19,7 +19,6 @@ import numpy as np
 from benchmarks.timing import alternate
 from benchmarks.token_loader import loader, random_corpus
 from rare_retention.config import override
-from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Run
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import Optimizer
@@ -27,6 +26,7 @@ from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.settings.traced import traced_of
 from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import Corpus
 from rare_retention.train.loop import Programs, arguments, programs
 from rare_retention.train.plan import blueprint, sizes
 

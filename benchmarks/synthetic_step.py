@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.timing import alternate
-from rare_retention.data.pipeline import chunks
 from rare_retention.experiment import Exposure, Run
 from rare_retention.instruments.effect import Effect
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.regression import Regression
 from rare_retention.train.loop import Programs, arguments, programs
+from rare_retention.train.pipeline import chunks
 from rare_retention.train.plan import blueprint, sizes
 
 _TORCH_STEPS = 2

@@ -17,12 +17,12 @@ import jax
 import numpy as np
 
 from benchmarks.timing import alternate
-from rare_retention.data.corpus import AI2_END_OF_DOCUMENT, Corpus
-from rare_retention.data.pipeline import LARGEST, chunks
 from rare_retention.experiment import Run
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import AI2_END_OF_DOCUMENT, Corpus
+from rare_retention.train.pipeline import LARGEST, chunks
 
 _SHAPES = ((2048, 256), (2048, 1024), (512, 1024))  # window, batch
 _TOKENS = 10**8  # in the file, 200 MB

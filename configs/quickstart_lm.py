@@ -15,13 +15,13 @@ make 128 pairs to train on, and a peak of 0.01 suits models this small (3e-3 is 
 everything). With 32 symbols, at a quarter of the frequency, neither model gets there in 2000 steps.
 """
 
-from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import Corpus
 
 BATCH, WINDOW, STEPS = 64, 32, 2000
 FREQUENT, RARE = 16 / (BATCH * WINDOW), 4 / (BATCH * WINDOW)  # instances per token

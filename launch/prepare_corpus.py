@@ -13,10 +13,10 @@ from etils import epath
 
 from launch import common
 from rare_retention import flags as command_line
-from rare_retention.data.documents import open_documents
-from rare_retention.data.preparation import SHARD_DOCUMENTS, prepare
-from rare_retention.data.tokenizing import TRAIN_DOCUMENTS, Bpe, TokenizerFile, TokenizerSource
 from rare_retention.errors import UserError
+from rare_retention.text.documents import open_documents
+from rare_retention.text.preparation import SHARD_DOCUMENTS, prepare
+from rare_retention.text.tokenizing import TRAIN_DOCUMENTS, Bpe, TokenizerFile, TokenizerSource
 from rare_retention.wording import plural
 
 _SOURCE = flags.DEFINE_string("source", None, "stdlib, text:GLOB, array_record:GLOB or tfds:NAME")

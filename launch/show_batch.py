@@ -33,7 +33,7 @@ def main(study: Study) -> int:
         raise ConfigError("task", f"expected {-len(names)} to {len(names) - 1}, got {_TASK.value}")
     task = _TASK.value % len(names)
     rows = schedule.rows(step)
-    print(f"batch {step:,} of stream {run.stream}: {plural(schedule.batch, unit)}")
+    print(f"batch {step:,} of stream {run.stream}: {plural(schedule.slots, unit)}")
     for k, count in enumerate(schedule.counts(step)):
         print(f"  {names[k]:<16} {count:>6}{'' if injected else _where(rows == k)}")
     if isinstance(run.setting, Language):

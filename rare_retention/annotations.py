@@ -10,7 +10,7 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pydantic
@@ -85,14 +85,22 @@ def groups(annotation: Any) -> list[Any]:
     return [member for member in members(annotation) if is_config(member)]
 
 
-def kinds(classes: Sequence[Any]) -> dict[str, Any]:
-    """The members of a union of configurations by their `kind`."""
-    return {kind: cls for cls in classes for kind in get_args(fields_of(cls).get("kind"))}
+def tag(annotation: Any) -> str:
+    """Name of the field that tells the configurations of a union apart."""
+    found = registries(annotation)
+    return found[0].tag if found else "kind"
 
 
-def kind(classes: Sequence[Any]) -> Any:
-    """The annotation that allows any `kind` of a union of configurations."""
-    return functools.reduce(operator.or_, (fields_of(cls)["kind"] for cls in classes))
+def kinds(annotation: Any) -> dict[str, Any]:
+    """The members of a union of configurations by what their `tag` may be."""
+    name = tag(annotation)
+    return {kind: cls for cls in groups(annotation) for kind in get_args(fields_of(cls).get(name))}
+
+
+def kind(annotation: Any) -> Any:
+    """The annotation that allows any `tag` of a union of configurations."""
+    each = (fields_of(cls)[tag(annotation)] for cls in groups(annotation))
+    return functools.reduce(operator.or_, each)
 
 
 def child(annotation: Any, name: str | int) -> Any:

@@ -51,6 +51,9 @@ T = TypeVar("T")
 
 Name = str | int
 
+TAGS = ("kind", "placement")
+"""Fields that say which configuration of several a group is, and so which fields there are."""
+
 
 @typing.dataclass_transform(
     frozen_default=True,
@@ -69,8 +72,9 @@ def config(cls: type[T]) -> type[T]:
     _explain_errors(built)
     for name, annotation in annotations.fields_of(built).items():
         classes = annotations.groups(annotation)
-        if len(classes) > 1 and any("kind" not in annotations.fields_of(c) for c in classes):
-            raise TypeError(f"{cls.__name__}.{name}: each class of a union needs a field kind")
+        tag = annotations.tag(annotation)
+        if len(classes) > 1 and any(tag not in annotations.fields_of(c) for c in classes):
+            raise TypeError(f"{cls.__name__}.{name}: each class of a union needs a field {tag}")
     built.__registries__ = _registries(built)
     for registry in built.__registries__:
         registry.when_added(functools.partial(_rebuild, built))
@@ -196,7 +200,7 @@ def override(tree: T, changes: Mapping[str, Any]) -> T:
 
     A text is read as a Python literal (`true`, `false`, `none`, `null` in any case; a tuple also as
     `1,2`); a str field takes it as it stands. Numbers, booleans, None and tuples of plain values
-    are taken as they are. A new `kind` first resets its group of fields to the
+    are taken as they are. A new `kind`, or `placement`, first resets its group of fields to the
     defaults of that kind; a group that is None is first built from its defaults.
 
     Args:
@@ -209,7 +213,7 @@ def override(tree: T, changes: Mapping[str, Any]) -> T:
     data = to_dict(tree)
     paths = list(fields(tree))
     # A group goes before its fields, and its kind before all, since it says which fields there are.
-    for path in sorted(changes, key=lambda p: (p.rpartition(".")[2] != "kind", p.count("."))):
+    for path in sorted(changes, key=lambda p: (p.rpartition(".")[2] not in TAGS, p.count("."))):
         _place(type(tree), data, path, changes[path], paths)
     return from_dict(type(tree), data)
 
@@ -225,14 +229,15 @@ def _place(annotation: Any, node: Any, path: str, given: Any, paths: Sequence[st
             classes = annotations.groups(annotation)
             node[name] = _defaults(classes[0]) if len(classes) == 1 else {}
         node = node[name]
-    classes = annotations.groups(annotation)
-    if names[-1] == "kind" and len(classes) > 1:
-        kinds = annotations.kinds(classes)
+    tag = annotations.tag(annotation)
+    if names[-1] == tag and len(annotations.groups(annotation)) > 1:
+        kinds = annotations.kinds(annotation)
         if given not in kinds:
-            raise ConfigError(path, annotations.wrong(annotations.kind(classes), given))
-        if node.get("kind") != given:
+            raise ConfigError(path, annotations.wrong(annotations.kind(annotation), given))
+        if kinds.get(node.get(tag)) is not kinds[given]:
             node.clear()
-            node.update(_defaults(kinds[given], kind=given))
+            node.update(_defaults(kinds[given], **{tag: given}))
+        node[tag] = given
     else:
         annotation = _step(annotation, node, names, len(names) - 1, paths)
         value = _value(annotation, given, path)
@@ -245,7 +250,7 @@ def _step(
     annotation: Any, node: Any, names: Sequence[Name], depth: int, paths: Sequence[str]
 ) -> Any:
     """Annotation of what stands under `names[depth]` in the dict or list `node`."""
-    here = _here(annotation, node, _path([*names[:depth], "kind"]))
+    here = _here(annotation, node, _path([*names[:depth], annotations.tag(annotation)]))
     if names[depth] not in here:
         raise _unknown(names, depth, here, paths)
     return here[names[depth]]
@@ -258,11 +263,11 @@ def _here(annotation: Any, node: Any, kind_path: str) -> dict[Any, Any]:
     classes = annotations.groups(annotation)
     if len(classes) < 2:
         return annotations.fields_of(classes[0]) if classes else {}
-    kinds = annotations.kinds(classes)
-    if node.get("kind") not in kinds:
-        kind = annotations.expected(annotations.kind(classes))
+    kinds, tag = annotations.kinds(annotation), annotations.tag(annotation)
+    if node.get(tag) not in kinds:
+        kind = annotations.expected(annotations.kind(annotation))
         raise ConfigError(kind_path, f"required: {kind}")
-    return annotations.fields_of(kinds[node["kind"]])
+    return annotations.fields_of(kinds[node[tag]])
 
 
 def _defaults(cls: Any, **given: str) -> dict[str, Any]:
@@ -322,16 +327,17 @@ def _problem(cls: Any, detail: Mapping[str, Any], data: Any) -> ConfigError:
         fault = "tuple_type"  # an element is missing: the tuple is too short
         place.pop()
     names, annotation, value = _locate(cls, place, data)
-    path, classes = _path(names), annotations.groups(annotation)
+    path = _path(names)
     if fault in ("value_error", "assertion_error"):
         return _refusal(path, detail["ctx"]["error"])
     if fault == "missing":
         return ConfigError(path, f"required: {annotations.expected(annotation)}")
     if fault.startswith("union_tag_") and isinstance(value, Mapping):
-        path, kind = _path([path, "kind"]), annotations.kind(classes)
-        if "kind" not in value:
+        tag, kind = annotations.tag(annotation), annotations.kind(annotation)
+        path = _path([path, tag])
+        if tag not in value:
             return ConfigError(path, f"required: {annotations.expected(kind)}")
-        return ConfigError(path, annotations.wrong(kind, value["kind"]))
+        return ConfigError(path, annotations.wrong(kind, value[tag]))
     if fault == "finite_number":
         return ConfigError(path, f"expected a finite number, got {value!r}")
     fixed = get_args(annotation)[-1:] != (Ellipsis,)
@@ -349,8 +355,7 @@ def _locate(cls: Any, place: Sequence[Name], data: Any) -> tuple[list[Name], Any
     annotation = cls
     for name in place:
         if len(annotations.members(annotation)) > 1:  # the name is a union member that was tried
-            classes = annotations.groups(annotation)
-            member = annotations.kinds(classes).get(str(name))
+            member = annotations.kinds(annotation).get(str(name))
             if member is None:
                 break
             annotation = member

@@ -13,8 +13,6 @@ from rare_retention.config import (
     to_dict,
     without,
 )
-from rare_retention.data import digests
-from rare_retention.data.exposure import ORDER_VERSION, Schedule
 from rare_retention.instruments import AnyInstrument
 from rare_retention.instruments.effect import Effect
 from rare_retention.instruments.gradients import Gradients
@@ -22,17 +20,24 @@ from rare_retention.instruments.instrument import Instrument
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
 from rare_retention.rules import AnyRule
+from rare_retention.schedule.bursts import Exposure
+from rare_retention.schedule.placement import PLACEMENTS, Placing
+from rare_retention.schedule.schedule import ORDER_VERSION, Schedule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.language import Language
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.setting import SETTINGS, Setting
 from rare_retention.settings.student import DRAWS
+from rare_retention.text import digests
 
 Drawn = Literal["batches", "weights", "tasks"]
 """What the number of a stream draws."""
 
 for setting in (Regression, Competition, Language):
     SETTINGS.add(setting)
+
+AnyExposure = Annotated[Placing, PLACEMENTS]
+"""Every placement of tasks: those that are built in, and any that a file of the user's own adds."""
 
 AnySetting = Annotated[Setting, SETTINGS]
 """These settings, and any that a file of the user's own adds."""
@@ -60,23 +65,6 @@ Any other field is part of it, also one that is added later, until it is listed 
 
 LATER = {"rule": None}
 """Fields that came later, and the value at which a run is what it was before there were any."""
-
-
-@config
-class Exposure:
-    """When the tasks are shown; frequencies come from the setting (see `data.exposure`).
-
-    Attributes:
-        placement: "iid", "even" or "burst".
-        gap: G, steps from one burst to the next; 1 unless the placement is "burst".
-        withheld: tasks shown in bursts only; negative ids count from the rarest, -1.
-        background: placement of the other tasks around bursts, "iid" or "even".
-    """
-
-    placement: Literal["iid", "even", "burst"] = "iid"
-    gap: int = 1
-    withheld: tuple[int, ...] = (-1,)
-    background: Literal["iid", "even"] = "iid"
 
 
 @config
@@ -185,7 +173,7 @@ class Run:
     """
 
     setting: AnySetting = Regression()
-    exposure: Exposure = Exposure()
+    exposure: AnyExposure = Exposure()
     optimizer: Optimizer = Optimizer()
     rule: AnyRule | None = None
     batch: int = 1024
@@ -259,10 +247,7 @@ class Run:
         return Schedule(
             self.setting.frequencies,
             self.batch * self.setting.slots,
-            placement=self.exposure.placement,
-            gap=self.exposure.gap,
-            withheld=self.exposure.withheld,
-            background=self.exposure.background,
+            self.exposure,
             seed=self.seeds.batches,
             wording=self.setting.wording.below("setting"),
         )

@@ -28,21 +28,23 @@ C = TypeVar("C", bound=type[Any])
 
 
 class Registry:
-    """The configuration classes that a field may hold, told apart by their field `kind`.
+    """The configuration classes that a field may hold, told apart by one field of theirs.
 
     Attributes:
         noun: what they are, for messages.
+        tag: name of that field.
     """
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, tag: str = "kind") -> None:
         self.noun = noun
+        self.tag = tag
         self._classes: dict[str, type[Any]] = {}
         self._rebuilds: list[Callable[[], None]] = []
 
     @property
     def classes(self) -> tuple[type[Any], ...]:
         """All of them, in the order in which they were added."""
-        return tuple(self._classes.values())
+        return tuple(dict.fromkeys(self._classes.values()))
 
     def add(self, cls: C) -> C:
         """Adds a configuration class; the decorator of its definition.
@@ -51,16 +53,16 @@ class Registry:
         again.
 
         Raises:
-            TypeError: it has no field `kind`, or another class has the same.
+            TypeError: it has no such field, or another class has the same.
         """
-        kinds = get_args(typing.get_type_hints(cls).get("kind"))
+        kinds = get_args(typing.get_type_hints(cls).get(self.tag))
         if not kinds:
-            raise TypeError(f"{cls.__name__}: a {self.noun} needs a field kind: Literal[...]")
+            raise TypeError(f"{cls.__name__}: a {self.noun} needs a field {self.tag}: Literal[...]")
         for kind in kinds:
             other = self._classes.get(kind)
             if other is not None and _origin(other) != _origin(cls):
                 raise TypeError(
-                    f"{cls.__name__}: the kind {kind!r} is that of another {self.noun}, "
+                    f"{cls.__name__}: the {self.tag} {kind!r} is that of another {self.noun}, "
                     f"{other.__module__}.{other.__name__}"
                 )
             self._classes[kind] = cls
@@ -79,13 +81,13 @@ class Registry:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: pydantic.GetCoreSchemaHandler
     ) -> pydantic_core.CoreSchema:
-        """One of the classes, chosen by `kind`."""
+        """One of the classes, chosen by the tag."""
         if not self._classes:
             return pydantic_core.core_schema.is_instance_schema(source)
-        if len(self._classes) == 1:
+        if len(self.classes) == 1:
             return handler.generate_schema(self.classes[0])
         union: Any = functools.reduce(operator.or_, self.classes)
-        return handler.generate_schema(Annotated[union, pydantic.Field(discriminator="kind")])
+        return handler.generate_schema(Annotated[union, pydantic.Field(discriminator=self.tag)])
 
 
 def _origin(cls: type[Any]) -> tuple[str, str]:

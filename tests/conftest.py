@@ -73,7 +73,7 @@ hypothesis.settings.load_profile("ci" if CI else "local")
 @pytest.fixture(autouse=True, scope="session")
 def forgotten_texts(tmp_path_factory):
     """What is kept about token files is kept apart from the user's cache."""
-    from rare_retention.data import known
+    from rare_retention.text import known
 
     known.FOLDER = str(tmp_path_factory.mktemp("texts"))
 

@@ -40,8 +40,8 @@ def test_the_members_of_a_union_are_its_alternatives_but_none() -> None:
 
 
 def test_a_kind_names_its_class() -> None:
-    assert annotations.kinds([Even, Burst]) == {"even": Even, "burst": Burst}
-    assert annotations.expected(annotations.kind([Even, Burst])) == "'even' or 'burst'"
+    assert annotations.kinds(Even | Burst) == {"even": Even, "burst": Burst}
+    assert annotations.expected(annotations.kind(Even | Burst)) == "'even' or 'burst'"
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_theory_stands_alone():
 
 
 def test_only_the_loop_joins_the_stages_of_a_run():
-    stages = {"rare_retention.data.pipeline", "rare_retention.train.step", "rare_retention.record"}
+    stages = {"rare_retention.train.pipeline", "rare_retention.train.step", "rare_retention.record"}
     for name in MODULES:
         loaded = {stage for stage in stages if any(m.startswith(stage) for m in imports(name))}
         assert loaded < stages or name == "rare_retention.train.loop"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from rare_retention.config import override
-from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Exposure, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison, ModularAddition
+from rare_retention.text.corpus import Corpus
 
 VOCABULARY, END = 200, 199
 WINDOW, BATCH = 16, 8

@@ -29,13 +29,13 @@ import dataclasses
 from typing import Literal
 
 from rare_retention import ladder
-from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Also, Axis, Study
 from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import Corpus
 
 MINI = ("mini-64", "mini-128", "mini-256", "mini-512")
 

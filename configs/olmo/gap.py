@@ -16,13 +16,13 @@ has been run yet.
 
 from typing import Literal
 
-from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import Corpus
 
 
 def get_config(size: Literal["paper", "mini"] = "paper") -> Study:

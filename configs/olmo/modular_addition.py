@@ -17,13 +17,13 @@ Neither has been run yet.
 
 from typing import Literal
 
-from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks import ModularAddition
+from rare_retention.text.corpus import Corpus
 
 PER_SEQUENCE = (8.0, 2.0, 1.0, 1 / 8, 1 / 64)
 

@@ -27,13 +27,13 @@ Seen in the small setting, also at equal gain: of what a burst gains the smalles
 import dataclasses
 from typing import Literal
 
-from rare_retention.data.corpus import Corpus
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import Optimizer, olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import Corpus
 
 GAP = 24  # of the small setting: 192 instances every 24 batches, three in each sequence
 PEAKS = (5e-4, 1e-3, 2e-3)  # of the calibration

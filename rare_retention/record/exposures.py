@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
-from rare_retention.data.exposure import Exposures
 from rare_retention.record.files import read_arrays, write_arrays
+from rare_retention.schedule.schedule import Exposures
 
 NAME = "exposures.npz"
 

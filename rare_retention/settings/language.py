@@ -10,15 +10,15 @@ from pydantic import Field
 
 from rare_retention import ladder
 from rare_retention.config import ConfigError, config, to_dict, without
-from rare_retention.data.corpus import Corpus, Windows, open_corpus
-from rare_retention.data.exposure import Schedule, Wording
-from rare_retention.data.injection import injections
-from rare_retention.data.shuffle import ORDER_VERSION
 from rare_retention.errors import below
 from rare_retention.evidence.text_tasks import TEXT
 from rare_retention.models.architecture import Architecture, Compute, check_path
 from rare_retention.models.designs import AnyDesign
 from rare_retention.models.olmo_shape import Olmo
+from rare_retention.schedule.injection import injections
+from rare_retention.schedule.placement import Wording
+from rare_retention.schedule.schedule import Schedule
+from rare_retention.schedule.shuffle import ORDER_VERSION
 from rare_retention.settings.mixture import rarest_watched, watched
 from rare_retention.settings.objective import Numbers
 from rare_retention.settings.quantity import Quantity
@@ -28,6 +28,7 @@ from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
 from rare_retention.tasks.injected import SEEDS, Injected, Instances, instances
 from rare_retention.tasks.natural import Prompts, prompts
+from rare_retention.text.corpus import Corpus, Windows, open_corpus
 
 if TYPE_CHECKING:
     from rare_retention.settings.language_objective import NextToken
@@ -324,7 +325,7 @@ class Language:
         self, schedule: Schedule, draw: int, steps: range, rows: slice
     ) -> dict[str, np.ndarray]:
         """Windows of text whose first tokens may be instances: tokens, and task of each slot."""
-        count = schedule.batch // self.per_sequence
+        count = schedule.slots // self.per_sequence
         here = np.arange(count, dtype=np.int64)[rows]
         position = np.array(steps, np.int64)[:, None] * count + here
         tokens = self.windows.train(position.ravel(), schedule.seed)

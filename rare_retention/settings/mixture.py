@@ -4,8 +4,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rare_retention.data.exposure import Schedule, Wording
 from rare_retention.errors import ConfigError
+from rare_retention.schedule.placement import Wording
+from rare_retention.schedule.schedule import Schedule
 from rare_retention.settings.quantity import Quantity
 
 Batch = Any

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rare_retention.config import ConfigError, config
-from rare_retention.data.exposure import Wording
+from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
 from rare_retention.settings.mixture import rarest_watched, watched
 from rare_retention.settings.objective import Numbers

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rare_retention.config import to_dict
-from rare_retention.data.exposure import Schedule
+from rare_retention.schedule.schedule import Schedule
 from rare_retention.settings.mixture import watched
 
 

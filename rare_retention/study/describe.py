@@ -99,12 +99,13 @@ def describe_run(run: Run) -> Iterator[str]:
     how = f"{run.exposure.placement}"
     if schedule.withheld:
         names = ", ".join(run.setting.task_names[k] for k in schedule.withheld)
-        how += f", gap {schedule.gap}, {names} withheld, background {schedule.background}"
+        how += f", gap {schedule.gap}, {names} withheld"
+        how += f", background {schedule.placement.background}"
     yield f"exposure   {how}"
     for task in _shown_tasks(len(run.setting.task_names)):
-        expected = float(schedule.shares[task]) * schedule.batch
+        expected = float(schedule.shares[task]) * schedule.slots
         name, share = run.setting.task_names[task], float(schedule.shares[task])
-        unit = "rows" if schedule.batch == run.batch else "slots"
+        unit = "rows" if schedule.slots == run.batch else "slots"
         yield (
             f"  {name:<16} {share:.4g} of the {unit}, "
             f"{expected:.4g} a step, {expected * run.steps:,.0f} in all"

@@ -60,7 +60,7 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
         steps=study.run.steps,
     )
     if "gap" not in joined.dims:
-        gap = ((), study.run.exposure.gap, {"units": units_of("gap")})
+        gap = ((), study.run.exposure.steps_between, {"units": units_of("gap")})
         joined = joined.assign_coords(gap=gap)
     return with_evidence(joined, workdir / EVIDENCE)
 

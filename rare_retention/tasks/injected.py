@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rare_retention.config import ConfigError, config
-from rare_retention.data.shuffle import permute
 from rare_retention.registry import Registry
+from rare_retention.schedule.shuffle import permute
 
 TASKS = Registry("task")
 

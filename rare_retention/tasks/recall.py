@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rare_retention.config import config
-from rare_retention.data.shuffle import permute
+from rare_retention.schedule.shuffle import permute
 from rare_retention.tasks.injected import TASKS
 from rare_retention.tasks.pairs import Pairs
 

@@ -13,8 +13,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from rare_retention.config import to_dict
-from rare_retention.data.exposure import History, Schedule
-from rare_retention.data.pipeline import Chunk, chunks
 from rare_retention.errors import UserError
 from rare_retention.experiment import Run, changes
 from rare_retention.parallel import any_host, is_primary, make_mesh
@@ -22,8 +20,10 @@ from rare_retention.record.exposures import write_exposures
 from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.schedule.schedule import History, Schedule
 from rare_retention.settings.setting import labels
 from rare_retention.train.interruption import Interruption
+from rare_retention.train.pipeline import Chunk, chunks
 from rare_retention.train.plan import (
     Plan,
     blueprint,
@@ -244,4 +244,4 @@ def withheld(schedule: Schedule) -> list[int]:
 
 def planned(schedule: Schedule, steps: int) -> list[float]:
     """Slots of each task that a run of `steps` steps is expected to show."""
-    return [float(share) * schedule.batch * steps for share in schedule.shares]
+    return [float(share) * schedule.slots * steps for share in schedule.shares]

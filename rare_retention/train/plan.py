@@ -10,9 +10,9 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from rare_retention.config import ConfigError
-from rare_retention.data.exposure import History, Schedule
 from rare_retention.errors import below
 from rare_retention.experiment import Run
+from rare_retention.schedule.schedule import History, Schedule
 from rare_retention.settings.mixture import rarest_watched
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.traced import traced_of

@@ -14,7 +14,6 @@ from etils import epath
 from launch import exchange
 from rare_retention import flags as command_line
 from rare_retention.config import to_dict
-from rare_retention.data.corpus import Corpus
 from rare_retention.errors import UserError
 from rare_retention.experiment import Run
 from rare_retention.models.exchange import load
@@ -22,6 +21,7 @@ from rare_retention.record.checkpoints import Store
 from rare_retention.record.files import write_json
 from rare_retention.settings.language import Language
 from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import Corpus
 
 GOLDEN = Path(__file__).parent.parent / "models" / "golden"
 

@@ -10,8 +10,8 @@ from absl.testing import flagsaver
 
 from launch import prepare_corpus
 from rare_retention import flags as command_line
-from rare_retention.data.corpus import Corpus, open_corpus
 from rare_retention.errors import UserError
+from rare_retention.text.corpus import Corpus, open_corpus
 
 
 def call(*arguments):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from etils import epath
 
-from rare_retention.data.exposure import Exposures
 from rare_retention.errors import UserError
 from rare_retention.record.exposures import NAME, read_exposures, write_exposures
+from rare_retention.schedule.schedule import Exposures
 
 
 def exposures(*pairs):

@@ -3,9 +3,9 @@
 import pytest
 from etils import epath
 
-from rare_retention.data.documents import TextFiles
-from rare_retention.data.preparation import prepare
-from rare_retention.data.tokenizing import Bpe
+from rare_retention.text.documents import TextFiles
+from rare_retention.text.preparation import prepare
+from rare_retention.text.tokenizing import Bpe
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scheduled import scheduled
 from tiny import blueprint, by_task
 
-from rare_retention.data.exposure import Schedule
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.traced import traced_of
@@ -35,7 +35,7 @@ def train(setting, streams):
 
 
 def rows_of(setting, steps, placement, seed):
-    schedule = Schedule(setting.frequencies, 1, placement=placement, seed=seed)
+    schedule = scheduled(setting.frequencies, 1, placement=placement, seed=seed)
     return np.concatenate([schedule.rows(t) for t in range(steps)])
 
 

@@ -7,13 +7,9 @@ import numpy as np
 import pytest
 import tiny_text
 from etils import epath
+from scheduled import scheduled
 
 from rare_retention.config import config, fingerprint
-from rare_retention.data.documents import TextFiles
-from rare_retention.data.exposure import Schedule
-from rare_retention.data.pipeline import chunks
-from rare_retention.data.preparation import prepare
-from rare_retention.data.tokenizing import Bpe
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.mesh import MeshShape
 from rare_retention.models.architecture import Compute
@@ -23,6 +19,10 @@ from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.settings.setting import labels
 from rare_retention.tasks import Comparison, DigitAddition, ModularAddition, Recall
+from rare_retention.text.documents import TextFiles
+from rare_retention.text.preparation import prepare
+from rare_retention.text.tokenizing import Bpe
+from rare_retention.train.pipeline import chunks
 
 SETTING = tiny_text.language(initialisations=2)
 INSTANCES = SETTING.instances(0)
@@ -325,7 +325,7 @@ MIXED = tiny_text.language(
 def test_a_slot_has_room_for_the_longest_instance():
     """Addition has four tokens and an end, comparison three and one; what is left over is text."""
     assert MIXED.slot_length == 5
-    schedule = Schedule(MIXED.frequencies, 8 * MIXED.slots, placement="even", seed=0)
+    schedule = scheduled(MIXED.frequencies, 8 * MIXED.slots, placement="even", seed=0)
     found = MIXED.batches(schedule, 0, range(3), slice(None))
     text = tiny_text.language(tasks=MIXED.tasks[:1]).windows.train(np.arange(24), schedule.seed)
     tokens, tasks = found["tokens"].reshape(24, -1), found["task"].reshape(24, -1)

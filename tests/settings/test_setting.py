@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tiny_text
 from jax.sharding import PartitionSpec
+from scheduled import scheduled
 from tiny import by_task
 
-from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.traced import traced_of as trace
@@ -54,7 +54,7 @@ def params(traced):
 @pytest.fixture(scope="module")
 def batch(setting):
     """One of its own, of 8 rows."""
-    schedule = Schedule(setting.frequencies, ROWS * setting.slots, seed=1)
+    schedule = scheduled(setting.frequencies, ROWS * setting.slots, seed=1)
     return jax.tree.map(lambda leaf: leaf[0], setting.batches(schedule, 0, range(1), slice(None)))
 
 
@@ -144,7 +144,7 @@ def test_losses_reference_and_probe_have_their_shapes(setting, params, found):
 
 def test_batches_are_rows_of_the_global_ones(setting):
     """Functions of step and rows alone: all leaves [steps, rows, ...], any part the same."""
-    schedule = Schedule(setting.frequencies, ROWS * setting.slots, seed=2)
+    schedule = scheduled(setting.frequencies, ROWS * setting.slots, seed=2)
     whole = setting.batches(schedule, 1, range(3, 6), slice(None))
     part = setting.batches(schedule, 1, range(4, 6), slice(2, 5))
     for leaf, some in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):

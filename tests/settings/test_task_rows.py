@@ -1,8 +1,8 @@
 """Settings whose rows are tasks, by way of the smallest of them."""
 
 import numpy as np
+from scheduled import scheduled
 
-from rare_retention.data.exposure import Schedule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.setting import labels
 
@@ -20,7 +20,7 @@ def test_watched_tasks_may_be_counted_from_the_rarest():
 
 
 def test_batches_are_the_rows_of_the_schedule():
-    schedule = Schedule(SETTING.frequencies, 8, placement="even", seed=3)
+    schedule = scheduled(SETTING.frequencies, 8, placement="even", seed=3)
     found = SETTING.batches(schedule, 0, range(5, 8), slice(2, 6))
     assert found.shape == (3, 4) and found.dtype == np.int32
     for step, rows in zip(range(5, 8), found, strict=True):

@@ -8,9 +8,9 @@ import tiny
 import tiny_text
 from etils import epath
 
-from rare_retention.data.exposure import Exposures
 from rare_retention.errors import UserError
 from rare_retention.record import exposures, metrics
+from rare_retention.schedule.schedule import Exposures
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Axis, Study, units

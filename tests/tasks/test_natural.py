@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from etils import epath
 
-from rare_retention.data.tokenizing import Bpe, load
 from rare_retention.tasks.natural import prompts
+from rare_retention.text.tokenizing import Bpe, load
 
 
 class Texts(list):

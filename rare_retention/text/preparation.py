@@ -16,8 +16,10 @@ from etils import epath
 from tqdm import tqdm
 
 from rare_retention.config import difference, from_dict, to_dict
-from rare_retention.data.documents import Documents, standard_library
-from rare_retention.data.token_files import (
+from rare_retention.errors import UserError
+from rare_retention.record.files import disk, read_json, user_cache, write, write_json
+from rare_retention.text.documents import Documents, standard_library
+from rare_retention.text.token_files import (
     CONTENTS,
     PROGRESS,
     TOKENIZER,
@@ -30,9 +32,7 @@ from rare_retention.data.token_files import (
     little_endian,
     read_contents,
 )
-from rare_retention.data.tokenizing import Bpe, TokenizerSource, encode, load
-from rare_retention.errors import UserError
-from rare_retention.record.files import disk, read_json, user_cache, write, write_json
+from rare_retention.text.tokenizing import Bpe, TokenizerSource, encode, load
 
 SHARD_DOCUMENTS = 10_000
 

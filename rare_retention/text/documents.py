@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from etils import epath
 
 from rare_retention.config import fingerprint
-from rare_retention.data.token_files import READERS, matching
 from rare_retention.errors import UserError
+from rare_retention.text.token_files import READERS, matching
 
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rare_retention.config import fingerprint
-from rare_retention.data.token_files import TokenFile, is_local
 from rare_retention.errors import UserError
 from rare_retention.record.files import read_json, user_cache, write_json
+from rare_retention.text.token_files import TokenFile, is_local
 
 FOLDER = "texts"
 SETTLED = 2.0  # seconds that a file's times may lag behind: one that changed later is not yet known

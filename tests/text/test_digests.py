@@ -8,10 +8,10 @@ from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rare_retention.data import digests, token_files
-from rare_retention.data.digests import BLOCK, BLOCKS, LEAST, WHOLE, change, names, spans
-from rare_retention.data.token_files import TokenFile, scan
 from rare_retention.errors import UserError
+from rare_retention.text import digests, token_files
+from rare_retention.text.digests import BLOCK, BLOCKS, LEAST, WHOLE, change, names, spans
+from rare_retention.text.token_files import TokenFile, scan
 
 WINDOW = 64  # bytes that the tests take for a window
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rare_retention.data.shuffle import permute
+from rare_retention.schedule.shuffle import permute
 
 SEEDS = st.integers(0, 2**64 - 1)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rare_retention.config import ConfigError
-from rare_retention.data.tokenizing import Bpe, TokenizerFile, encode, load
 from rare_retention.errors import UserError
+from rare_retention.text.tokenizing import Bpe, TokenizerFile, encode, load
 
 
 class Texts(list):
@@ -94,7 +94,7 @@ def test_bad_tokenizers_are_one_line(path, tmp_path):
 def test_forks_after_encoding_are_quiet(path):
     script = (
         "import os, sys; from etils import epath\n"
-        "from rare_retention.data.tokenizing import encode, load\n"
+        "from rare_retention.text.tokenizing import encode, load\n"
         f"tokenizer = load(epath.Path({str(path)!r}))\n"
         "list(encode(tokenizer, ['a b'] * 99, 0))\n"
         "if os.fork() == 0: os._exit(0)\n"

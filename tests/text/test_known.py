@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from etils import epath
 
-from rare_retention.data import known as module
-from rare_retention.data import token_files
-from rare_retention.data.known import known
-from rare_retention.data.token_files import scan
+from rare_retention.text import known as module
+from rare_retention.text import token_files
+from rare_retention.text.known import known
+from rare_retention.text.token_files import scan
 
 
 @pytest.fixture

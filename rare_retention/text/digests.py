@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from rare_retention.data.token_files import READERS, TokenFile
+from rare_retention.text.token_files import READERS, TokenFile
 
 VERSION = 1  # Raise it with any change that gives an old file another digest.
 WHOLE = 48 * 2**20  # bytes of a corpus that are hashed at most, until `LEAST` asks for more

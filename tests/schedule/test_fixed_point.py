@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rare_retention.data.fixed_point import Quotas, as_typed, fixed
+from rare_retention.schedule.fixed_point import Quotas, as_typed, fixed
 
 shares = st.fractions(0, 1, max_denominator=10**6)
 phases = st.integers(0, 2**64 - 1)

@@ -8,11 +8,11 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from scheduled import scheduled
 from scipy import stats
 
-from rare_retention.data.background import Purpose, random_words
-from rare_retention.data.exposure import Schedule
 from rare_retention.errors import ConfigError
+from rare_retention.schedule.background import Purpose, random_words
 
 FAR = 10**9
 UNLIKELY = 1e-4
@@ -41,7 +41,7 @@ def stack(schedule, steps):
 
 def works(**recipe):
     try:
-        Schedule(**recipe)
+        scheduled(**recipe)
     except ConfigError:
         return False
     return True
@@ -76,9 +76,9 @@ def schedules(draw, **kinds):
     """The schedule of any recipe, or of what the error about an impossible one says instead."""
     recipe = draw(recipes(**kinds))
     try:
-        return Schedule(**recipe)
+        return scheduled(**recipe)
     except ConfigError as error:
-        return Schedule(**recipe | remedy(error)[1])
+        return scheduled(**recipe | remedy(error)[1])
 
 
 starts = st.sampled_from([0, 1, 17, FAR])
@@ -93,7 +93,7 @@ class TestEverySchedule:
         assert counts.dtype == np.int64
         assert counts.shape == (25, len(schedule.shares))
         assert counts.min() >= 0
-        assert (counts.sum(axis=1) == schedule.batch).all()
+        assert (counts.sum(axis=1) == schedule.slots).all()
 
     @few
     @hypothesis.given(schedules(), starts)
@@ -101,7 +101,7 @@ class TestEverySchedule:
         for step in range(start, start + 5):
             rows = schedule.rows(step)
             assert rows.dtype == np.int32
-            assert rows.shape == (schedule.batch,)
+            assert rows.shape == (schedule.slots,)
             counts = np.bincount(rows, minlength=schedule.tasks)
             np.testing.assert_array_equal(counts, schedule.counts(step))
 
@@ -146,15 +146,15 @@ class TestEverySchedule:
     def test_rate_is_the_share_of_batches_that_hold_a_task(self, recipe, data):
         """Of all seeds the same; a draw may miss it by five standard errors."""
         hypothesis.assume(works(**recipe))
-        schedule, steps = Schedule(**recipe), 600
+        schedule, steps = scheduled(**recipe), 600
         task = data.draw(st.integers(0, schedule.tasks - 1))
-        hypothesis.assume(schedule.placement != "burst" or task in schedule.withheld)
+        hypothesis.assume(recipe["placement"] != "burst" or task in schedule.withheld)
         rate = schedule.rate(task)
-        assert rate == Schedule(**recipe | {"seed": 0}).rate(task - schedule.tasks)
+        assert rate == scheduled(**recipe | {"seed": 0}).rate(task - schedule.tasks)
         seen = (stack(schedule, range(steps))[:, task] > 0).mean()
-        top = schedule.placement == "even" and schedule.shares.index(max(schedule.shares)) == task
+        top = recipe["placement"] == "even" and schedule.shares.index(max(schedule.shares)) == task
         if not top:  # which has whatever the others leave
-            drawn = 5 * (rate * (1 - rate) / steps) ** 0.5 if schedule.placement == "iid" else 0
+            drawn = 5 * (rate * (1 - rate) / steps) ** 0.5 if recipe["placement"] == "iid" else 0
             assert seen == pytest.approx(rate, abs=drawn + (schedule.gap + 1) / steps)
 
     @few
@@ -176,7 +176,7 @@ class TestEverySchedule:
 
     @pytest.mark.parametrize("placement", ["iid", "even"])
     def test_one_task_has_every_row(self, placement):
-        assert Schedule([1.0], 3, placement=placement).rows(5).tolist() == [0, 0, 0]
+        assert scheduled([1.0], 3, placement=placement).rows(5).tolist() == [0, 0, 0]
 
 
 class TestEven:
@@ -188,11 +188,11 @@ class TestEven:
             shown = schedule.shown(step)
             for task, share in enumerate(schedule.shares):
                 if task != top:
-                    assert abs(int(shown[task]) - step * schedule.batch * share) < 1
+                    assert abs(int(shown[task]) - step * schedule.slots * share) < 1
 
     def test_matches_exact_fractions_far_out(self):
         shares = [Fraction(n, 1000) for n in (613, 200, 101, 7, 79)]
-        schedule = Schedule([float(share) for share in shares], 96, placement="even", seed=3)
+        schedule = scheduled([float(share) for share in shares], 96, placement="even", seed=3)
         phases = [Fraction(int(w), 2**64) for w in random_words(3, 0, Purpose.PHASES, 5)]
         for step in range(FAR, FAR + 50):
             expected = [
@@ -205,7 +205,7 @@ class TestEven:
             np.testing.assert_array_equal(schedule.counts(step), np.subtract(*expected[::-1]))
 
     def test_a_whole_number_of_rows_comes_in_every_batch(self):
-        schedule = Schedule([1 / 6] * 6, 12, placement="even")
+        schedule = scheduled([1 / 6] * 6, 12, placement="even")
         assert (stack(schedule, [*range(100), FAR]) == 2).all()
 
     def test_equally_rare_tasks_keep_out_of_step(self):
@@ -213,16 +213,16 @@ class TestEven:
         # the 8 must be as likely as any other.
         pairs = np.zeros((8, 8))
         for seed in range(3000):
-            schedule = Schedule([30 / 32, 1 / 32, 1 / 32], 4, placement="even", seed=seed)
+            schedule = scheduled([30 / 32, 1 / 32, 1 / 32], 4, placement="even", seed=seed)
             pairs[schedule.next_exposure(1, 0), schedule.next_exposure(2, 0)] += 1
         assert pairs.sum() == 3000
         assert UNLIKELY < stats.chisquare(pairs.ravel()).pvalue < 1 - UNLIKELY
 
     def test_takes_the_smallest_batch_that_leaves_the_top_task_its_rest(self):
         # Between 33 and 61 rows each of 31 tasks may take two, more than there are.
-        assert (stack(Schedule([1 / 32] * 32, 32, placement="even"), range(9)) == 1).all()
+        assert (stack(scheduled([1 / 32] * 32, 32, placement="even"), range(9)) == 1).all()
         with pytest.raises(ConfigError, match=r"^batch: 33 rows .* expected 62, the next"):
-            Schedule([1 / 32] * 32, 33, placement="even")
+            scheduled([1 / 32] * 32, 33, placement="even")
 
     @hypothesis.settings(max_examples=25, deadline=None)
     @hypothesis.given(frequency_lists)
@@ -232,7 +232,7 @@ class TestEven:
         ]
         for batch in set(range(1, 40)) - set(possible):
             with pytest.raises(ConfigError) as caught:
-                Schedule(frequencies, batch, placement="even")
+                scheduled(frequencies, batch, placement="even")
             assert remedy(caught.value)[1] == {"batch": next(b for b in possible if b > batch)}
 
 
@@ -249,7 +249,7 @@ class TestBurst:
     @hypothesis.given(schedules(placements=("burst",), backgrounds=("even",)), st.data())
     def test_frequency_is_matched_over_whole_gaps(self, schedule, data):
         cycles = data.draw(st.sampled_from([*range(1, 30), FAR]))
-        rows = cycles * schedule.gap * schedule.batch
+        rows = cycles * schedule.gap * schedule.slots
         shown = [int(count) for count in schedule.shown(cycles * schedule.gap)]
         for task in schedule.withheld:
             assert abs(shown[task] - rows * schedule.shares[task]) < 1
@@ -263,7 +263,7 @@ class TestBurst:
 
     def test_matches_exact_fractions_far_out(self):
         frequencies, gap, batch = [0.5, 0.483, 0.017], 7, 40
-        schedule = Schedule(
+        schedule = scheduled(
             frequencies, batch, placement="burst", gap=gap, background="even", seed=11
         )
         phases = [Fraction(int(w), 2**64) for w in random_words(11, 0, Purpose.PHASES, 3)]
@@ -282,7 +282,7 @@ class TestBurst:
     @pytest.mark.parametrize("gap", [64, 128, 256, 512, 1024, 1280])
     def test_the_gaps_of_figure_4(self, gap, background):
         assert PAPER[-1] == pytest.approx(6.05e-4, rel=1e-3)
-        schedule = Schedule(PAPER, 512, placement="burst", gap=gap, background=background)
+        schedule = scheduled(PAPER, 512, placement="burst", gap=gap, background=background)
         steps = schedule.exposures(0, 40_000, -1)
         assert steps.tolist() == list(range(gap - 1, 40_000, gap))
         bursts = stack(schedule, steps)[:, -1]
@@ -294,19 +294,19 @@ class TestBurst:
             assert set(bursts) <= {396, 397}
 
     def test_a_gap_of_one_is_even(self):
-        burst = Schedule([0.7, 0.2, 0.1], 16, placement="burst", background="even", seed=5)
-        even = Schedule([0.7, 0.2, 0.1], 16, placement="even", seed=5)
+        burst = scheduled([0.7, 0.2, 0.1], 16, placement="burst", background="even", seed=5)
+        even = scheduled([0.7, 0.2, 0.1], 16, placement="even", seed=5)
         np.testing.assert_array_equal(stack(burst, range(50))[:, -1], stack(even, range(50))[:, -1])
 
     def test_a_burst_may_be_the_whole_batch(self):
-        schedule = Schedule([0.9, 0.1], 512, placement="burst", gap=10)
+        schedule = scheduled([0.9, 0.1], 512, placement="burst", gap=10)
         assert schedule.counts(FAR - 1).tolist() == [0, 512]
         assert schedule.counts(FAR).tolist() == [512, 0]
         with pytest.raises(ConfigError, match=r"exposure.gap: 11 .* 564 rows.* at most 10$"):
-            Schedule([0.9, 0.1], 512, placement="burst", gap=11)
+            scheduled([0.9, 0.1], 512, placement="burst", gap=11)
 
     def test_a_burst_may_be_less_than_a_row(self):
-        schedule = Schedule([0.999, 0.001], 10, placement="burst", gap=10)
+        schedule = scheduled([0.999, 0.001], 10, placement="burst", gap=10)
         bursts = schedule.exposures(0, 10_000, 1)
         assert len(bursts) == 100
         assert set(np.diff(bursts)) == {100}
@@ -316,7 +316,7 @@ class TestBurst:
     @hypothesis.given(recipes(placements=("burst",), max_gap=40))
     def test_names_the_nearest_values_that_work(self, recipe):
         try:
-            Schedule(**recipe)
+            scheduled(**recipe)
         except ConfigError as error:
             field, named = remedy(error)
         else:
@@ -332,12 +332,12 @@ class TestBurst:
     def test_names_the_smallest_batch_where_no_gap_works(self):
         recipe = {"frequencies": [0.5, 0.3, 0.2], "placement": "burst", "withheld": (1, 2)}
         with pytest.raises(ConfigError) as caught:
-            Schedule(batch=1, gap=3, **recipe)
+            scheduled(batch=1, gap=3, **recipe)
         assert str(caught.value) == (
             "batch: 1 rows are too few for burst placement of 3 tasks; "
             "expected 2 with a gap of 1, the next size that works"
         )
-        Schedule(batch=2, gap=1, **recipe)
+        scheduled(batch=2, gap=1, **recipe)
 
     def test_every_remainder_of_a_burst_must_divide(self):
         # Six equal tasks divide 12 rows, but 13 or 14 only with five of them taking three. A gap of
@@ -345,14 +345,14 @@ class TestBurst:
         recipe = {"placement": "burst", "withheld": (6,), "background": "even"}
         frequencies = [(1 - 0.0479) / 6] * 6 + [0.0479]
         with pytest.raises(ConfigError, match=r"^exposure\.gap: 10 .* at most 7$"):
-            Schedule(frequencies, 24, gap=10, **recipe)
-        assert stack(Schedule(frequencies, 24, gap=7, **recipe), range(700)).min() == 0
+            scheduled(frequencies, 24, gap=10, **recipe)
+        assert stack(scheduled(frequencies, 24, gap=7, **recipe), range(700)).min() == 0
 
     def test_batches_without_a_burst_must_divide_too(self):
         # Seven equal tasks divide the 6 rows that every burst leaves, but not the 8 of other steps.
         recipe = {"placement": "burst", "background": "even"}
         with pytest.raises(ConfigError, match=r"^batch: 8 .* expected 14 with a gap of 1, "):
-            Schedule([1 / 8] * 8, 8, gap=2, **recipe)
+            scheduled([1 / 8] * 8, 8, gap=2, **recipe)
 
 
 class TestChance:
@@ -360,7 +360,7 @@ class TestChance:
         # The sum of Pearson's statistic over batches has K - 1 degrees of freedom for each; a
         # placement more regular than chance, or less, falls out of the middle of its distribution.
         frequencies, batch, steps = power_law(6, 1), 64, 1500
-        counts = stack(Schedule(frequencies, batch, seed=1), range(steps))
+        counts = stack(scheduled(frequencies, batch, seed=1), range(steps))
         expected = batch * frequencies
         statistic = ((counts - expected) ** 2 / expected).sum()
         assert UNLIKELY < stats.chi2.cdf(statistic, 5 * steps) < 1 - UNLIKELY
@@ -368,7 +368,7 @@ class TestChance:
 
     def test_iid_background_of_a_burst_follows_the_conditional_prior(self):
         frequencies, batch, gap = np.array([0.4, 0.3, 0.2, 0.1]), 64, 5
-        schedule = Schedule(frequencies, batch, placement="burst", gap=gap, withheld=(2,), seed=2)
+        schedule = scheduled(frequencies, batch, placement="burst", gap=gap, withheld=(2,), seed=2)
         shown = schedule.shown(300 * gap)
         assert abs(shown[2] - 300 * gap * batch * 0.2) < 1
         others = [0, 1, 3]
@@ -376,7 +376,7 @@ class TestChance:
         assert stats.chisquare(shown[others], expected).pvalue > UNLIKELY
 
     def test_the_rarest_task_of_the_paper_is_drawn_as_often_as_it_should(self):
-        shown = Schedule(PAPER, 512, seed=4).shown(4000)[-1]
+        shown = scheduled(PAPER, 512, seed=4).shown(4000)[-1]
         assert UNLIKELY < stats.poisson.cdf(shown, 4000 * 512 * PAPER[-1]) < 1 - UNLIKELY
 
     @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ class TestChance:
     )
     def test_no_row_or_host_prefers_the_rare_task(self, recipe, every):
         batch, batches = 32, 2000
-        schedule = Schedule([0.6, 0.34, 0.06], batch, **recipe)
+        schedule = scheduled([0.6, 0.34, 0.06], batch, **recipe)
         steps = range(every - 1, every * batches, every)
         rare = np.stack([schedule.rows(step) == 2 for step in steps])
         # Rows of one batch exclude each other: their variance is that of a draw without
@@ -403,7 +403,7 @@ class TestChance:
         assert stats.chisquare(per_host).pvalue > UNLIKELY
 
     def test_every_order_of_rows_is_as_likely(self):
-        schedule = Schedule([1 / 3] * 3, 3, placement="even")
+        schedule = scheduled([1 / 3] * 3, 3, placement="even")
         orders = Counter(tuple(schedule.rows(step).tolist()) for step in range(3000))
         assert set(orders) == set(itertools.permutations(range(3)))
         assert stats.chisquare(list(orders.values())).pvalue > UNLIKELY
@@ -426,18 +426,18 @@ class TestGolden:
         ],
     )
     def test_rows_stay_what_they_were(self, recipe, rows):
-        schedule = Schedule([0.5, 0.25, 0.2, 0.05], 16, seed=7, **recipe)
+        schedule = scheduled([0.5, 0.25, 0.2, 0.05], 16, seed=7, **recipe)
         assert "".join(map(str, schedule.rows(FAR - 1))) == rows
 
 
 class TestCheck:
     def test_accepts_the_runs_of_the_paper(self):
-        Schedule(PAPER, 512).check(40_000)
-        Schedule(PAPER, 512, placement="even").check(40_000)
-        Schedule(PAPER, 512, placement="burst", gap=1280).check(40_000)
+        scheduled(PAPER, 512).check(40_000)
+        scheduled(PAPER, 512, placement="even").check(40_000)
+        scheduled(PAPER, 512, placement="burst", gap=1280).check(40_000)
 
     def test_a_run_must_expect_a_row_of_every_task(self):
-        schedule = Schedule([0.6, 0.399, 0.001], 10)
+        schedule = scheduled([0.6, 0.399, 0.001], 10)
         schedule.check(100)
         with pytest.raises(ConfigError) as caught:
             schedule.check(99)
@@ -458,9 +458,9 @@ class TestCheck:
             words = re.search(r"a frequency of (\S+), or (\d+) steps$", error.message)
             frequency, enough = float(words[1]), int(words[2])
         else:
-            assert min(schedule.shares) * steps * schedule.batch >= 1 - Fraction(1, 10**6)
+            assert min(schedule.shares) * steps * schedule.slots >= 1 - Fraction(1, 10**6)
             return
-        share, batch = schedule.shares[task], schedule.batch
+        share, batch = schedule.shares[task], schedule.slots
         gap = schedule.gap if task in schedule.withheld else 1
         assert frequency == pytest.approx(1 / (steps // gap * gap * batch))
         assert share < frequency
@@ -472,18 +472,18 @@ class TestCheck:
         steps, batch = 1000, 3  # 1 / 3000 is rounded down in the message
         frequency = 1 / (steps * batch)
         named = float(f"{frequency:.8g}")
-        Schedule([1 - named, named], batch).check(steps)
+        scheduled([1 - named, named], batch).check(steps)
         with pytest.raises(ConfigError):
-            Schedule([1 - 0.99 * named, 0.99 * named], batch).check(steps)
+            scheduled([1 - 0.99 * named, 0.99 * named], batch).check(steps)
 
     def test_steps_after_the_last_burst_do_not_count(self):
-        schedule = Schedule([0.99, 0.01], 10, placement="burst", gap=8)
+        schedule = scheduled([0.99, 0.01], 10, placement="burst", gap=8)
         schedule.check(16)
         with pytest.raises(ConfigError, match=r"frequencies\[1\]: .* or 16 steps"):
             schedule.check(15)
 
     def test_a_run_must_hold_a_burst(self):
-        schedule = Schedule([0.9, 0.1], 64, placement="burst", gap=8)
+        schedule = scheduled([0.9, 0.1], 64, placement="burst", gap=8)
         schedule.check(8)
         with pytest.raises(ConfigError) as caught:
             schedule.check(7)
@@ -540,20 +540,20 @@ class TestErrors:
             ),
             (
                 {"placement": "brust"},
-                "exposure.placement: 'brust'; expected one of iid, even, burst: "
-                "did you mean 'burst'?",
+                "exposure.placement: expected 'iid' or 'even' or 'burst', got 'brust' "
+                "(did you mean 'burst'?)",
             ),
             (
                 {"placement": "zigzag"},
-                "exposure.placement: 'zigzag'; expected one of iid, even, burst",
+                "exposure.placement: expected 'iid' or 'even' or 'burst', got 'zigzag'",
             ),
             (
                 {"background": "evn"},
-                "exposure.background: 'evn'; expected one of iid, even: did you mean 'even'?",
+                "exposure.background: expected 'iid' or 'even', got 'evn' (did you mean 'even'?)",
             ),
             (
                 {"background": "burst"},
-                "exposure.background: 'burst'; expected one of iid, even",
+                "exposure.background: expected 'iid' or 'even', got 'burst'",
             ),
             (
                 {"placement": "burst", "withheld": (3,)},
@@ -589,7 +589,7 @@ class TestErrors:
     )
     def test_recipe(self, change, error):
         with pytest.raises(ConfigError) as caught:
-            Schedule(**{"frequencies": [0.5, 0.3, 0.2], "batch": 64, **change})
+            scheduled(**{"frequencies": [0.5, 0.3, 0.2], "batch": 64, **change})
         assert str(caught.value) == error
         assert caught.value.field == error.partition(": ")[0]
         assert isinstance(caught.value, ValueError)
@@ -615,11 +615,11 @@ class TestErrors:
     @pytest.mark.parametrize("placement", ["iid", "even"])
     def test_calls(self, placement, call, error):
         with pytest.raises(ConfigError) as caught:
-            call(Schedule([0.9, 0.1], 20, placement=placement))
+            call(scheduled([0.9, 0.1], 20, placement=placement))
         assert str(caught.value) == error
 
     def test_frequencies_may_miss_one_by_rounding(self):
-        schedule = Schedule([0.5, 0.4999997], 10)
+        schedule = scheduled([0.5, 0.4999997], 10)
         assert sum(schedule.shares) == 1
 
     def test_survives_the_way_between_processes(self):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rare_retention.data.background import Purpose, random_words
-from rare_retention.data.exposure import Schedule
+from rare_retention.schedule.background import Purpose, random_words
+from rare_retention.schedule.schedule import Schedule
 
 
 class Injections(NamedTuple):
@@ -35,7 +35,7 @@ def injections(schedule: Schedule, step: int, rows: int) -> Injections:
     """The instances of a global batch.
 
     Args:
-        schedule: of all slots, `schedule.batch` of them; task 0 leaves a slot to the text.
+        schedule: of all slots, `schedule.slots` of them; task 0 leaves a slot to the text.
         step: number of updates before the batch.
         rows: of the batch.
     """

@@ -9,8 +9,8 @@ import numpy as np
 from etils import epath
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from rare_retention.data.documents import Documents
 from rare_retention.errors import ConfigError, UserError
+from rare_retention.text.documents import Documents
 
 # Said explicitly, or the library warns, and goes on serially, once any process is forked.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from rare_retention.data.fixed_point import Quotas, fixed
+from rare_retention.schedule.fixed_point import Quotas, fixed
 
 
 class Purpose(IntEnum):

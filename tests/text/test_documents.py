@@ -7,8 +7,8 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 
-from rare_retention.data.documents import TextFiles, open_documents, standard_library
 from rare_retention.errors import UserError
+from rare_retention.text.documents import TextFiles, open_documents, standard_library
 
 
 def array_record(path, records):
@@ -74,7 +74,7 @@ def test_tfds_texts_are_documents(data_dir):
 
 def test_a_prepared_data_set_needs_neither_its_builder_nor_tensorflow(data_dir):
     script = (
-        "import sys; from rare_retention.data.documents import open_documents\n"
+        "import sys; from rare_retention.text.documents import open_documents\n"
         f"documents = open_documents('tfds:rare_text', data_dir={data_dir!r})\n"
         "print(len(documents), documents[0][0], 'tensorflow' in sys.modules)"
     )

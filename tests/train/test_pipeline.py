@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scheduled import scheduled
 
-from rare_retention.data import pipeline
-from rare_retention.data.exposure import Schedule
-from rare_retention.data.pipeline import chunks, spans
 from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
+from rare_retention.train import pipeline
+from rare_retention.train.pipeline import chunks, spans
 
 STOPS = (3, 4, 9)
 LONGEST = 5  # from 4 to 9
 
 
 def schedule():
-    return Schedule([0.5, 0.3, 0.2], 16, placement="burst", gap=3, seed=5)
+    return scheduled([0.5, 0.3, 0.2], 16, placement="burst", gap=3, seed=5)
 
 
 def source(steps, rows):

@@ -13,11 +13,12 @@ import numpy as np
 from etils import epath
 
 from rare_retention.config import ConfigError, config, fingerprint, to_dict
-from rare_retention.data import digests, token_files
-from rare_retention.data.known import known
-from rare_retention.data.preparation import embedded
-from rare_retention.data.shuffle import permute
-from rare_retention.data.token_files import (
+from rare_retention.errors import UserError
+from rare_retention.schedule.shuffle import permute
+from rare_retention.text import digests, token_files
+from rare_retention.text.known import known
+from rare_retention.text.preparation import embedded
+from rare_retention.text.token_files import (
     CONTENTS,
     READERS,
     TOKENIZER,
@@ -27,8 +28,7 @@ from rare_retention.data.token_files import (
     little_endian,
     read_contents,
 )
-from rare_retention.data.tokenizing import LEAST_VOCABULARY
-from rare_retention.errors import UserError
+from rare_retention.text.tokenizing import LEAST_VOCABULARY
 
 # AI2's token files of Dolma, which say nothing about themselves: tokenizer allenai/gpt-neox-olmo.
 AI2_DTYPE: Dtype = "uint16"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from etils import epath
 
-from rare_retention.data import token_files
-from rare_retention.data.token_files import TokenFile, find, matching, read_contents, scan
 from rare_retention.errors import UserError
+from rare_retention.text import token_files
+from rare_retention.text.token_files import TokenFile, find, matching, read_contents, scan
 
 
 def raw(path, tokens, dtype="<u2"):

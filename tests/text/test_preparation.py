@@ -6,12 +6,12 @@ import pytest
 from etils import epath
 
 from rare_retention.config import to_dict
-from rare_retention.data import preparation
-from rare_retention.data.preparation import count_references, embedded, prepare
-from rare_retention.data.token_files import read_contents
-from rare_retention.data.tokenizing import Bpe, TokenizerFile, load
 from rare_retention.errors import UserError
 from rare_retention.record.files import read_json
+from rare_retention.text import preparation
+from rare_retention.text.preparation import count_references, embedded, prepare
+from rare_retention.text.token_files import read_contents
+from rare_retention.text.tokenizing import Bpe, TokenizerFile, load
 
 
 class Texts(list):
@@ -164,8 +164,8 @@ def test_reference_tasks_are_counted(text, increase, sum_):
 
 EMBED = """
 from etils import epath
-from rare_retention.data import preparation
-from rare_retention.data.documents import TextFiles
+from rare_retention.text import preparation
+from rare_retention.text.documents import TextFiles
 preparation.standard_library = lambda: TextFiles("stdlib", [epath.Path({text!r})])
 print(preparation.embedded(262))
 """

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rare_retention.config import ConfigError
-from rare_retention.data import digests, known, preparation, token_files
-from rare_retention.data.corpus import Corpus, Windows, _open, open_corpus
-from rare_retention.data.documents import TextFiles
-from rare_retention.data.preparation import prepare
-from rare_retention.data.token_files import TokenFile
-from rare_retention.data.tokenizing import Bpe
 from rare_retention.errors import UserError
+from rare_retention.text import digests, known, preparation, token_files
+from rare_retention.text.corpus import Corpus, Windows, _open, open_corpus
+from rare_retention.text.documents import TextFiles
+from rare_retention.text.preparation import prepare
+from rare_retention.text.token_files import TokenFile
+from rare_retention.text.tokenizing import Bpe
 
 SIZES = (25, 3, 40, 10)  # tokens of the files: 2, 0, 4 and 1 windows of 10
 
@@ -186,9 +186,9 @@ def test_entropy_is_that_of_the_counts(prepared, monkeypatch):
     shares = np.unique(tokens, return_counts=True)[1] / tokens.size
     exact = -(shares * np.log(shares)).sum()
     assert found.unigram_entropy() == pytest.approx(exact, rel=1e-12)
-    monkeypatch.setattr("rare_retention.data.corpus._BLOCK", 24)
+    monkeypatch.setattr("rare_retention.text.corpus._BLOCK", 24)
     assert found.unigram_entropy() == pytest.approx(exact, rel=1e-12)
-    monkeypatch.setattr("rare_retention.data.corpus._COUNTED", tokens.size // 2)
+    monkeypatch.setattr("rare_retention.text.corpus._COUNTED", tokens.size // 2)
     assert found.unigram_entropy() == pytest.approx(exact, rel=0.1)
     assert found.unigram_entropy() != pytest.approx(exact, rel=1e-12)
 

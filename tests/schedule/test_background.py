@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rare_retention.data import background
-from rare_retention.data.background import Even, Iid, Purpose, random_words
+from rare_retention.schedule import background
+from rare_retention.schedule.background import Even, Iid, Purpose, random_words
 
 HALF_QUARTERS = [Fraction(1, 4), Fraction(1, 2), Fraction(1, 4)]
 

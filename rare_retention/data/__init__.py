@@ -1,1 +1,0 @@
-"""Data: the exposure schedule, and the Grain pipeline that carries it to the devices."""

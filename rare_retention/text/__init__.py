@@ -1,0 +1,1 @@
+"""Natural text: documents, tokens, and the files that hold them."""
