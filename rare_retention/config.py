@@ -322,7 +322,8 @@ def _problem(cls: Any, detail: Mapping[str, Any], data: Any) -> ConfigError:
     fault, place = detail["type"], list(detail["loc"])
     if fault == "unexpected_keyword_argument":
         names, owner, _ = _locate(cls, place[:-1], data)
-        return _unknown([*names, place[-1]], len(names), annotations.fields_of(owner), ())
+        (group, *_) = annotations.groups(owner)
+        return _unknown([*names, place[-1]], len(names), annotations.fields_of(group), ())
     if fault == "missing" and isinstance(place[-1], int):
         fault = "tuple_type"  # an element is missing: the tuple is too short
         place.pop()

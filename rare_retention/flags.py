@@ -34,6 +34,40 @@ Check = Callable[[Any, Collection[str]], None]
 """Of a configuration with its overrides, and the dotted paths of the fields that flags have set."""
 
 
+def extend(names: Sequence[str]) -> None:
+    """Runs files of the user's own, which add tasks, rules, claims and the like.
+
+    Raises:
+        ConfigError: There is no such file, or it fails.
+    """
+    for name in names:
+        path = _path(name)
+        if not path.is_file():
+            raise ConfigError("", "no such file", name)
+        _run(path, name)
+
+
+def _run(path: Path, name: str) -> types.ModuleType:
+    """Runs a Python file, under a name of its own: the classes that it defines can be resolved.
+
+    Raises:
+        ConfigError: It fails.
+    """
+    module = types.ModuleType("config_" + re.sub(r"\W", "_", name))
+    module.__file__ = name
+    sys.modules[module.__name__] = module
+    beside = str(path.parent.resolve())
+    if beside not in sys.path:
+        sys.path.append(beside)  # behind all that is installed, which it cannot hide
+    try:
+        exec(compile(path.read_bytes(), name, "exec"), module.__dict__)
+    except Exception as error:
+        if isinstance(error, ConfigError) and error.source:
+            raise
+        raise _located(error, name) from error
+    return module
+
+
 def load(spec: str) -> Any:
     """The configuration of a file, which may import modules that stand beside it.
 
@@ -55,15 +89,8 @@ def load(spec: str) -> Any:
             for stem in near
         )
         raise ConfigError("", f"no such file{hint and f'; did you mean {hint}?'}", name)
-    # Under a name of its own, so that the classes that the file defines can be resolved.
-    module = types.ModuleType("config_" + re.sub(r"\W", "_", name))
-    module.__file__ = name
-    sys.modules[module.__name__] = module
-    beside = str(path.parent.resolve())
-    if beside not in sys.path:
-        sys.path.append(beside)  # behind all that is installed, which it cannot hide
+    module = _run(path, name)
     try:
-        exec(compile(path.read_bytes(), name, "exec"), module.__dict__)
         tree = _get_config(module, name, argument)
     except Exception as error:
         if isinstance(error, ConfigError) and error.source:
@@ -171,6 +198,8 @@ def parse(
     except flags.Error as error:
         message = re.sub(r"flag --(\w+)=None: Flag .*", r"--\1 is required", str(error))
         raise UserError(" ".join(message.split())) from None
+    if "extensions" in values:
+        extend(values["extensions"].value)
     if config is None:
         return arguments
     if arguments:
@@ -210,6 +239,8 @@ def run(
         config: Class of the configuration that `--config` must give; None for no such flag.
         check: As `parse` takes it.
     """
+    text = "Python files of your own, by commas, that add tasks, rules, claims and the like"
+    flags.DEFINE_list("extensions", [], text, module_name=sys.argv[0])
     if config is not None:
         text = "Python file with get_config, FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE "
         text += "changes a field of what it returns"

@@ -323,4 +323,4 @@ def test_a_launcher_runs_helps_and_fails_cleanly(tmp_path: Path) -> None:
     assert (code, error) == (0, "")
     assert text.startswith("Trains a toy.\n\nExample:\n    python toy.py --config=plain.py")
     shown = [line.split(":")[0].strip() for line in text.splitlines() if line.startswith("  --")]
-    assert shown == ["--config", "--workdir"]
+    assert shown == ["--config", "--extensions", "--workdir"]

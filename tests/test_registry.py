@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from rare_retention.config import ConfigError, config, from_json, override, to_json
+from rare_retention.config import ConfigError, config, from_dict, from_json, override, to_json
 from rare_retention.registry import Registry, import_all, registry_of
 
 
@@ -55,6 +55,13 @@ def test_what_is_added_later_can_be_given_wherever_the_annotation_stands(made):
     assert from_json(study, to_json(tree)) == tree
     changed = override(study(), {"run.rule.kind": "second", "run.rule.count": "7"})
     assert changed.run.rule == second(count=7)
+
+
+def test_a_registry_of_one_names_its_fields_too(made):
+    *_, study = made
+    data = {"run": {"rule": {"kind": "first", "wieght": 2.0}}}
+    with pytest.raises(ConfigError, match=r"run.rule.wieght: no such field; did you mean"):
+        from_dict(study, data)
 
 
 def test_mistakes_are_one_line_that_says_what_there_is(made):

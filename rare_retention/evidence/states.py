@@ -24,12 +24,16 @@ OWN = frozenset(
         *("snapshot", "layer"),
     }
 )
-"""Dimensions that results have by themselves; all others are those of the grid."""
+"""Dimensions that results have by themselves, and no axis of a study may."""
 
 
 def grid(results: xr.Dataset) -> tuple[str, ...]:
-    """The dimensions of the grid that the study varied."""
-    return tuple(str(name) for name in results.sizes if name not in OWN)
+    """The dimensions of the grid that the study varied.
+
+    Those that `finished` has: a quantity may have dimensions of its own that nobody here knows.
+    """
+    dims = results["finished"].dims if "finished" in results else results.sizes
+    return tuple(str(name) for name in dims if name not in OWN)
 
 
 def points(

@@ -4,7 +4,7 @@ from typing import Any
 
 from etils import epath
 
-from rare_retention.config import difference, from_dict, to_dict
+from rare_retention.config import TAGS, ConfigError, difference, from_dict, to_dict
 from rare_retention.errors import UserError
 from rare_retention.experiment import changes
 from rare_retention.record import layout
@@ -52,13 +52,20 @@ def stored_study(workdir: epath.Path) -> Study:
     """The study that a workdir holds.
 
     Raises:
-        UserError: it holds none, or one of another layout.
+        UserError: it holds none, one of another layout, or one that uses what no file has added.
     """
     path = workdir / STUDY
     if not path.exists():
         raise UserError(f"{workdir}: holds no study (there is no {STUDY})")
     _read(workdir / RECIPE)
-    return from_dict(Study, read_json(path))
+    try:
+        return from_dict(Study, read_json(path))
+    except ConfigError as error:
+        names = {error.field.partition("[")[0], error.field.rpartition(".")[2]}
+        hint = "; if a file of yours adds it, name that file: --extensions=FILE.py"
+        missing = names & {*TAGS, "claims", "figures"}
+        message = error.message + (hint if missing else "")
+        raise ConfigError(error.field, message, str(path)) from error
 
 
 def _read(path: epath.Path) -> dict[str, Any]:

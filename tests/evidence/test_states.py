@@ -156,3 +156,9 @@ def test_rarest_needs_a_watched_task():
     point = grid().isel(gap=0).isel(watch=slice(0, 0))
     with pytest.raises(ValueError, match="none of the watched"):
         states.rarest(point)
+
+
+def test_dimensions_of_a_quantity_are_none_of_the_grid():
+    """An architecture may record a share of each expert."""
+    found = grid().assign(expert_share=("expert", [0.5, 0.5]))
+    assert states.grid(found) == states.grid(grid()) == ("gap",)

@@ -24,7 +24,7 @@ from rare_retention.study.claims import (
 from rare_retention.study.claims.claim import Claim
 from rare_retention.study.claims.verdict import Verdict, judge_claim
 
-__all__ = ["CLAIMS", "Claim", "Verdict", "check_names", "judge"]
+__all__ = ["CLAIMS", "Claim", "Verdict", "add", "check_names", "judge"]
 
 CLAIMS: dict[str, Claim] = {
     claim.name: claim
@@ -38,7 +38,20 @@ CLAIMS: dict[str, Claim] = {
         *representation.CLAIMS,
     )
 }
-"""Every claim by its name, in the paper's order within each theme."""
+"""Every claim by its name, in the paper's order within each theme; `add` has further ones."""
+
+
+def add(claim: Claim) -> Claim:
+    """Adds a claim of a file of the user's own, so that a study can list its name.
+
+    Raises:
+        ConfigError: there is another of this name.
+    """
+    other = CLAIMS.get(claim.name)
+    if other is not None and other.compute.__module__ != claim.compute.__module__:
+        raise ConfigError("claims", f"there is a claim {claim.name!r} already: {other.statement}")
+    CLAIMS[claim.name] = claim
+    return claim
 
 
 def check_names(names: Sequence[str], field: str = "claims") -> None:

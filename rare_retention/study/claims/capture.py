@@ -181,7 +181,7 @@ CLAIMS = (
         "tie at the cut leaves open do not count.",
         relation=">=",
         threshold=0.9,
-        measure=_staircase,
+        compute=_staircase,
     ),
     Claim(
         name="prediction",
@@ -191,7 +191,7 @@ CLAIMS = (
         "optima, at the width and grid point where it is largest.",
         relation="<=",
         threshold=0.03,
-        measure=_prediction,
+        compute=_prediction,
     ),
     Claim(
         name="rare_signal_right_of_line",
@@ -202,7 +202,7 @@ CLAIMS = (
         "residual is above delta*_F(N_r^crit).",
         relation="<=",
         threshold=0.25,
-        measure=_rare_right_of_line,
+        compute=_rare_right_of_line,
     ),
     Claim(
         name="rare_signal_left_of_line",
@@ -212,7 +212,7 @@ CLAIMS = (
         "gives that one more than half of the task.",
         relation=">=",
         threshold=0.5,
-        measure=_rare_of_widest,
+        compute=_rare_of_widest,
     ),
     Claim(
         name="rank_one_staircase",
@@ -222,7 +222,7 @@ CLAIMS = (
         "width of the grid that is at least N*_k(1).",
         relation=">=",
         threshold=0.9,
-        measure=_rank_one,
+        compute=_rank_one,
     ),
     Claim(
         name="above_capacity_unlearned",
@@ -232,7 +232,7 @@ CLAIMS = (
         "feature.",
         relation="<=",
         threshold=0.1,
-        measure=_above_capacity,
+        compute=_above_capacity,
     ),
     Claim(
         name="above_capacity_flat",
@@ -242,7 +242,7 @@ CLAIMS = (
         "width) to which every optimum gives no feature.",
         relation="<=",
         threshold=0.1,
-        measure=_late_rise,
+        compute=_late_rise,
     ),
     Claim(
         name="complexity_prediction",
@@ -253,7 +253,7 @@ CLAIMS = (
         "to a higher level m = 1, 2, 3 than a more frequent one.",
         relation="<=",
         threshold=0.05,
-        measure=_complexity_error,
+        compute=_complexity_error,
     ),
     Claim(
         name="complexity_inversion",
@@ -264,6 +264,6 @@ CLAIMS = (
         "learned to a higher level m = 1, 2, 3 than a more frequent one.",
         relation=">=",
         threshold=0.8,
-        measure=_inversions_seen,
+        compute=_inversions_seen,
     ),
 )

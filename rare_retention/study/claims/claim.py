@@ -27,7 +27,7 @@ class Claim:
         statistic: what is computed for each stream and initialisation.
         relation: how the statistic stands to the threshold where the claim holds.
         threshold: in the statistic's units.
-        measure: results of a study -> the statistic [stream, initialisation], NaN where a value
+        compute: results of a study -> the statistic [stream, initialisation], NaN where a value
             that it needs is missing; raises NotTested where the study cannot test the claim.
         interval: how the statistic's uncertainty is estimated.
     """
@@ -38,7 +38,7 @@ class Claim:
     statistic: str
     relation: Relation
     threshold: float
-    measure: Callable[[xr.Dataset], xr.DataArray]
+    compute: Callable[[xr.Dataset], xr.DataArray]
     interval: str = intervals.METHOD
 
 

@@ -213,7 +213,7 @@ CLAIMS = (
         "0.05 at some gap.",
         relation="<",
         threshold=0.0,
-        measure=_slope,
+        compute=_slope,
     ),
     Claim(
         name="gap_costs_narrow_more",
@@ -224,7 +224,7 @@ CLAIMS = (
         "widest. At the shortest gap both must hold 0.05.",
         relation=">",
         threshold=0.0,
-        measure=_relative_falls,
+        compute=_relative_falls,
     ),
     Claim(
         name="frequent_signal_ignores_gap",
@@ -234,7 +234,7 @@ CLAIMS = (
         "measured exposure, at the width where it is largest.",
         relation="<=",
         threshold=0.05,
-        measure=_frequent_range,
+        compute=_frequent_range,
     ),
     Claim(
         name="retention_grows_with_width",
@@ -245,7 +245,7 @@ CLAIMS = (
         "widest minus narrowest, mean over gaps.",
         relation=">",
         threshold=0.2,
-        measure=_kept_difference,
+        compute=_kept_difference,
     ),
     Claim(
         name="larger_keeps_more_at_matched_gain",
@@ -258,7 +258,7 @@ CLAIMS = (
         "of 1.25.",
         relation=">",
         threshold=0.1,
-        measure=_kept_at_equal_gain,
+        compute=_kept_at_equal_gain,
     ),
     Claim(
         name="narrow_loses_its_gain",
@@ -269,7 +269,7 @@ CLAIMS = (
         "starts at 0.5 or more, mean over gaps.",
         relation="<=",
         threshold=0.5,
-        measure=_kept_by_narrowest,
+        compute=_kept_by_narrowest,
     ),
     Claim(
         name="wide_accumulates",
@@ -281,7 +281,7 @@ CLAIMS = (
         "end of the last measured cycle: widest minus narrowest, mean over gaps.",
         relation=">",
         threshold=0.2,
-        measure=_accumulation,
+        compute=_accumulation,
     ),
     Claim(
         name="peak_lags_exposure",
@@ -293,6 +293,6 @@ CLAIMS = (
         "again.",
         relation=">=",
         threshold=1.0,
-        measure=_lag,
+        compute=_lag,
     ),
 )

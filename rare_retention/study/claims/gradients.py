@@ -66,7 +66,7 @@ CLAIMS = (
         "batches that hold the rarest watched task, sizes and grid points.",
         relation=">",
         threshold=0.0,
-        measure=_points_to_the_task,
+        compute=_points_to_the_task,
     ),
     Claim(
         name="rest_interferes_less_in_large",
@@ -78,6 +78,6 @@ CLAIMS = (
         "watched task: smallest minus largest size, mean over grid points.",
         relation=">",
         threshold=0.0,
-        measure=_interference,
+        compute=_interference,
     ),
 )

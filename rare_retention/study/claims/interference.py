@@ -51,7 +51,7 @@ CLAIMS = (
         "measured in the last quarter of the run, for the rarest watched task.",
         relation="<",
         threshold=0.0,
-        measure=_cosine_by_width,
+        compute=_cosine_by_width,
     ),
     Claim(
         name="common_gradient_bound",
@@ -62,7 +62,7 @@ CLAIMS = (
         "to float32 rounding.",
         relation=">=",
         threshold=1.0,
-        measure=_bound,
+        compute=_bound,
     ),
     Claim(
         name="first_order_change",
@@ -72,6 +72,6 @@ CLAIMS = (
         "the rarest watched task's loss, over the sum of |measured|.",
         relation="<=",
         threshold=0.2,
-        measure=_first_order,
+        compute=_first_order,
     ),
 )

@@ -193,7 +193,7 @@ CLAIMS = (
         "half left.",
         relation=">",
         threshold=0.25,
-        measure=_smallest_minus_largest,
+        compute=_smallest_minus_largest,
     ),
     Claim(
         name="frequency_orders_learning",
@@ -204,7 +204,7 @@ CLAIMS = (
         "higher one.",
         relation=">=",
         threshold=0.9,
-        measure=_learned_in_order,
+        compute=_learned_in_order,
     ),
     Claim(
         name="gap_raises_task_loss",
@@ -216,7 +216,7 @@ CLAIMS = (
         "sizes, which must be 0.9 or less at some gap.",
         relation=">",
         threshold=0.0,
-        measure=_gap_slope,
+        compute=_gap_slope,
     ),
     Claim(
         name="same_curve_at_high_frequency",
@@ -228,7 +228,7 @@ CLAIMS = (
         "the loss of guessing that is left, at the highest frequency.",
         relation="<=",
         threshold=0.1,
-        measure=_between_curves,
+        compute=_between_curves,
     ),
     Claim(
         name="small_plateaus_at_low_frequency",
@@ -240,7 +240,7 @@ CLAIMS = (
         "less than half left at the end.",
         relation=">",
         threshold=0.1,
-        measure=_small_plateaus,
+        compute=_small_plateaus,
     ),
     Claim(
         name="larger_wins_at_equal_compute_when_rare",
@@ -251,7 +251,7 @@ CLAIMS = (
         "which any size has less than half left at the end.",
         relation=">",
         threshold=0.0,
-        measure=_equal_compute,
+        compute=_equal_compute,
     ),
     Claim(
         name="learns_text",
@@ -261,6 +261,6 @@ CLAIMS = (
         "token, the least over sizes and grid points.",
         relation=">=",
         threshold=0.5,
-        measure=_text_learned,
+        compute=_text_learned,
     ),
 )

@@ -39,7 +39,7 @@ CLAIMS = (
         "in the last quarter of the run.",
         relation="<=",
         threshold=0.2,
-        measure=_one_neuron,
+        compute=_one_neuron,
     ),
     Claim(
         name="two_neurons_learn_both",
@@ -49,6 +49,6 @@ CLAIMS = (
         "measured in the last quarter of the run.",
         relation=">=",
         threshold=0.9,
-        measure=_two_neurons,
+        compute=_two_neurons,
     ),
 )

@@ -136,7 +136,7 @@ CLAIMS = (
         "the last snapshot: largest minus smallest size, where some size learns the task.",
         relation=">",
         threshold=0.1,
-        measure=_r2_by_size,
+        compute=_r2_by_size,
     ),
     Claim(
         name="modes_grow_with_frequency",
@@ -148,7 +148,7 @@ CLAIMS = (
         "the highest.",
         relation=">",
         threshold=0.0,
-        measure=_modes_by_frequency,
+        compute=_modes_by_frequency,
     ),
     Claim(
         name="first_layer_is_most_causal",
@@ -158,7 +158,7 @@ CLAIMS = (
         "on any other at the last snapshot, mean over the sizes that learn the task.",
         relation=">",
         threshold=1.0,
-        measure=_first_layer,
+        compute=_first_layer,
     ),
     Claim(
         name="value_is_causal",
@@ -170,6 +170,6 @@ CLAIMS = (
         "halves of the task.",
         relation=">=",
         threshold=0.9,
-        measure=_value_is_causal,
+        compute=_value_is_causal,
     ),
 )

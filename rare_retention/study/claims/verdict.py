@@ -70,7 +70,7 @@ class Verdict:
 def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
     """Judges one claim by results in which unfinished runs are missing (`states.finished`)."""
     try:
-        values = claim.measure(results)
+        values = claim.compute(results)
     except NotTested as refusal:
         return _verdict(claim, "not tested", _NOTHING, results, [str(refusal)])
     found = intervals.student_t(values)
