@@ -24,8 +24,8 @@ import hashlib
 import json
 import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import pydantic
 
@@ -34,7 +34,12 @@ from rare_retention.errors import ConfigError
 from rare_retention.registry import Registry
 
 __all__ = [
+    "TAGS",
+    "Above0",
     "ConfigError",
+    "From0",
+    "Natural",
+    "Positive",
     "config",
     "difference",
     "fields",
@@ -50,6 +55,26 @@ __all__ = [
 T = TypeVar("T")
 
 Name = str | int
+
+Positive = Annotated[int, pydantic.Field(ge=1)]
+"""A whole number from 1 on."""
+
+Natural = Annotated[int, pydantic.Field(ge=0)]
+"""A whole number from 0 on."""
+
+Above0 = Annotated[float, pydantic.Field(gt=0)]
+"""A positive number."""
+
+From0 = Annotated[float, pydantic.Field(ge=0)]
+"""A number that is not negative."""
+
+_RANGES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "greater_than_equal": ("ge", "at least {:.12g}".format),
+    "greater_than": ("gt", lambda limit: f"above {limit:.12g}" if limit else "a positive number"),
+    "less_than_equal": ("le", "at most {:.12g}".format),
+    "less_than": ("lt", "below {:.12g}".format),
+}
+"""Pydantic's name of a range that a value is out of -> the limit's, and what was expected."""
 
 TAGS = ("kind", "placement")
 """Fields that say which configuration of several a group is, and so which fields there are."""
@@ -339,6 +364,9 @@ def _problem(cls: Any, detail: Mapping[str, Any], data: Any) -> ConfigError:
         if tag not in value:
             return ConfigError(path, f"required: {annotations.expected(kind)}")
         return ConfigError(path, annotations.wrong(kind, value[tag]))
+    if fault in _RANGES:
+        limit = detail["ctx"][_RANGES[fault][0]]
+        return ConfigError(path, f"expected {_RANGES[fault][1](limit)}, got {value!r}")
     if fault == "finite_number":
         return ConfigError(path, f"expected a finite number, got {value!r}")
     fixed = get_args(annotation)[-1:] != (Ellipsis,)

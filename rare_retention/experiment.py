@@ -7,6 +7,8 @@ from pydantic import Field
 
 from rare_retention.config import (
     ConfigError,
+    Natural,
+    Positive,
     config,
     difference,
     fingerprint,
@@ -82,9 +84,9 @@ class Measurement:
         instruments: what else is measured inside the step, such as an instrument of your own.
     """
 
-    every: int = 250
-    cycles: int = 0
-    per_doubling: int = 2
+    every: Positive = 250
+    cycles: Natural = 0
+    per_doubling: Positive = 2
     gradients: bool = False
     effect: bool = True
     instruments: tuple[AnyInstrument, ...] = ()
@@ -115,8 +117,8 @@ class Snapshots:
         budget_mb: megabytes that all snapshots of a run may take; a plan over it is refused.
     """
 
-    cycles: int = 0
-    every: int = 0
+    cycles: Natural = 0
+    every: Natural = 0
     budget_mb: float = 512.0
 
 
@@ -129,8 +131,8 @@ class Checkpoints:
         keep: newest checkpoints that are kept.
     """
 
-    every: int = 1000
-    keep: int = 2
+    every: Positive = 1000
+    keep: Positive = 2
 
 
 class Seeds(NamedTuple):
@@ -176,9 +178,9 @@ class Run:
     exposure: AnyExposure = Exposure()
     optimizer: Optimizer = Optimizer()
     rule: AnyRule | None = None
-    batch: int = 1024
-    accumulate: int = 1
-    steps: int = 10_000
+    batch: Positive = 1024
+    accumulate: Positive = 1
+    steps: Positive = 10_000
     stream: Annotated[int, Field(ge=0, lt=DRAWS)] = 0
     held: tuple[Drawn, ...] = ()
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
@@ -188,26 +190,6 @@ class Run:
     mesh: MeshShape = MeshShape()
 
     def __post_init__(self) -> None:
-        positive = {
-            "batch": self.batch,
-            "accumulate": self.accumulate,
-            "steps": self.steps,
-            "measure.every": self.measure.every,
-            "measure.per_doubling": self.measure.per_doubling,
-            "checkpoints.every": self.checkpoints.every,
-            "checkpoints.keep": self.checkpoints.keep,
-        }
-        natural = {
-            "measure.cycles": self.measure.cycles,
-            "snapshots.cycles": self.snapshots.cycles,
-            "snapshots.every": self.snapshots.every,
-        }
-        for name, value in positive.items():
-            if value < 1:
-                raise ConfigError(name, f"expected at least 1, got {value}")
-        for name, value in natural.items():
-            if value < 0:
-                raise ConfigError(name, f"expected at least 0, got {value}")
         if len(set(self.held)) < len(self.held):
             raise ConfigError("held", f"expected different parts, got {self.held}")
         if self.accumulate > 1 and self.setting.draws_inputs:

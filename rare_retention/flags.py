@@ -199,7 +199,7 @@ def parse(
         message = re.sub(r"flag --(\w+)=None: Flag .*", r"--\1 is required", str(error))
         raise UserError(" ".join(message.split())) from None
     if "extensions" in values:
-        extend(values["extensions"].value)
+        extend(values["extensions"].value or [])
     if config is None:
         return arguments
     if arguments:

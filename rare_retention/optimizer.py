@@ -2,11 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import Above0, ConfigError, From0, Natural, config
+
+_Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 @config
@@ -36,36 +39,22 @@ class Optimizer:
     """
 
     method: Literal["adamw", "sgd"] = "adamw"
-    peak: float = 1e-3
-    relative: tuple[float, ...] = ()
+    peak: Above0 = 1e-3
+    relative: tuple[Above0, ...] = ()
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
-    timescale: float = 1000.0
+    timescale: Above0 = 1000.0
     horizon: int = 0
-    final: float = 0.1
-    warmup: int = 0
-    weight_decay: float = 1e-2
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    clip: float | None = 1.0
-    clip_warmup: int = 0
-    clip_factor: float = 5.0
+    final: From0 = 0.1
+    warmup: Natural = 0
+    weight_decay: From0 = 1e-2
+    beta1: _Decay = 0.9
+    beta2: _Decay = 0.999
+    epsilon: Above0 = 1e-8
+    clip: Above0 | None = 1.0
+    clip_warmup: Natural = 0
+    clip_factor: Above0 = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("peak", "timescale", "epsilon", "clip", "clip_factor"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(name, f"expected a positive number, got {value}")
-        for i, factor in enumerate(self.relative):
-            if factor <= 0:
-                raise ConfigError(f"relative[{i}]", f"expected a positive number, got {factor}")
-        for name in ("warmup", "weight_decay", "final", "clip_warmup"):
-            if getattr(self, name) < 0:
-                raise ConfigError(name, f"expected at least 0, got {getattr(self, name)}")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(name, f"expected 0 <= {name} < 1, got {getattr(self, name)}")
-
         if self.schedule == "cosine" and self.horizon <= self.warmup:
             raise ConfigError(
                 "horizon",

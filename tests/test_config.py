@@ -137,7 +137,7 @@ def test_numbers_are_normalised_in_defaults_and_arguments() -> None:
         (Run, {"widths": (1, "a")}, "widths[1]: expected an integer, got 'a'"),
         (Run, {"pair": (1,)}, "pair: expected a tuple (integer, string), got (1,)"),
         (Run, {"pair": (1, "a", 2)}, "pair: expected a tuple (integer, string), got (1, 'a', 2)"),
-        (Run, {"batch": 0}, "batch: should be greater than or equal to 1, got 0"),
+        (Run, {"batch": 0}, "batch: expected at least 1, got 0"),
         (
             Run,
             {"mode": "evn"},
@@ -424,7 +424,7 @@ def test_changes_are_valid_together_and_the_tree_is_left_alone() -> None:
         ("run.steps", "true", "expected an integer, got True"),
         ("run.on", "1", "expected a boolean, got 1 (did you mean True?)"),
         ("run.tasks[0].rate", "nan", "expected a finite number, got nan"),
-        ("run.batch", "0", "should be greater than or equal to 1, got 0"),
+        ("run.batch", "0", "expected at least 1, got 0"),
         ("run.mode", "evn",
          "expected 'iid' or 'even' or 'burst', got 'evn' (did you mean 'even'?)"),
         ("run.auto", "autp", "expected an integer or 'auto', got 'autp' (did you mean 'auto'?)"),

@@ -5,15 +5,12 @@ import pytest
 import tiny
 import tiny_text
 
-from rare_retention.config import ConfigError, config, to_dict
+from rare_retention.config import ConfigError, config, override, to_dict
 from rare_retention.experiment import (
     LATER,
     LEFT_OUT,
-    Checkpoints,
     Exposure,
-    Measurement,
     Run,
-    Snapshots,
     changes,
 )
 from rare_retention.train.plan import data_key
@@ -93,10 +90,7 @@ def test_the_recipe_is_all_that_the_config_says_but_what_is_left_out():
     ("fields", "message"),
     [
         ({"batch": 0}, "batch: expected at least 1, got 0"),
-        ({"stream": -1}, "stream: should be greater than or equal to 0, got -1"),
-        ({"measure": Measurement(every=0)}, "measure.every: expected at least 1, got 0"),
-        ({"snapshots": Snapshots(every=-1)}, "snapshots.every: expected at least 0, got -1"),
-        ({"checkpoints": Checkpoints(keep=0)}, "checkpoints.keep: expected at least 1, got 0"),
+        ({"stream": -1}, "stream: expected at least 0, got -1"),
         ({"accumulate": 2}, "accumulate: a regression setting draws its inputs at once; expected"),
     ],
 )
@@ -104,6 +98,23 @@ def test_what_no_run_can_have_is_one_line(fields, message):
     with pytest.raises(ConfigError) as caught:
         Run(**fields)
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "least"),
+    [
+        ("measure.every", -2, 1),
+        ("measure.per_doubling", 0, 1),
+        ("measure.cycles", -1, 0),
+        ("snapshots.every", -1, 0),
+        ("checkpoints.keep", 0, 1),
+        ("steps", 0, 1),
+    ],
+)
+def test_ranges_of_groups_are_one_line_too(field, value, least):
+    with pytest.raises(ConfigError) as caught:
+        override(Run(), {field: str(value)})
+    assert str(caught.value) == f"{field}: expected at least {least}, got {value}"
 
 
 def test_pieces_divide_the_batch():

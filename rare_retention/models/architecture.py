@@ -4,7 +4,7 @@ import abc
 import importlib
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import ConfigError, Positive, config
 from rare_retention.models.layouts import Layout
 from rare_retention.registry import Registry
 from rare_retention.settings.quantity import Quantity
@@ -36,18 +36,15 @@ class Architecture(abc.ABC):
         rope_theta: base of the rotary wavelengths.
     """
 
-    layers: int
-    hidden: int
-    mlp: int
-    heads: int
-    vocabulary: int = 50_304
+    layers: Positive
+    hidden: Positive
+    mlp: Positive
+    heads: Positive
+    vocabulary: Positive = 50_304
     norm_epsilon: float = 1e-5
     rope_theta: float = 10_000.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "hidden", "mlp", "heads", "vocabulary"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
         if self.hidden % self.heads or self.hidden // self.heads % 2:
             raise ConfigError(
                 "heads", f"{self.heads} do not cut hidden = {self.hidden} into even dimensions"
@@ -169,11 +166,7 @@ class Compute:
     dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Path = "auto"
     remat: Literal["none", "dots", "full"] = "none"
-    unroll: int = 1
-
-    def __post_init__(self) -> None:
-        if self.unroll < 1:
-            raise ConfigError("unroll", f"expected at least 1, got {self.unroll}")
+    unroll: Positive = 1
 
 
 def check_path(path: Path, length: int, size: int, dtype: str) -> None:

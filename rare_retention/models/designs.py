@@ -4,6 +4,7 @@ Every module of this folder whose name ends in `_shape` adds its own; a file of 
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from typing import Annotated
@@ -25,6 +26,13 @@ def layouts() -> dict[str, Layout]:
     return {kind: own for shape in shapes() for kind, own in shape.published().items()}
 
 
-def shapes() -> Iterator[type[Architecture]]:
-    """The classes of architectures with their dimensions."""
-    yield from Architecture.__subclasses__()
+def shapes(of: type[Architecture] = Architecture) -> Iterator[type[Architecture]]:
+    """The classes of architectures with their dimensions: all heirs of one that say all they must.
+
+    Args:
+        of: whose heirs.
+    """
+    for heir in of.__subclasses__():
+        if not inspect.isabstract(heir):
+            yield heir
+        yield from shapes(heir)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import ConfigError, Positive, config
 from rare_retention.models import layouts
 from rare_retention.models.architecture import DESIGNS, Architecture, Compute, code
 from rare_retention.models.layouts import Layout, Params, Places
@@ -29,15 +29,13 @@ class LlamaShape(Architecture):
         tied: the output words are the input's embedding.
     """
 
-    kv_heads: int | None = None
+    kv_heads: Positive | None = None
     query_key_norm: bool = False
     reordered_norm: bool = False
     tied: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kv_heads is not None and self.kv_heads < 1:
-            raise ConfigError("kv_heads", f"expected at least 1, got {self.kv_heads}")
         if self.heads % self.key_heads:
             raise ConfigError(
                 "kv_heads",
@@ -103,7 +101,7 @@ class Olmo2:
     """
 
     kind: Literal["olmo2"] = "olmo2"
-    kv_heads: int | None = None
+    kv_heads: Positive | None = None
 
     def shape(
         self, *, layers: int, hidden: int, mlp: int, heads: int, vocabulary: int
@@ -136,7 +134,7 @@ class Llama:
     """
 
     kind: Literal["llama"] = "llama"
-    kv_heads: int | None = None
+    kv_heads: Positive | None = None
     tied: bool = False
     rope_theta: float = 500_000.0
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rare_retention.config import ConfigError, config, to_dict
+from rare_retention.config import ConfigError, Natural, Positive, config, to_dict
 from rare_retention.models.architecture import Architecture
 from rare_retention.representation.pairs import PAIRS, check_pairs
 from rare_retention.representation.probe import COMPONENTS
@@ -31,22 +31,17 @@ class Options:
         pairs: interventions that a search learns from; as many fresh ones are scored.
     """
 
-    layer: int = 1
+    layer: Natural = 1
     position: int = 0
-    components: int = COMPONENTS
-    dimensions: int = 1
-    pairs: int = PAIRS
+    components: Positive = COMPONENTS
+    dimensions: Positive = 1
+    pairs: Positive = PAIRS
 
     def __post_init__(self) -> None:
-        if self.layer < 0:
-            raise ConfigError("layer", f"expected at least 0, the embedding, got {self.layer}")
         if self.position not in (0, 1):
             raise ConfigError(
                 "position", f"expected 0, for TOK1, or 1, for TOK2, got {self.position}"
             )
-        for name in ("components", "dimensions", "pairs"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
 
 
 class Subject(NamedTuple):

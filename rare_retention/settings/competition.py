@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import ConfigError, From0, Positive, config
 from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
 from rare_retention.settings.mixture import rarest_watched, watched
@@ -90,9 +90,9 @@ class Competition(TaskRows):
     size_field: ClassVar[str] = "neurons"
 
     kind: Literal["competition"] = "competition"
-    neurons: tuple[int, ...] = (1, 2)
+    neurons: tuple[Positive, ...] = (1, 2)
     initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
-    sharpness: float = 100.0
+    sharpness: From0 = 100.0
     start: tuple[float, float] = (0.2, 0.7)
     rare: float = 0.1
     watch: tuple[int, ...] = (-1,)
@@ -100,13 +100,8 @@ class Competition(TaskRows):
     def __post_init__(self) -> None:
         if not self.neurons:
             raise ConfigError("neurons", "expected at least one number, got none")
-        for i, neurons in enumerate(self.neurons):
-            if neurons < 1:
-                raise ConfigError(f"neurons[{i}]", f"expected at least 1, got {neurons}")
         if len(set(self.neurons)) < len(self.neurons):
             raise ConfigError("neurons", f"expected different numbers, got {self.neurons}")
-        if self.sharpness < 0:
-            raise ConfigError("sharpness", f"expected at least 0, got {self.sharpness}")
         if not 0 <= self.start[0] <= self.start[1] <= math.pi / 2:
             raise ConfigError(
                 "start", f"expected two ascending angles from 0 to pi / 2, got {self.start}"

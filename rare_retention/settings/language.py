@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from rare_retention import ladder
-from rare_retention.config import ConfigError, config, to_dict, without
+from rare_retention.config import ConfigError, Positive, config, to_dict, without
 from rare_retention.errors import below
 from rare_retention.evidence.text_tasks import TEXT
 from rare_retention.models.architecture import Architecture, Compute, check_path
@@ -78,22 +78,19 @@ class Language:
 
     kind: Literal["language"] = "language"
     corpus: Corpus = Corpus()
-    window: int = 4096
+    window: Positive = 4096
     tasks: tuple[AnyTask, ...] = (Comparison(),)
-    per_sequence: int = 1
+    per_sequence: Positive = 1
     sizes: tuple[str, ...] = ("4M", "20M", "300M", "1B", "4B")
     initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
     architecture: AnyDesign | None = None
     compute: Compute = Compute()
     task_seed: Annotated[int, Field(ge=0, lt=SEEDS)] = 0
-    evaluated: int = 1000
+    evaluated: Positive = 1000
     watch: tuple[int, ...] = (-1,)
-    neurons: int = 16
+    neurons: Positive = 16
 
     def __post_init__(self) -> None:
-        for name in ("per_sequence", "evaluated", "neurons"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
         if self.window < self.slot_length * self.per_sequence:
             raise ConfigError(
                 "window",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import ConfigError, From0, Positive, config
 from rare_retention.theory.utility import power_prior, power_spectrum
 
 _SUM_TOLERANCE = 1e-6
@@ -26,17 +26,14 @@ class RegressionTasks:
             every task the same complexity; a steeper spectrum is a simpler task (Figs. 12-16).
     """
 
-    inputs: int = 1024
-    count: int = 32
-    block: int = 32
+    inputs: Positive = 1024
+    count: Positive = 32
+    block: Positive = 32
     prior_exponent: float = 1.0
     prior: tuple[float, ...] = ()
-    spectrum_exponents: tuple[float, float] = (2.0, 2.0)
+    spectrum_exponents: tuple[From0, From0] = (2.0, 2.0)
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "count", "block"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, f"expected at least 1, got {getattr(self, name)}")
         if self.count * self.block > self.inputs:
             if self.count > self.inputs:
                 raise ConfigError(
@@ -50,10 +47,6 @@ class RegressionTasks:
             )
         if self.prior:
             self._check_prior()
-        if min(self.spectrum_exponents) < 0:
-            raise ConfigError(
-                "spectrum_exponents", f"expected exponents >= 0, got {self.spectrum_exponents}"
-            )
 
     def _check_prior(self) -> None:
         if len(self.prior) != self.count:

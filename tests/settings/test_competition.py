@@ -27,7 +27,7 @@ def test_what_it_says_of_itself():
         ({"neurons": ()}, "neurons: expected at least one number"),
         ({"neurons": (1, 0)}, r"neurons\[1\]: expected at least 1, got 0"),
         ({"neurons": (2, 2)}, "neurons: expected different numbers"),
-        ({"initialisations": 0}, "initialisations: should be greater than or equal to 1, got 0"),
+        ({"initialisations": 0}, "initialisations: expected at least 1, got 0"),
         ({"sharpness": -1.0}, "sharpness: expected at least 0"),
         ({"start": (0.5, 0.2)}, "start: expected two ascending angles"),
         ({"start": (0.5, 1.6)}, "start: expected two ascending angles"),

@@ -268,9 +268,9 @@ TWO = (Comparison(per_token=0.01), Comparison(per_token=0.001))
     ("fields", "message"),
     [
         ({"window": 7}, "window: 2 instances of 4 tokens do not fit into a sequence of 7; .* 8"),
-        ({"initialisations": 0}, "initialisations: should be greater than or equal to 1, got 0"),
+        ({"initialisations": 0}, "initialisations: expected at least 1, got 0"),
         ({"evaluated": 0}, "evaluated: expected at least 1, got 0"),
-        ({"task_seed": -1}, "task_seed: should be greater than or equal to 0, got -1"),
+        ({"task_seed": -1}, "task_seed: expected at least 0, got -1"),
         ({"corpus": tiny_text.corpus(held_out=0)}, "corpus.held_out: expected a window to eval"),
         ({"sizes": ()}, "sizes: expected at least one size, got none"),
         ({"sizes": ("4M", "4M")}, "sizes: expected different sizes"),

@@ -35,7 +35,7 @@ def test_what_it_says_of_itself():
         ({"widths": (4, 0)}, r"widths\[1\]: expected a width from 1 to tasks.inputs = 14, got 0"),
         ({"widths": (15,)}, r"widths\[0\]: expected a width from 1 to tasks.inputs = 14, got 15"),
         ({"widths": (4, 4)}, "widths: expected different widths"),
-        ({"initialisations": 0}, "initialisations: should be greater than or equal to 1, got 0"),
+        ({"initialisations": 0}, "initialisations: expected at least 1, got 0"),
         ({"watch": ()}, "watch: expected at least one task"),
         ({"watch": (0, 3)}, r"watch\[1\]: expected a task from -3 to 2, got 3"),
         ({"watch": (2, -1)}, "watch: expected different tasks"),

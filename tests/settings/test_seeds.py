@@ -124,8 +124,8 @@ def test_the_first_stream_is_what_it_always_was():
     [
         ({"held": ("weights", "weights")}, "held: expected different parts, got"),
         ({"held": ("data",)}, r"held\[0\]: expected 'batches' or 'weights' or 'tasks'"),
-        ({"stream": DRAWS}, "stream: should be less than 65536, got 65536"),
-        ({"stream": -1}, "stream: should be greater than or equal to 0, got -1"),
+        ({"stream": DRAWS}, "stream: expected below 65536, got 65536"),
+        ({"stream": -1}, "stream: expected at least 0, got -1"),
     ],
 )
 def test_what_cannot_be_is_refused(fields, message):
@@ -137,5 +137,5 @@ def test_what_cannot_be_is_refused(fields, message):
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.kind)
 def test_there_are_no_more_initialisations_than_numbers_for_them(setting):
     """Or those of one stream would be those of the next."""
-    with pytest.raises(ConfigError, match="initialisations: should be less than or equal to 65536"):
+    with pytest.raises(ConfigError, match="initialisations: expected at most 65536"):
         dataclasses.replace(setting, initialisations=DRAWS + 1)

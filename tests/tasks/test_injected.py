@@ -145,7 +145,7 @@ def test_a_vocabulary_may_be_too_small():
     [
         ({"per_token": 0.0}, "per_token: expected instances per token, above 0"),
         ({"per_token": 0.26}, "at most 0.25, got 0.26"),
-        ({"symbols": 1}, "symbols: should be greater than or equal to 2, got 1"),
+        ({"symbols": 1}, "symbols: expected at least 2, got 1"),
     ],
 )
 def test_what_cannot_be_is_refused(values, message):

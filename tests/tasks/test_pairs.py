@@ -28,7 +28,7 @@ def test_pairs_are_ordered_by_their_values():
 
 
 def test_few_symbols_are_refused():
-    with pytest.raises(ConfigError, match="symbols: should be greater than or equal to 2, got 1"):
+    with pytest.raises(ConfigError, match="symbols: expected at least 2, got 1"):
         Recall(symbols=1)
 
 
