@@ -77,7 +77,7 @@ def test_an_instrument_measures_and_a_claim_is_judged_on_it(workdir, results):
 
 def test_a_rule_is_part_of_the_recipe(study, workdir):
     about = read_manifest(next((workdir / "runs").iterdir()))
-    recipe = about["recipe"]
+    recipe = about.recipe
     assert recipe["rule"] == {"kind": "slowed"}
     assert recipe["exposure"] == {"placement": "doubling", "first": 2}
     assert recipe["setting"]["architecture"] == {"kind": "experts"}

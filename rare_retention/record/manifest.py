@@ -1,17 +1,24 @@
 """The manifest of a run: what it is, on what it ran, and what it was and will be shown."""
 
+import dataclasses
 import importlib.metadata
 import platform
 import shlex
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from etils import epath
 
+from rare_retention.errors import UserError
 from rare_retention.record import layout
 from rare_retention.record.files import read_json, write_json
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.student import Student
 
 NAME = "manifest.json"
 PACKAGES = (
@@ -59,21 +66,91 @@ def command() -> str:
     return f"{start} {shlex.join(sys.argv[1:])}".rstrip()
 
 
-def write_manifest(folder: epath.Path, **content: Any) -> None:
-    """Writes the manifest of a run, keeping when it was first started."""
-    path = folder / NAME
-    started = read_json(path)["started"] if path.exists() else _now()
-    about = {
-        "started": started,
-        "written": _now(),
-        "command": command(),
-        "versions": versions(),
-        "hardware": hardware(),
-    }
-    write_json(path, layout.stamped(about | content))
+class Constant(NamedTuple):
+    """What does not change in training, such as the frequencies of the tasks.
+
+    Attributes:
+        quantity: what it is.
+        values: float64, with the quantity's dimensions.
+    """
+
+    quantity: Quantity
+    values: np.ndarray
 
 
-def read_manifest(folder: epath.Path) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a run says of itself; what is left out is unknown.
+
+    Attributes:
+        identity: fingerprint of the recipe.
+        recipe: all that decides what is learned, as JSON values.
+        students: its models, as measured values have them.
+        tasks: names of the tasks.
+        watch: ids of those that are watched.
+        withheld: ids of those that are absent between bursts.
+        exposure_unit: what an exposure is counted in, "rows" or "instances".
+        inputs: dimension of the input, 0 where it is no vector.
+        step_rows: rows of a batch.
+        step_tokens: tokens, or observations, of a batch.
+        step_flops: size -> operations of a training step of one model.
+        labels: names along dimensions that have names.
+        quantities: name of each measured value -> what it is.
+        constants: what does not change, by name.
+        planned: slots of each task that all steps are expected to show.
+        status: "running", "finished" or "stopped".
+        step: state reached.
+        shown: slots of each task in all batches so far.
+        seconds: wall-clock time of all starts together.
+        started: when the run was first started, UTC.
+        written: when this was written.
+        command: of the process that wrote it.
+        versions: of Python and packages.
+        hardware: of the job.
+    """
+
+    identity: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    students: tuple[Student, ...] = ()
+    tasks: tuple[str, ...] = ()
+    watch: tuple[int, ...] = ()
+    withheld: tuple[int, ...] = ()
+    exposure_unit: str = "rows"
+    inputs: int = 0
+    step_rows: int = 0
+    step_tokens: int = 0
+    step_flops: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
+    constants: Mapping[str, Constant] = field(default_factory=dict)
+    planned: tuple[float, ...] = ()
+    status: str = "running"
+    step: int = 0
+    shown: tuple[int, ...] = ()
+    seconds: float = 0.0
+    started: str = ""
+    written: str = ""
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_manifest(folder: epath.Path, manifest: Manifest) -> None:
+    """Writes the manifest of a run, with what this process knows of itself and when it started."""
+    path, now = folder / NAME, _now()
+    started = str(read_json(path)["started"]) if path.exists() else now
+    complete = dataclasses.replace(
+        manifest,
+        started=started,
+        written=now,
+        command=command(),
+        versions=versions(),
+        hardware=hardware(),
+    )
+    write_json(path, layout.stamped(_as_json(complete)))
+
+
+def read_manifest(folder: epath.Path) -> Manifest | None:
     """The manifest of a run; None where it never started.
 
     Raises:
@@ -82,9 +159,44 @@ def read_manifest(folder: epath.Path) -> dict[str, Any] | None:
     path = folder / NAME
     if not path.exists():
         return None
-    about: dict[str, Any] = read_json(path)
-    layout.check(about, path)
-    return about
+    stored: dict[str, Any] = read_json(path)
+    layout.check(stored, path)
+    del stored["layout"]
+    try:
+        return _from_json(stored)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged, not the manifest of a run ({error})") from error
+
+
+def _as_json(manifest: Manifest) -> dict[str, Any]:
+    own = {each.name: getattr(manifest, each.name) for each in dataclasses.fields(manifest)}
+    return own | {
+        "students": [student._asdict() for student in manifest.students],
+        "quantities": {name: own._asdict() for name, own in manifest.quantities.items()},
+        "constants": {
+            name: {**own.quantity._asdict(), "values": own.values.tolist()}
+            for name, own in manifest.constants.items()
+        },
+    }
+
+
+def _from_json(stored: dict[str, Any]) -> Manifest:
+    constants = {
+        name: Constant(_quantity(own), np.asarray(own["values"], np.float64))
+        for name, own in stored["constants"].items()
+    }
+    lists = {name: tuple(own) for name, own in stored.items() if isinstance(own, list)}
+    parts = {
+        "students": tuple(Student(**student) for student in stored["students"]),
+        "labels": {name: tuple(own) for name, own in stored["labels"].items()},
+        "quantities": {name: _quantity(own) for name, own in stored["quantities"].items()},
+        "constants": constants,
+    }
+    return Manifest(**stored | lists | parts)
+
+
+def _quantity(stored: dict[str, Any]) -> Quantity:
+    return Quantity(tuple(stored["dims"]), stored["unit"], stored["meaning"])
 
 
 def _now() -> str:

@@ -1,6 +1,7 @@
 """The recorder of a run: takes each measured state and keeps of it what the plan asks for."""
 
 import contextlib
+import dataclasses
 import time
 import warnings
 from typing import Any
@@ -11,8 +12,9 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.parallel import is_primary
-from rare_retention.record import manifest, metrics
+from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, RETENTION, Store
+from rare_retention.record.manifest import Manifest, read_manifest, write_manifest
 
 
 class Recorder:
@@ -30,7 +32,7 @@ class Recorder:
         snapshots: tuple[int, ...],
         checkpoints: tuple[int, ...],
         keep: int,
-        about: dict[str, Any],
+        about: Manifest,
     ) -> None:
         """Opens the records of a run.
 
@@ -40,20 +42,20 @@ class Recorder:
             snapshots: states whose parameters are kept.
             checkpoints: states from which it can be resumed.
             keep: newest checkpoints that stay.
-            about: content of the manifest that does not change while the run goes on.
+            about: the manifest, as far as it does not change while the run goes on.
         """
         self._folder = folder
         self._snapshots = frozenset(snapshots)
         self._checkpoints = frozenset(checkpoints)
-        self._about = about | {"identity": identity}
+        self._about = dataclasses.replace(about, identity=identity)
         self._resume = Store(folder / RESUME, identity, keep)
         self._retention = Store(folder / RETENTION, identity)
-        self._labels = [f"{s['group']}_{s['initialisation']}" for s in about["students"]]
+        self._labels = [f"{s.group}_{s.initialisation}" for s in about.students]
         self._metrics = metrics.Metrics(folder, self._labels)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._start = time.monotonic()
-        earlier = manifest.read_manifest(folder) or {}
-        self._spent = float(earlier.get("seconds", 0.0))
+        earlier = read_manifest(folder)
+        self._spent = earlier.seconds if earlier else 0.0
 
     def restore(self, abstract: Any) -> Any | None:
         """The newest whole checkpoint, with everything recorded after it removed; None without one.
@@ -139,14 +141,14 @@ class Recorder:
             shown: rows of each task in all batches so far.
         """
         if is_primary():
-            manifest.write_manifest(
-                self._folder,
+            now = dataclasses.replace(
+                self._about,
                 status=status,
                 step=step,
-                shown=shown,
+                shown=tuple(shown),
                 seconds=round(self._spent + time.monotonic() - self._start, 1),
-                **self._about,
             )
+            write_manifest(self._folder, now)
 
     def _flush(self) -> None:
         if is_primary():

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from etils import epath
 
@@ -57,14 +56,14 @@ def build(study: Study, workdir: epath.Path) -> Iterator[str]:
 def provenance(study: Study, workdir: epath.Path) -> page.Provenance:
     """Where and how the runs of a study ran, from their manifests."""
     found = [read_manifest(workdir / RUNS / unit.name) for unit in units(study)]
-    manifests: list[dict[str, Any]] = [about for about in found if about is not None]
-    first = min(manifests, key=lambda about: about["started"])
+    manifests = [about for about in found if about is not None]
+    first = min(manifests, key=lambda about: about.started)
     return {
-        "versions": first["versions"],
-        "hardware": first["hardware"],
-        "started": first["started"],
-        "seconds": sum(about["seconds"] for about in manifests),
-        "commands": [first["command"], f"python -m launch.report --workdir={workdir}"],
+        "versions": first.versions,
+        "hardware": first.hardware,
+        "started": first.started,
+        "seconds": sum(about.seconds for about in manifests),
+        "commands": [first.command, f"python -m launch.report --workdir={workdir}"],
     }
 
 

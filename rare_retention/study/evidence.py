@@ -164,9 +164,9 @@ def snapshots(study: Study, workdir: epath.Path) -> list[Snapshot]:
     for unit in units(study):
         folder = workdir / RUNS / unit.name
         about = read_manifest(folder)
-        if about is not None and about["identity"] != unit.run.identity():
+        if about is not None and about.identity != unit.run.identity():
             raise UserError(
-                f"{folder}: belongs to recipe {about['identity']}, not {unit.run.identity()}, "
+                f"{folder}: belongs to recipe {about.identity}, not {unit.run.identity()}, "
                 "which its study asks for"
             )
         found += [Snapshot(unit, folder, step) for step in steps_in(folder / RETENTION)]

@@ -105,9 +105,9 @@ def is_finished(unit: Unit, folder: epath.Path) -> bool:
     about = read_manifest(folder)
     return (
         about is not None
-        and about["identity"] == unit.run.identity()
-        and about["status"] == "finished"
-        and about["step"] >= unit.run.steps
+        and about.identity == unit.run.identity()
+        and about.status == "finished"
+        and about.step >= unit.run.steps
     )
 
 
@@ -119,12 +119,12 @@ def progress(study: Study, workdir: epath.Path) -> Iterator[str]:
     for unit in units(study):
         folder = workdir / RUNS / unit.name
         about = read_manifest(folder)
-        step, last = (0 if about is None else about["step"]), unit.run.steps
+        step, last = (0 if about is None else about.step), unit.run.steps
         if (folder / FAILURE).exists():
             state = f"failed: {read_json(folder / FAILURE)['reason']}"
         elif about is None:
             state = "not started"
-        elif about["status"] == "finished" and step >= last:
+        elif about.status == "finished" and step >= last:
             state = "finished"
         else:
             state = f"at step {step:,} of {last:,} or beyond"

@@ -12,7 +12,8 @@ from rare_retention.errors import UserError
 from rare_retention.record import metrics
 from rare_retention.record.dataset import load, save
 from rare_retention.record.exposures import read_exposures
-from rare_retention.record.manifest import read_manifest
+from rare_retention.record.manifest import Manifest, read_manifest
+from rare_retention.settings.quantity import Quantity
 from rare_retention.study.folder import RESULTS, RUNS
 from rare_retention.study.grid import Study, units
 
@@ -95,9 +96,9 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     if about is None or not values:
         return None
     steps = values.pop("step")
-    sizes = {student["size"]: student for student in about["students"]}
-    draws = list(dict.fromkeys(student["initialisation"] for student in about["students"]))
-    done = np.full(len(sizes), about["status"] == "finished")
+    sizes = {student.size: student for student in about.students}
+    draws = list(dict.fromkeys(student.initialisation for student in about.students))
+    done = np.full(len(sizes), about.status == "finished")
     variables = {
         **_measured(about, values, (len(sizes), len(draws), len(steps))),
         **_constants(about),
@@ -107,13 +108,13 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
     }
     coordinates = {
         "size": ("size", list(sizes)),
-        "width": ("size", [student["width"] for student in sizes.values()]),
-        "parameters": ("size", [student["parameters"] for student in sizes.values()]),
+        "width": ("size", [student.width for student in sizes.values()]),
+        "parameters": ("size", [student.parameters for student in sizes.values()]),
         "initialisation": ("initialisation", draws),
         "step": ("step", steps),
-        "task": ("task", about["tasks"]),
-        "watch": ("watch", [about["tasks"][k] for k in about["watch"]]),
-        **{dim: (dim, names) for dim, names in about["labels"].items()},
+        "task": ("task", list(about.tasks)),
+        "watch": ("watch", [about.tasks[k] for k in about.watch]),
+        **{dim: (dim, list(names)) for dim, names in about.labels.items()},
     }
     used = {dim for dims, *_ in variables.values() for dim in dims}
     kept = {
@@ -121,7 +122,7 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         for name, (dim, found) in coordinates.items()
         if dim in used
     }
-    return xr.Dataset(variables, kept, {"inputs": about["inputs"]})
+    return xr.Dataset(variables, kept, {"inputs": about.inputs})
 
 
 def units_of(coordinate: str) -> str:
@@ -130,50 +131,50 @@ def units_of(coordinate: str) -> str:
 
 
 def _measured(
-    about: dict[str, Any], values: dict[str, np.ndarray], shape: tuple[int, ...]
+    about: Manifest, values: dict[str, np.ndarray], shape: tuple[int, ...]
 ) -> dict[str, Any]:
     """Measured values of a run (size, initialisation, step, ...) from those by [step, student]."""
     found = {}
     for name, array in values.items():
-        measure = about["quantities"][name]
+        quantity = about.quantities[name]
         students = np.moveaxis(array, 1, 0).reshape(*shape, *array.shape[2:])
-        dims = ("size", "initialisation", "step", *measure["dims"])
-        found[name] = (dims, students, _described(measure))
+        dims = ("size", "initialisation", "step", *quantity.dims)
+        found[name] = (dims, students, _described(quantity))
     return found
 
 
-def _constants(about: dict[str, Any]) -> dict[str, Any]:
+def _constants(about: Manifest) -> dict[str, Any]:
     """What theory needs of the tasks, and which of them are withheld."""
     found: dict[str, Any] = {
         name: (
-            tuple(constant["dims"]),
-            np.asarray(constant["values"], np.float64),
-            _described(constant),
+            constant.quantity.dims,
+            constant.values,
+            _described(constant.quantity),
         )
-        for name, constant in about["constants"].items()
+        for name, constant in about.constants.items()
     }
-    withheld = [float(task in about["withheld"]) for task in range(len(about["tasks"]))]
+    withheld = [float(task in about.withheld) for task in range(len(about.tasks))]
     words = {"units": "1", "long_name": "whether the task is absent between bursts"}
     return found | {"is_withheld": (("task",), withheld, words)}
 
 
-def _costs(about: dict[str, Any]) -> dict[str, Any]:
+def _costs(about: Manifest) -> dict[str, Any]:
     """Rows and tokens of a training step, and operations of one model of each size."""
-    flops = about["step_flops"]
-    each = [flops[str(size)] for size in dict.fromkeys(s["size"] for s in about["students"])]
+    sizes = dict.fromkeys(student.size for student in about.students)
+    each = [about.step_flops[str(size)] for size in sizes]
     words = {"units": "FLOPs", "long_name": "matrix products of a step of one model"}
     return {
-        "step_rows": ((), float(about["step_rows"]), {"units": "rows"}),
-        "step_tokens": ((), float(about["step_tokens"]), {"units": "tokens"}),
+        "step_rows": ((), float(about.step_rows), {"units": "rows"}),
+        "step_tokens": ((), float(about.step_tokens), {"units": "tokens"}),
         "step_flops": (("size",), each, words),
     }
 
 
-def _described(what: dict[str, Any]) -> dict[str, str]:
-    return {"units": what["unit"], "long_name": what["meaning"]}
+def _described(quantity: Quantity) -> dict[str, str]:
+    return {"units": quantity.unit, "long_name": quantity.meaning}
 
 
-def _exposures(folder: epath.Path, about: dict[str, Any], reached: int) -> dict[str, Any]:
+def _exposures(folder: epath.Path, about: Manifest, reached: int) -> dict[str, Any]:
     """Exposures of the watched tasks as far as a run came [watch, exposure], NaN after the last.
 
     That of the batch that the last state would be trained on next is among them, if it holds one.
@@ -190,7 +191,7 @@ def _exposures(folder: epath.Path, about: dict[str, Any], reached: int) -> dict[
         "exposure_count": (
             dims,
             count,
-            {"units": about["exposure_unit"], "long_name": "of the task in the batch"},
+            {"units": about.exposure_unit, "long_name": "of the task in the batch"},
         ),
     }
 

@@ -18,7 +18,7 @@ from rare_retention.experiment import Run, changes
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.exposures import write_exposures
 from rare_retention.record.files import write_json
-from rare_retention.record.manifest import read_manifest
+from rare_retention.record.manifest import Constant, Manifest, read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.schedule.schedule import History, Schedule
 from rare_retention.settings.setting import labels
@@ -192,7 +192,7 @@ def _claim(run: Run, folder: epath.Path) -> None:
         UserError: it holds a run of another recipe.
     """
     about = read_manifest(folder)
-    if about is not None and (found := changes(about["recipe"], run.recipe())):
+    if about is not None and (found := changes(about.recipe, run.recipe())):
         raise UserError(
             f"{folder}: holds another run: {'; '.join(found)}; choose another --workdir, or undo "
             "the change"
@@ -208,40 +208,37 @@ def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
 
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
-    setting = run.setting
+    setting, schedule = run.setting, run.schedule()
     return Recorder(
         folder,
         run.identity(),
         snapshots=plan.snapshots,
         checkpoints=plan.checkpoints,
         keep=run.checkpoints.keep,
-        about={
-            "recipe": run.recipe(),
-            "students": [student._asdict() for student in setting.family.students],
-            "tasks": list(setting.task_names),
-            "watch": list(setting.watch_ids),
-            "exposure_unit": "instances" if setting.row_tokens > 1 else "rows",
-            "inputs": setting.inputs,
-            "step_rows": run.batch,
-            "step_tokens": run.batch * setting.row_tokens,
-            "step_flops": {str(size): own for size, own in setting.family.flops(run.batch).items()},
-            "labels": {name: list(names) for name, names in labels(setting).items()},
-            "quantities": {name: own._asdict() for name, own in quantities(run).items()},
-            "constants": {
-                name: {**own._asdict(), "values": values.tolist()}
-                for name, (own, values) in setting.constants().items()
-            },
-            "withheld": withheld(run.schedule()),
-            "planned": planned(run.schedule(), run.steps),
-        },
+        about=Manifest(
+            recipe=run.recipe(),
+            students=setting.family.students,
+            tasks=setting.task_names,
+            watch=setting.watch_ids,
+            withheld=withheld(schedule),
+            exposure_unit="instances" if setting.row_tokens > 1 else "rows",
+            inputs=setting.inputs,
+            step_rows=run.batch,
+            step_tokens=run.batch * setting.row_tokens,
+            step_flops={str(size): own for size, own in setting.family.flops(run.batch).items()},
+            labels=labels(setting),
+            quantities=quantities(run),
+            constants={name: Constant(*own) for name, own in setting.constants().items()},
+            planned=planned(schedule, run.steps),
+        ),
     )
 
 
-def withheld(schedule: Schedule) -> list[int]:
+def withheld(schedule: Schedule) -> tuple[int, ...]:
     """Tasks that are absent between bursts; with a gap of 1 none is."""
-    return list(schedule.withheld) if schedule.gap > 1 else []
+    return schedule.withheld if schedule.gap > 1 else ()
 
 
-def planned(schedule: Schedule, steps: int) -> list[float]:
+def planned(schedule: Schedule, steps: int) -> tuple[float, ...]:
     """Slots of each task that a run of `steps` steps is expected to show."""
-    return [float(share) * schedule.slots * steps for share in schedule.shares]
+    return tuple(float(share) * schedule.slots * steps for share in schedule.shares)

@@ -19,7 +19,7 @@ from rare_retention.errors import UserError
 from rare_retention.models import exchange
 from rare_retention.record.checkpoints import Store
 from rare_retention.record.dataset import load
-from rare_retention.record.manifest import write_manifest
+from rare_retention.record.manifest import Manifest, write_manifest
 from rare_retention.report.figures import FROM_SNAPSHOTS
 from rare_retention.representation import das, fourier
 from rare_retention.study import evidence as module
@@ -70,7 +70,7 @@ def kept(study, tmp_path_factory):
     claim(study, workdir)
     for i, unit in enumerate(units(study)):
         folder = workdir / "runs" / unit.name
-        write_manifest(folder, identity=unit.run.identity())
+        write_manifest(folder, Manifest(identity=unit.run.identity()))
         store = Store(folder / "retention", unit.run.identity())
         for step in (0, 4)[: i + 1]:
             store.save(step, unit.run.setting.family.init(0))
@@ -123,7 +123,7 @@ def test_models_are_asked_about_the_tasks_of_their_own_stream(study, tmp_path, m
     stream = {}
     for unit in units(grown):
         folder = workdir / "runs" / unit.name
-        write_manifest(folder, identity=unit.run.identity())
+        write_manifest(folder, Manifest(identity=unit.run.identity()))
         store = Store(folder / "retention", unit.run.identity())
         params = unit.run.setting.family.init(unit.run.seeds.weights)
         store.save(0, params)
@@ -239,7 +239,7 @@ def test_a_published_model_is_asked_about_the_tasks_of_a_config(study, tmp_path,
 
 BAD = {
     "layer": (["--layer=3"], "--layer: expected 0 to 2, the layers of 2x16x32x2, got 3"),
-    "negative layer": (["--layer=-1"], "--layer: expected at least 0, the embedding, got -1"),
+    "negative layer": (["--layer=-1"], "--layer: expected at least 0, got -1"),
     "position": (["--position=2"], "--position: expected 0, for TOK1, or 1, for TOK2, got 2"),
     "subspace": (
         [FEW, "--dimensions=17"],

@@ -47,5 +47,5 @@ def test_a_config_chooses_by_kind():
 
 def test_every_layout_makes_one_of_the_shapes():
     assert set(layouts()) >= {"olmo", "hf_olmo", "olmo2", "llama"}
-    assert {layout.shape for layout in layouts().values()} == set(shapes())
+    assert {layout.shape for layout in layouts().values()} <= set(shapes())
     assert all(dataclasses.is_dataclass(shape) for shape in shapes())

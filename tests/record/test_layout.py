@@ -10,7 +10,7 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.record.dataset import load, save
 from rare_retention.record.layout import LAYOUT, check, stamped
-from rare_retention.record.manifest import read_manifest, write_manifest
+from rare_retention.record.manifest import Manifest, read_manifest, write_manifest
 from rare_retention.study.results import load_run
 
 REFUSED = (
@@ -27,11 +27,11 @@ def test_what_is_stamped_is_read():
 
 def test_manifests_of_the_former_layout_are_refused(tmp_path):
     folder = epath.Path(tmp_path)
-    write_manifest(folder, status="running", identity="x")
-    about = read_manifest(folder)
-    assert about["layout"] == LAYOUT and about["identity"] == "x"
-    del about["layout"]
-    (folder / "manifest.json").write_text(json.dumps(about))
+    write_manifest(folder, Manifest(identity="x"))
+    assert read_manifest(folder).identity == "x"
+    stored = json.loads((folder / "manifest.json").read_text())
+    assert stored.pop("layout") == LAYOUT
+    (folder / "manifest.json").write_text(json.dumps(stored))
     for read in (read_manifest, load_run):
         with pytest.raises(UserError, match=f"manifest.json{REFUSED}") as caught:
             read(folder)

@@ -1,13 +1,19 @@
 """What a manifest says of a run and of the process that wrote it."""
 
+import dataclasses
 import importlib.metadata
+import json
 import sys
 
 import jax
+import numpy as np
 import pytest
 from etils import epath
 
+from rare_retention.errors import UserError
 from rare_retention.record import manifest
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.student import Student
 
 
 def test_a_manifest_keeps_its_first_start(tmp_path, monkeypatch):
@@ -15,11 +21,46 @@ def test_a_manifest_keeps_its_first_start(tmp_path, monkeypatch):
     assert manifest.read_manifest(folder) is None
     for now, status in (("2030-01-01", "running"), ("2030-01-02", "finished")):
         monkeypatch.setattr(manifest, "_now", lambda now=now: now)
-        manifest.write_manifest(folder, status=status, seconds=3.0)
+        manifest.write_manifest(folder, manifest.Manifest(status=status, seconds=3.0))
     about = manifest.read_manifest(folder)
-    assert (about["started"], about["written"]) == ("2030-01-01", "2030-01-02")
-    assert (about["status"], about["seconds"]) == ("finished", 3.0)
-    assert {"command", "versions", "hardware"} <= about.keys()
+    assert (about.started, about.written) == ("2030-01-01", "2030-01-02")
+    assert (about.status, about.seconds) == ("finished", 3.0)
+    assert about.command and about.versions["jax"] and about.hardware["devices"] == 8
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    """With its types: tuples, students, quantities and arrays."""
+    folder = epath.Path(tmp_path)
+    share = Quantity(("task",), "share", "share of the rows")
+    whole = manifest.Manifest(
+        identity="abc",
+        recipe={"batch": 8, "held": []},
+        students=(Student("width_00002", 2, 2, 16, 1),),
+        tasks=("a", "b"),
+        watch=(1,),
+        labels={"block": ("angle", "all")},
+        quantities={"loss": share},
+        constants={"frequency": manifest.Constant(share, np.array([0.25, np.nan]))},
+        planned=(6.0, 2.0),
+    )
+    manifest.write_manifest(folder, whole)
+    found = manifest.read_manifest(folder)
+    np.testing.assert_array_equal(found.constants["frequency"].values, [0.25, np.nan])
+    known = ("started", "written", "command", "versions", "hardware", "constants")
+    for each in dataclasses.fields(whole):
+        if each.name not in known:
+            assert getattr(found, each.name) == getattr(whole, each.name), each.name
+    assert found.constants["frequency"].quantity == share
+
+
+@pytest.mark.parametrize("change", [{"students": None}, {"more": 1}, {"quantities": {"a": {}}}])
+def test_a_manifest_that_is_none_is_damaged(tmp_path, change):
+    folder = epath.Path(tmp_path)
+    manifest.write_manifest(folder, manifest.Manifest())
+    path = folder / manifest.NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=r"manifest.json: damaged, not the manifest of a run"):
+        manifest.read_manifest(folder)
 
 
 def test_versions_are_of_what_is_installed(monkeypatch):

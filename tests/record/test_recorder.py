@@ -12,13 +12,14 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, RETENTION, Store, steps_in, verify
-from rare_retention.record.manifest import read_manifest
+from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.settings.student import Student
 
-ABOUT = {
-    "students": [{"group": "width_2", "initialisation": i} for i in (0, 1)],
-    "recipe": {"batch": 8},
-}
+ABOUT = Manifest(
+    students=tuple(Student("width_2", 2, 2, 8, i) for i in (0, 1)),
+    recipe={"batch": 8},
+)
 
 
 class State(NamedTuple):
@@ -168,11 +169,11 @@ def test_a_manifest_adds_up_the_time_of_all_starts(recorder, tmp_path, monkeypat
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     recorder().describe("stopped", 2, [9, 7])
     first = read_manifest(folder)
-    recorder().describe("finished", 4, [18, 14])
+    recorder().describe("finished", 4, (18, 14))
     about = read_manifest(folder)
-    assert (first["seconds"], about["seconds"]) == (7.5, 9.5)
-    assert (about["status"], about["step"], about["shown"]) == ("finished", 4, [18, 14])
-    assert about["identity"] == "recipe" and about["recipe"] == {"batch": 8}
+    assert (first.seconds, about.seconds) == (7.5, 9.5)
+    assert (about.status, about.step, about.shown) == ("finished", 4, (18, 14))
+    assert about.identity == "recipe" and about.recipe == {"batch": 8}
 
 
 def test_an_error_is_not_hidden_by_closing(recorder, monkeypatch):

@@ -6,7 +6,7 @@ import tiny
 from etils import epath
 
 from rare_retention.record.files import read_json
-from rare_retention.record.manifest import write_manifest
+from rare_retention.record.manifest import Manifest, write_manifest
 from rare_retention.report import build as module
 from rare_retention.report.build import build, provenance
 from rare_retention.study.claims import representation
@@ -86,7 +86,7 @@ def test_provenance_is_of_the_first_start_and_the_time_of_all(tmp_path, monkeypa
     for name, start in starts.items():
         monkeypatch.setattr("sys.argv", ["launch/study.py", name])
         monkeypatch.setattr("time.strftime", lambda *_, start=start: start)
-        write_manifest(workdir / RUNS / name, seconds=2.5)
+        write_manifest(workdir / RUNS / name, Manifest(seconds=2.5))
     found = provenance(study, workdir)
     assert (found["started"], found["seconds"]) == ("2030-01-01", 5.0)
     assert found["commands"] == [

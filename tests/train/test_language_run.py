@@ -36,15 +36,15 @@ def test_everything_is_measured(whole):
     asked = [*setting.objective.quantities, "train_loss", "batch_loss", "reference"]
     assert values.keys() == {"step", *asked}
     for name in asked:
-        measure = about["quantities"][name]
-        assert values[name].shape == (5, 2, *(sizes[d] for d in measure["dims"])), name
+        quantity = about.quantities[name]
+        assert values[name].shape == (5, 2, *(sizes[d] for d in quantity.dims)), name
         rows = values[name] if name in setting.objective.quantities else values[name][1:]
         assert np.isfinite(rows).all(), name
-    assert about["shown"] == tiny_text.run().schedule().shown(8).tolist()
-    assert about["planned"] == pytest.approx([96, 24, 8])
-    assert [student["size"] for student in about["students"]] == ["1x8x16x2", "2x16x32x2"]
-    assert about["tasks"] == ["text", "comparison", "modular addition"]
-    assert (about["step_rows"], about["step_tokens"]) == (8, 128)
+    assert about.shown == tuple(tiny_text.run().schedule().shown(8).tolist())
+    assert about.planned == pytest.approx([96, 24, 8])
+    assert [student.size for student in about.students] == ["1x8x16x2", "2x16x32x2"]
+    assert about.tasks == ("text", "comparison", "modular addition")
+    assert (about.step_rows, about.step_tokens) == (8, 128)
 
 
 def test_models_learn_the_tokens_that_are_injected(whole):

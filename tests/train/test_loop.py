@@ -58,10 +58,10 @@ def test_a_run_records_what_its_plan_says(whole):
 
 def test_manifest_says_what_was_shown(whole):
     about = read_manifest(whole)
-    assert about["status"] == "finished" and about["step"] == 48
-    assert about["shown"] == tiny.run().schedule().shown(48).tolist()
-    assert about["planned"] == pytest.approx(np.array(tiny.run().setting.frequencies) * 32 * 48)
-    assert about["identity"] == tiny.run().identity()
+    assert about.status == "finished" and about.step == 48
+    assert about.shown == tuple(tiny.run().schedule().shown(48).tolist())
+    assert about.planned == pytest.approx(np.array(tiny.run().setting.frequencies) * 32 * 48)
+    assert about.identity == tiny.run().identity()
 
 
 def test_exposures_are_recorded(whole):
@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(whole, tmp_path, monkeypatch):
     folder = epath.Path(tmp_path)
     reached = train(tiny.run(), folder)
     assert seen[3] < reached < 48
-    assert read_manifest(folder)["status"] == "stopped"
+    assert read_manifest(folder).status == "stopped"
     monkeypatch.undo()
     assert train(tiny.run(), folder) == 48
     assert_same(records(whole), records(folder))
@@ -131,7 +131,7 @@ def test_a_finished_run_is_left_alone_and_may_grow(tmp_path):
     assert _last_exposure(folder) == 47
     assert train(tiny.run(steps=32), folder) == 48  # asked for less than there is
     assert _last_exposure(folder) == 47
-    assert read_manifest(folder)["shown"] == tiny.run().schedule().shown(48).tolist()
+    assert read_manifest(folder).shown == tuple(tiny.run().schedule().shown(48).tolist())
     np.testing.assert_array_equal(grown["loss"][: len(first["loss"])], first["loss"])
     assert grown["step"][-1] == 48
 

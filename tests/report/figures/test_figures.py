@@ -145,6 +145,6 @@ def test_more_grid_dimensions_make_more_panels(study):
 
 
 def test_variables_of_figures_are_measured_by_a_kind():
-    measured = {name for kind in KINDS.values() for name in kind.measures}
+    measured = {name for kind in KINDS.values() for name in kind.quantities}
     assert measured > FROM_SNAPSHOTS
     assert {n for f in OF_SNAPSHOTS for n in FIGURES[f].needs if n in measured} == FROM_SNAPSHOTS
