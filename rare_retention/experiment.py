@@ -24,6 +24,7 @@ from rare_retention.optimizer import Optimizer
 from rare_retention.rules import AnyRule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.language import Language
+from rare_retention.settings.parity import Parity
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.setting import SETTINGS, Setting
 from rare_retention.settings.student import DRAWS
@@ -31,7 +32,7 @@ from rare_retention.settings.student import DRAWS
 Drawn = Literal["batches", "weights", "tasks"]
 """What the number of a stream draws."""
 
-for setting in (Regression, Competition, Language):
+for setting in (Regression, Competition, Parity, Language):
     SETTINGS.add(setting)
 
 AnySetting = Annotated[Setting, SETTINGS]
