@@ -60,7 +60,7 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
         optimizer=_adam(1e-2),
         batch=1024,
         steps=6000,
-        measure=Measurement(every=50),
+        measure=Measurement(every=25),
     )
     return Study(
         name="sparse parities",

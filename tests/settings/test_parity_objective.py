@@ -158,7 +158,8 @@ def test_single_bits_are_learned_within_a_few_hundred_steps():
     adam = Optimizer(schedule="constant", peak=0.02, weight_decay=0.0, clip=None)
     made = blueprint(traced_of(setting), adam)
     step, state = Step(made), create(made, 0)
-    own = Arguments(jax.random.key(0), np.uint32(0), adam.rates(state.params), setting.numbers(0))
+    numbers = jax.tree.map(jnp.asarray, setting.numbers(0))
+    own = Arguments(jax.random.key(0), np.uint32(0), adam.rates(state.params), numbers)
     schedule = Schedule(setting.frequencies, 64, seed=0)
     rows = jnp.asarray(np.stack([schedule.rows(t) for t in range(300)]))
 
