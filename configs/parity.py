@@ -17,9 +17,12 @@ subtask. Ours are six widths of that range and three streams. It has not been ru
 The small setting takes one to two minutes on 2 CPU cores: 5 streams x 5 widths, 6000 steps. Its
 learning rate, number of subtasks, bits and steps were tuned on streams 1001 to 1004, which the
 study does not have, until the widest student learned more than half of the subtasks and the
-narrowest about one. At 6000 steps and a peak of 3e-3 fewer were learned than at 1e-2.
+narrowest about one.
 
-Seen:
+Seen in the small setting: students of width 8 learned 1 of 24 subtasks, of width 128 11 to 18. At
+width 128 frequency and earliness have a rank correlation of 0.87 to 0.95. The ten most frequent,
+whose frequencies differ by a factor of 25, took 19,000 to 81,000 of their own rows each, without a
+trend. The claim that rarer ones need more holds by those that were not learned at all.
 """
 
 from typing import Literal

@@ -152,7 +152,7 @@ class Seeds(NamedTuple):
     Attributes:
         batches: the schedule, the order of the text, and inputs that are drawn.
         weights: the initial weights, of as many draws as there are `initialisations`.
-        tasks: tokens, values and halves of injected tasks.
+        tasks: tokens, values and halves of injected tasks, subsets of parities.
     """
 
     batches: int
@@ -174,7 +174,7 @@ class Run:
             where all of it needs too much memory.
         steps: updates; may grow when a run is resumed.
         stream: number of the stream; another one has other batches, other initial weights and
-            other injected tasks, but for what is held.
+            other tasks, where they are drawn, but for what is held.
         held: parts that keep the draw of stream 0 whatever the stream: "batches", "weights" or
             "tasks". The tasks of a regression and of a competition are not drawn: there "tasks"
             holds nothing more.

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from rare_retention.evidence import states, subtasks
 from rare_retention.report.figures import data, style
@@ -18,7 +19,7 @@ Values = Callable[[xr.Dataset], xr.DataArray]
 def parity(results: xr.Dataset) -> Figure:
     """Final accuracy, step and own rows until learned over the frequency of a subtask, by width."""
     points = list(data.points(results))
-    figure, panels = style.canvas("Sparse parities", 3 * len(points), 3, 3.0)
+    figure, panels = style.canvas("Sparse parities", 3 * len(points), 3, 3.0, sharex=True)
     colours = style.size_colours(data.sizes(results))
     for i, (name, point) in enumerate(points):
         accuracy, step, rows = panels[3 * i : 3 * i + 3]
@@ -31,8 +32,7 @@ def parity(results: xr.Dataset) -> Figure:
         rows.set_ylabel("own rows until learned")
         for panel in (step, rows):
             _log_y(panel)
-        for panel in (accuracy, step, rows):
-            style.plain_log_x(panel)
+        _log_x(accuracy)
     for panel in panels[-3:]:
         panel.set_xlabel("frequency of the subtask")
     text = (
@@ -54,6 +54,7 @@ def _draw(panel: Axes, point: xr.Dataset, values: Values, colours: style.Colours
             marks.mean[there],
             yerr=marks.bars()[:, there],
             color=colour,
+            ecolor=(*colour[:3], 0.5),
             marker="o",
             markersize=3.5,
             linewidth=1,
@@ -74,6 +75,13 @@ def _step(point: xr.Dataset) -> xr.DataArray:
 
 def _rows(point: xr.Dataset) -> xr.DataArray:
     return subtasks.own_rows(point, _step(point))
+
+
+def _log_x(panel: Axes) -> None:
+    """Ticks that have room where three panels stand side by side."""
+    style.plain_log_x(panel)
+    if panel.get_xscale() == "log":
+        panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
 
 
 def _log_y(panel: Axes) -> None:
