@@ -27,7 +27,7 @@ class Numbers(NamedTuple):
     rows: Array
 
 
-class Rows(NamedTuple):
+class Examples(NamedTuple):
     """A batch of B rows.
 
     Attributes:
@@ -57,13 +57,13 @@ class CrossEntropies(RowObjective):
             "accuracy": Quantity(("task",), "share", "evaluated rows whose parity is told"),
         }
 
-    def inputs(self, batch: jax.Array, key: jax.Array, numbers: Numbers) -> Rows:
+    def inputs(self, batch: jax.Array, key: jax.Array, numbers: Numbers) -> Examples:
         """Freshly drawn task bits of a batch, and their parities."""
         bits = constrain(draw(key, batch.shape[0], numbers.rows.shape[1]), "batch", None)
         label = parity(bits, numbers.subsets[batch])
-        return Rows(batch, bits, label, jax.nn.one_hot(batch, self.tasks))
+        return Examples(batch, bits, label, jax.nn.one_hot(batch, self.tasks))
 
-    def losses(self, model: Perceptron, inputs: Rows) -> Losses:
+    def losses(self, model: Perceptron, inputs: Examples) -> Losses:
         """Mean cross-entropy of the rows, split by subtask."""
         task, bits, label, owner = inputs
         each = cross_entropy(model(model.shared(bits), task), label)

@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 from tiny import blueprint, by_task
 
 from rare_retention.data.exposure import Schedule
+from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
+from rare_retention.parallel import make_mesh, sharding
 from rare_retention.settings import parity_objective
 from rare_retention.settings.parity import Parity
 from rare_retention.settings.traced import traced_of
@@ -150,6 +153,29 @@ def test_bits_are_fair_and_every_key_has_others(bits):
     correlation = np.corrcoef(found.T) - np.eye(bits)
     np.testing.assert_allclose(correlation, 0, atol=5.5 / 4000**0.5)
     assert np.any(found != other)
+
+
+def test_the_same_bits_and_losses_on_eight_devices(computed):
+    """Rows and students over a mesh of 2 x 4."""
+    params, task, numbers, expected = computed
+    traced, mesh = traced_of(SETTING), make_mesh(MeshShape(student=2))
+
+    def compute(params, task, numbers):
+        key = jax.random.key(KEY)
+        losses = by_task(traced)(params, task, key, numbers)
+        return {"losses": losses, "inputs": traced.objective.inputs(task, key, numbers)}
+
+    is_spec = {"is_leaf": lambda x: isinstance(x, PartitionSpec)}
+    layout = jax.tree.map(
+        lambda spec: NamedSharding(mesh, spec), traced.family.partition(), **is_spec
+    )
+    with jax.set_mesh(mesh):
+        placed = jax.device_put(params, layout), jax.device_put(task, sharding(mesh, "batch"))
+        found = jax.device_get(jax.jit(compute)(*placed, numbers))
+    np.testing.assert_array_equal(found["inputs"].bits, expected["inputs"].bits)
+    np.testing.assert_array_equal(found["inputs"].label, expected["inputs"].label)
+    for group, split in found["losses"].items():
+        np.testing.assert_allclose(split, expected["losses"][group], rtol=1e-5)
 
 
 def test_single_bits_are_learned_within_a_few_hundred_steps():
