@@ -4,6 +4,6 @@
 task, and `retention` follows a value from one exposure to the next. `capture` and `common_gradient`
 compare with the theory; `gradients` and `cosines` say how the parts of a batch's gradient stand to
 a task's own. `text_tasks` says when and how far models learn injected tasks, `subtasks` when and
-how many of many parities, `representation` what was found in snapshots. `scaling_fit` fits laws to the losses that `scaling_points` reads, and
-`intervals` says how sure a number is.
+how many of many parities, `representation` what was found in snapshots. `scaling_fit` fits laws to
+the losses that `scaling_points` reads, and `intervals` says how sure a number is.
 """
