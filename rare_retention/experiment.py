@@ -27,6 +27,7 @@ from rare_retention.schedule.placement import PLACEMENTS, Placing
 from rare_retention.schedule.schedule import ORDER_VERSION, Schedule
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.language import Language
+from rare_retention.settings.parity import Parity
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.setting import SETTINGS, Setting
 from rare_retention.settings.student import DRAWS
@@ -35,7 +36,7 @@ from rare_retention.text import digests
 Drawn = Literal["batches", "weights", "tasks"]
 """What the number of a stream draws."""
 
-for setting in (Regression, Competition, Language):
+for setting in (Regression, Competition, Parity, Language):
     SETTINGS.add(setting)
 
 AnyExposure = Annotated[Placing, PLACEMENTS]
@@ -141,7 +142,7 @@ class Seeds(NamedTuple):
     Attributes:
         batches: the schedule, the order of the text, and inputs that are drawn.
         weights: the initial weights, of as many draws as there are `initialisations`.
-        tasks: tokens, values and halves of injected tasks.
+        tasks: tokens, values and halves of injected tasks, subsets of parities.
     """
 
     batches: int
@@ -163,7 +164,7 @@ class Run:
             where all of it needs too much memory.
         steps: updates; may grow when a run is resumed.
         stream: number of the stream; another one has other batches, other initial weights and
-            other injected tasks, but for what is held.
+            other tasks, where they are drawn, but for what is held.
         held: parts that keep the draw of stream 0 whatever the stream: "batches", "weights" or
             "tasks". The tasks of a regression and of a competition are not drawn: there "tasks"
             holds nothing more.

@@ -2,9 +2,9 @@
 
 Students of one stream see the same batches, so they are no independent draws of it. Where a study
 has two streams or more, each gives one number, its mean over initialisations, and the interval
-covers streams: all that a stream draws anew, which are batches, initial weights and injected tasks
-unless the study holds some of them. With one stream the initialisations are the units, and the
-interval covers these only. One unit gives an estimate and no interval.
+covers streams: all that a stream draws anew, which are batches, initial weights and those tasks
+that are drawn, unless the study holds some of them. With one stream the initialisations are the
+units, and the interval covers these only. One unit gives an estimate and no interval.
 """
 
 import math
@@ -21,7 +21,7 @@ from rare_retention.evidence.states import UNITS
 CONFIDENCE = 0.95
 METHOD = "95% Student's t interval over streams, or over the initialisations of a single one"
 
-DRAWN = {"batches": "batches", "weights": "initial weights", "tasks": "injected tasks"}
+DRAWN = {"batches": "batches", "weights": "initial weights", "tasks": "tasks"}
 """What each stream draws anew, and how a page calls it."""
 
 Covers = Literal["streams", "initialisations", "none"]

@@ -176,7 +176,7 @@ def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _covers(verdict: Mapping[str, Any]) -> str:
-    """Such as "3 streams (batches, initial weights and injected tasks)"."""
+    """Such as "3 streams (batches, initial weights and tasks)"."""
     if verdict["units"] < 2:
         return ""
     return f"{verdict['units']} {verdict['covers']} ({verdict['differ']})"

@@ -11,7 +11,7 @@ from rare_retention.settings.mixture import watched
 
 
 class TaskRows(ABC):
-    """Base of a setting whose batches hold one task id a row, and whose tasks are not drawn.
+    """Base of a setting whose batches hold one task id a row.
 
     Attributes:
         size_field: name of the field that lists the sizes of the models.
@@ -44,7 +44,7 @@ class TaskRows(ABC):
 
     @property
     def draws_tasks(self) -> bool:
-        """The tasks are what the fields say."""
+        """By default not: the tasks are what the fields say."""
         return False
 
     @property

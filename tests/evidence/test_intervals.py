@@ -47,7 +47,7 @@ def test_one_dimension_is_enough(dims):
 @pytest.mark.parametrize(
     ("covers", "held", "words"),
     [
-        ("streams", (), "batches, initial weights and injected tasks"),
+        ("streams", (), "batches, initial weights and tasks"),
         ("streams", ["tasks"], "batches and initial weights"),
         ("streams", ("weights", "tasks"), "batches alone"),
         ("streams", ("batches", "tasks"), "initial weights alone"),

@@ -10,6 +10,7 @@ from typing import Any
 import made_exposures
 import made_injection
 import made_language
+import made_parity
 import made_representation
 import made_scaling
 import numpy as np
@@ -322,6 +323,7 @@ MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "injection": retention,
     "gap_width": retention,
     "competition": neurons,
+    "parity": made_parity.parity,
     "complexity": spectra,
     "rank_one": ranks,
     "long_horizon": horizon,

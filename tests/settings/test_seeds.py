@@ -17,6 +17,7 @@ from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
 from rare_retention.record import metrics
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.parity import Parity
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.student import DRAWS
 from rare_retention.tasks.regression import RegressionTasks
@@ -26,6 +27,7 @@ from rare_retention.train.plan import data_key
 SETTINGS = [
     Regression(tasks=RegressionTasks(inputs=8, count=2, block=4), widths=(3,), initialisations=2),
     Competition(neurons=(2,), initialisations=2),
+    Parity(tasks=3, bits=5, widths=(3,), initialisations=2),
     tiny_text.language(sizes=("1x8x16x2",), initialisations=2),
 ]
 PARTS = ("batches", "weights", "tasks")

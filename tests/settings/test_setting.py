@@ -10,6 +10,7 @@ from scheduled import scheduled
 from tiny import by_task
 
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.parity import Parity
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.traced import traced_of as trace
 from rare_retention.tasks import Comparison
@@ -23,6 +24,7 @@ SETTINGS = [
         watch=(2, 1),
     ),
     Competition(neurons=(3, 1), initialisations=2),
+    Parity(tasks=3, bits=5, subset=2, widths=(5, 2), initialisations=2, watch=(2, 1)),
     tiny_text.language(
         initialisations=2, tasks=(Comparison(per_token=4 / tiny_text.TOKENS, symbols=9),)
     ),

@@ -17,6 +17,7 @@ from rare_retention.optimizer import Optimizer
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, steps_in, verify
 from rare_retention.settings.competition import Competition
+from rare_retention.settings.parity import Parity
 from rare_retention.settings.traced import traced_of
 from rare_retention.train.loop import programs, train
 
@@ -46,6 +47,18 @@ def competition(rare, stream=0, peak=0.05):
     )
 
 
+def parity(prior_exponent, stream=0, peak=1e-2):
+    return Run(
+        setting=Parity(tasks=3, bits=5, prior_exponent=prior_exponent, widths=(4,)),
+        optimizer=Optimizer(peak=peak),
+        batch=8,
+        steps=16,
+        stream=stream,
+        measure=Measurement(every=8, gradients=True),
+        mesh=MeshShape(data=1),
+    )
+
+
 def language(instances, **changes):
     """Of one size; comparisons in each batch, and exposures around which it is measured."""
     rate = instances / tiny_text.TOKENS
@@ -60,6 +73,7 @@ PAIRS = {
         regression(1.0, stream=3, optimizer__peak=2e-2, optimizer__relative="(1.0, 0.5)"),
     ),
     "competition": (competition(0.25), competition(0.125, stream=3, peak=0.02)),
+    "parity": (parity(1.4), parity(0.5, stream=3, peak=2e-2)),
     "language": (language(3), language(2, stream=3, optimizer__peak=2e-2)),
 }
 

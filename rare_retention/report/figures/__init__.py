@@ -25,6 +25,7 @@ from rare_retention.report.figures import (
     interference,
     learning_curves,
     loss_change,
+    parity,
     phase,
     prediction,
     probe,
@@ -112,6 +113,13 @@ FIGURES: dict[str, FigureSpec] = {
         "One neuron is pulled back from the rare task; of two, one stays with it.",
         ("11",),
         ("alignment", "loss", "frequency"),
+    ),
+    "parity": FigureSpec(
+        parity.parity,
+        "Accuracy of each subtask at the end, the step at which it is learned and the rows of its "
+        "own until then, over its frequency, by width.",
+        (),
+        ("accuracy", "loss", "frequency", "step_rows"),
     ),
     "complexity": FigureSpec(
         complexity.complexity,

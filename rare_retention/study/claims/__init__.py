@@ -19,6 +19,7 @@ from rare_retention.study.claims import (
     interference,
     language,
     neurons,
+    parity,
     representation,
 )
 from rare_retention.study.claims.claim import Claim
@@ -34,6 +35,7 @@ CLAIMS: dict[str, Claim] = {
         *interference.CLAIMS,
         *gradients.CLAIMS,
         *neurons.CLAIMS,
+        *parity.CLAIMS,
         *language.CLAIMS,
         *representation.CLAIMS,
     )

@@ -4,6 +4,7 @@ import json
 
 import made_injection
 import made_language
+import made_parity
 import made_representation
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         mixed(**alone, betas=(1.0,), exponents=(1.2, 4.0), tasks=16, block=16, widths=(16, 40)),
         burst(**alone),
         competition(**alone),
+        made_parity.parity(**alone),
         made_language.language(**alone),
         made_language.gaps(**alone),
         made_injection.study(**alone),
@@ -151,8 +153,8 @@ def test_initialisations_of_one_stream_are_said_to_be_no_streams(burst):
 @pytest.mark.parametrize(
     ("held", "words"),
     [
-        ("", "batches, initial weights and injected tasks"),
-        ("weights", "batches and injected tasks"),
+        ("", "batches, initial weights and tasks"),
+        ("weights", "batches and tasks"),
         ("weights, tasks", "batches alone"),
     ],
 )
