@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import ConfigError, config
-from rare_retention.data.exposure import Wording
+from rare_retention.config import ConfigError, From0, Positive, config
+from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
 from rare_retention.settings.mixture import rarest_watched, watched
 from rare_retention.settings.objective import Numbers
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from rare_retention.settings.parity_objective import CrossEntropies
 
 _OUTPUTS = 2
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +107,7 @@ class Parity(TaskRows):
     tasks: Positive = 500
     bits: Positive = 100
     subset: Positive = 3
-    prior_exponent: Annotated[float, Field(ge=0)] = 1.4
+    prior_exponent: From0 = 1.4
     widths: Annotated[tuple[Positive, ...], Field(min_length=1)] = (16, 64, 256)
     initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
     evaluated: Positive = 1000

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rare_retention.data.background import Purpose, random_words
-from rare_retention.data.shuffle import permute
+from rare_retention.schedule.background import Purpose, random_words
+from rare_retention.schedule.shuffle import permute
 
 MOST_SUBSETS = 2**62
 """Subsets are numbered, and these numbers shuffled: there may be fewer than this many."""

@@ -7,10 +7,10 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 from tiny import blueprint, by_task
 
-from rare_retention.data.exposure import Schedule
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh, sharding
+from rare_retention.schedule.schedule import Schedule
 from rare_retention.settings import parity_objective
 from rare_retention.settings.parity import Parity
 from rare_retention.settings.traced import traced_of

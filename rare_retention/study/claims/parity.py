@@ -79,12 +79,12 @@ CLAIMS = (
         "student first tells 0.9 of the parities; subtasks that it never does are latest alike.",
         relation=">",
         threshold=0.8,
-        measure=_order,
+        compute=_order,
     ),
     Claim(
         name="rarer_parity_needs_more_own_rows",
-        statement="A rarer subtask needs more of its own rows than a more frequent one: the order "
-        "is more than exposure.",
+        statement="By the own rows at which a more frequent subtask is learned, a rarer one more "
+        "often is not.",
         source="our own control of the order",
         statistic="Pairs of subtasks of which the rarer needs more expected rows of its own until "
         "the widest student first tells 0.9 of the parities, less those of which it needs fewer, "
@@ -92,7 +92,7 @@ CLAIMS = (
         "seen of the rarer.",
         relation=">",
         threshold=0.0,
-        measure=_own_rows,
+        compute=_own_rows,
     ),
     Claim(
         name="wider_learns_more_parities",
@@ -102,6 +102,6 @@ CLAIMS = (
         "widest minus narrowest.",
         relation=">",
         threshold=0.2,
-        measure=_share_by_width,
+        compute=_share_by_width,
     ),
 )
