@@ -1,21 +1,35 @@
 """What a file of a user's own adds: it trains, is measured, judged, and read back."""
 
+import dataclasses
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 from etils import epath
 
+from rare_retention.config import config, from_dict, to_dict
 from rare_retention.errors import ConfigError
+from rare_retention.experiment import Measurement, Run
 from rare_retention.flags import load
+from rare_retention.optimizer import Optimizer
+from rare_retention.record import metrics
 from rare_retention.record.manifest import read_manifest
 from rare_retention.report.build import build
+from rare_retention.settings.competition import Competition
+from rare_retention.settings.competition_objective import Alignments
+from rare_retention.settings.quantity import Quantity
+from rare_retention.settings.setting import SETTINGS
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import stored_study
+from rare_retention.train.loop import train
 
 OWN = Path(__file__).parent / "own_study.py"
 
@@ -102,3 +116,38 @@ def test_a_kind_that_nothing_has_added_is_refused(study):
 
     with pytest.raises(ConfigError, match=r"run.rule.kind: expected .*'slowed'.*, got 'slow'"):
         override(study, {"run.rule.kind": "slow"})
+
+
+@SETTINGS.add
+@config
+class Steady(Competition):
+    """Neurons that are also held near the middle of their plane, by a loss of no task."""
+
+    kind: Literal["steady"] = "steady"
+
+    @cached_property
+    def objective(self):
+        own = super().objective
+        fields = {name: getattr(own, name) for name in own.__dataclass_fields__}
+        return Held(**fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(Alignments):
+    @property
+    def recorded(self):
+        return {"spread": Quantity((), "rad^2", "mean square distance from the middle")}
+
+    def losses(self, model, inputs):
+        spread = jnp.square(model.angle[...] - jnp.pi / 4).mean()
+        return super().losses(model, inputs)._replace(apart={"spread": spread})
+
+
+def test_a_setting_can_be_added_too(tmp_path):
+    """With a family that there is, and an objective of its own whose part of no task is trained."""
+    run = Run(setting=Steady(neurons=(1, 2)), optimizer=Optimizer(peak=0.1), batch=8, steps=40)
+    run = dataclasses.replace(run, measure=Measurement(every=10))
+    assert from_dict(Run, to_dict(run)) == run
+    train(run, epath.Path(tmp_path))
+    values = metrics.read(epath.Path(tmp_path))
+    assert (values["spread"][-1] < values["spread"][1]).all()

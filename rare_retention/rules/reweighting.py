@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from rare_retention.config import config
-from rare_retention.rules.rule import RULES, Parts, Rule, Step
+from rare_retention.rules.rule import RULES, Parts, Rule, Seen
 from rare_retention.settings.student import Params
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Reweighting(Rule):
     kind: Literal["reweighting"] = "reweighting"
     factor: Annotated[float, Field(ge=0)] = 1.0
 
-    def gradient(self, parts: Parts, step: Step) -> Params:
+    def gradient(self, parts: Parts, step: Seen) -> Params:
         """The weighted sum of the parts."""
         import jax
 

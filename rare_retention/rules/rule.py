@@ -49,7 +49,7 @@ class Phase(NamedTuple):
     since: "jax.Array"
 
 
-class Step(NamedTuple):
+class Seen(NamedTuple):
     """One step of the training, as a rule sees it.
 
     Attributes:
@@ -92,7 +92,7 @@ class Rule(ABC):
         del traced, params
         return {}
 
-    def gradient(self, parts: Parts, step: Step) -> Params:
+    def gradient(self, parts: Parts, step: Seen) -> Params:
         """The gradient that the optimizer is given, a tree like the weights; by default their sum.
 
         Args:
@@ -108,12 +108,12 @@ class Rule(ABC):
         total: Params = jax.tree.map(lambda rest, own: rest + own.sum(0), parts.rest, parts.watched)
         return total
 
-    def update(self, updates: Params, step: Step) -> Params:
+    def update(self, updates: Params, step: Seen) -> Params:
         """The update that is applied, a tree like the weights; by default the optimizer's."""
         del step
         return updates
 
-    def carry(self, updates: Params, step: Step) -> Carried:
+    def carry(self, updates: Params, step: Seen) -> Carried:
         """What is carried on after the updates were applied; by default as it was."""
         del updates
         return step.carried

@@ -145,15 +145,15 @@ class Step:
         )
         return Taken(after, losses, moment)
 
-    def _rule_sees(self, state: State, own: Arguments, batch: Batch, mean: Any) -> rules.Step:
+    def _rule_sees(self, state: State, own: Arguments, batch: Batch, mean: Any) -> rules.Seen:
         """The step as the gradient rule sees it."""
         watch = jnp.asarray(self._traced.objective.watch_ids)
         shown, since = self._traced.objective.shares(batch)[watch] > 0, state.rule["since"]
         phase = rules.Phase(shown, jnp.where(shown, 0, jnp.where(since < 0, -1, since + 1)))
         carried = state.rule["carried"]
-        return rules.Step(self._traced, own.numbers, state.params, phase, carried, mean)
+        return rules.Seen(self._traced, own.numbers, state.params, phase, carried, mean)
 
-    def _parts(self, rule: rules.Rule, grads: Params, seen: rules.Step) -> rules.Parts:
+    def _parts(self, rule: rules.Rule, grads: Params, seen: rules.Seen) -> rules.Parts:
         """The gradient of the batch as its rule reads it."""
         if not rule.by_part:
             return rules.Parts({}, grads)
