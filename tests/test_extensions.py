@@ -136,18 +136,18 @@ class Steady(Competition):
 class Held(Alignments):
     @property
     def recorded(self):
-        return {"spread": Quantity((), "rad^2", "mean square distance from the middle")}
+        return {"spread": Quantity((), "rad^2", "30 times the mean square distance")}
 
     def losses(self, model, inputs):
-        spread = jnp.square(model.angle[...] - jnp.pi / 4).mean()
+        spread = 30 * jnp.square(model.angle[...] - jnp.pi / 4).mean()
         return super().losses(model, inputs)._replace(apart={"spread": spread})
 
 
 def test_a_setting_can_be_added_too(tmp_path):
     """With a family that there is, and an objective of its own whose part of no task is trained."""
-    run = Run(setting=Steady(neurons=(1, 2)), optimizer=Optimizer(peak=0.1), batch=8, steps=40)
+    run = Run(setting=Steady(neurons=(1, 2)), optimizer=Optimizer(peak=0.1), batch=8, steps=100)
     run = dataclasses.replace(run, measure=Measurement(every=10))
     assert from_dict(Run, to_dict(run)) == run
     train(run, epath.Path(tmp_path))
     values = metrics.read(epath.Path(tmp_path))
-    assert (values["spread"][-1] < values["spread"][1]).all()
+    assert (values["spread"][-1] < 0.3).all()  # a tenth of a radian
