@@ -75,7 +75,7 @@ class Size(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """All parameters, embeddings included."""
+        """Number of all parameters, embeddings included; tied ones count once."""
         return self.architecture.parameters
 
     @property
@@ -102,7 +102,7 @@ class Size(NamedTuple):
 
     @property
     def warmup_tokens(self) -> int:
-        """Tokens over which the learning rate rises."""
+        """Number of tokens over which the learning rate rises from zero to its peak: `body`."""
         return self.body
 
 

@@ -160,12 +160,18 @@ def staircase_agreement(point: xr.Dataset, levels: Sequence[int] = LEVELS) -> xr
 
 
 def against_residual(point: xr.Dataset, frequent: int = 3) -> xr.Dataset:
-    """Final signals of the most frequent tasks and the rarest against the residual (Fig. 3).
+    """What Figure 3 of the paper draws: captured shares of tasks against the common residual.
+
+    Args:
+        point: results at one point of a study's grid, with `signal`, the captured share s_k of each
+            task, and `residual`, what the common tasks F still lack, delta_F(U).
+        frequent: how many of the most frequent tasks are kept.
 
     Returns:
-        `frequent` (of that many tasks, along `task`), `rare` and `residual`, each [stream, width,
-        initialisation, ...]; `line`, the critical residual delta*_F(N_r^crit), NaN where the rarest
-        watched task is itself one of the common ones.
+        At the last measured step: `frequent`, signals of those tasks [stream, size, initialisation,
+        task]; `rare`, the signal of the rarest watched task, and `residual`, both [stream, size,
+        initialisation]. `line`: the residual delta*_F(N_r^crit) of Proposition 6 below which that
+        task can be kept, a number; NaN where it is itself one of the common tasks.
     """
     prior, spectra = states.mixture(point)
     rare = states.rarest(point)

@@ -16,15 +16,20 @@ RESIDUAL_RTOL = 1e-6
 
 
 def changes(reference: xr.DataArray, predicted: xr.DataArray) -> xr.Dataset:
-    """Measured and predicted changes of the rare loss between states that all streams share.
+    """Measured and predicted change of the watched task's loss over each window of steps.
+
+    Streams may be measured at different steps. A window goes from one step at which every stream
+    was measured to the next such step.
 
     Args:
-        reference: loss of the watched task, with a dimension `step`.
-        predicted: first-order change by the actual updates since the step at which the stream was
-            measured before, with the same dimensions.
+        reference: loss of the watched task, NaN at steps at which a stream was not measured; with
+            dimensions `step`, `stream` and any others.
+        predicted: first-order change of that loss by the updates since the stream's previous
+            measurement, with the same dimensions.
 
     Returns:
-        `measured` and `predicted`, with the last step of each window as `step`.
+        `measured`, the later loss minus the earlier, and `predicted`, the sum over the window; both
+        with the dimensions given, `step` being the last step of each window.
     """
     shared = states.common(reference)
     measured = shared.diff("step")

@@ -99,12 +99,16 @@ class Pair:
 
 
 def fit(points: Points, draws: int = 300, seed: int = 0) -> Fit:
-    """Fits a law and its bootstrap.
+    """Fits L0 + A / N^alpha + B / D^beta to losses, then again to resampled residuals.
 
     Args:
-        points: at least 6 of 3 sizes and 3 token counts, not all on one line in log N and log D.
-        draws: bootstrap samples.
-        seed: of the bootstrap.
+        points: losses in nats of models of N parameters after D tokens: at least 6 points, with at
+            least 3 different N and 3 different D, not all on one line in log N and log D.
+        draws: how many times the residuals of log L are resampled and the law is fitted again.
+        seed: of the resampling.
+
+    Returns:
+        The law of the points, and one for each draw, from which intervals are read.
 
     Raises:
         UserError: the points do not determine a law's five parameters.

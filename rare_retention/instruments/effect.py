@@ -37,7 +37,7 @@ class Effect(Instrument):
         return {"predicted_change": Quantity(("watch",), setting.objective.loss_unit, meaning)}
 
     def start(self, traced: "Traced", params: Params) -> Followed:
-        """No change yet."""
+        """The sum before the first update: float32 zeros, [R, len(watch)] for each group."""
         import jax
         import jax.numpy as jnp
 

@@ -14,8 +14,8 @@ def project(x: jax.Array, weight: jax.Array, axis: str) -> jax.Array:
 
     Args:
         x: activations.
-        weight: of a matrix product, in float32.
-        axis: logical axis of the weight that the mesh may cut.
+        weight: float32; it is rounded to the type of `x` before the product.
+        axis: logical name of a dimension of the weight, such as "heads", that the mesh may cut.
     """
     weight = weight.astype(x.dtype)
     if shards(axis) > 1:  # one matrix would join axes that the mesh keeps apart

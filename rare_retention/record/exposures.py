@@ -17,11 +17,12 @@ NAME = "exposures.npz"
 
 
 def write_exposures(folder: epath.Path, exposures: Mapping[str, Exposures]) -> None:
-    """Writes the exposures of a run; a longer run writes them again.
+    """Writes `exposures.npz` in the folder of a run, in place of that of an earlier, shorter run.
 
     Args:
-        folder: of the run.
-        exposures: name of each watched task -> its exposures.
+        folder: the run's folder.
+        exposures: name of each watched task -> the steps whose batches hold it, and how many rows
+            of it each holds.
     """
     every = list(exposures.values())
     write_arrays(

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 @RULES.add
 @config
 class Reweighting(Rule):
-    """The gradient of each watched task times a factor, all else as it is.
+    """Multiplies each watched task's part of the batch gradient by a factor before the optimizer.
+
+    The parts of other tasks stay as they are, and the sum is not scaled back: where gradients are
+    clipped, the weighted sum is.
 
     Attributes:
         kind: tag of this rule in a config tree.
-        factor: of the watched tasks' gradients.
+        factor: 1 changes nothing, 0 leaves the watched tasks out.
     """
 
     kind: Literal["reweighting"] = "reweighting"

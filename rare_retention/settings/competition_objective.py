@@ -18,10 +18,13 @@ class Numbers(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Alignments(RowObjective):
-    """Neurons are trained to lie along the directions of their tasks; implements `Objective`.
+    """Loss 1 - sum_i g_i (u_i.v_k)^2 of each task k, over neurons u_i with gates g_i.
+
+    v_k is the direction of the task in the plane; the gates share each task out among the neurons
+    (`models.gated.Gated`). A row of the batch adds the loss of its task.
 
     Attributes:
-        most: neurons of the largest model.
+        most: number of neurons of the largest model; angles of smaller ones are padded to it.
     """
 
     loss_unit = "1"

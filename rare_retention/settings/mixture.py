@@ -14,7 +14,11 @@ Batch = Any
 
 
 class Mixture(Protocol):
-    """The tasks of a stream, and its batches; in NumPy alone."""
+    """What a stream of training data has to say: its tasks, how often, and its batches.
+
+    A stream is the sequence of batches of one run. All arrays are NumPy's, and implementations
+    import no JAX; equal arguments give equal bytes.
+    """
 
     @property
     def task_names(self) -> tuple[str, ...]:

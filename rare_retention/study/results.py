@@ -208,6 +208,9 @@ def join(
     Returns:
         The dimensions of `places`, then those of the parts. What is known before a run begins, such
         as frequencies, has no stream.
+
+    Each unit is written into its place. `xarray.merge` would first blow each up to the size of all:
+    36 units of 300 steps of their own take it 60 times as long and 40 times the memory.
     """
     runs = [part for _, part in parts]
     outer = {name: (name, values, {"units": units_of(name)}) for name, values in places.items()}

@@ -28,12 +28,12 @@ class Pairs(Injected):
 
     @property
     def length(self) -> int:
-        """Two symbols and a label."""
+        """Three: two symbols and a label."""
         return 3
 
     @property
     def answer(self) -> int:
-        """The label."""
+        """One: the label."""
         return 1
 
     @property

@@ -236,7 +236,10 @@ class Windows:
         return self.gather(rank + np.searchsorted(self._before, rank, side="right"))
 
     def held_out(self) -> np.ndarray:
-        """The windows that training never sees, int32 [H, T]."""
+        """Token ids of the H windows that training never sees, int32 [H, T], in corpus order.
+
+        T is the window's length; the places of the windows are spread evenly over the corpus.
+        """
         return self.gather(self._held).astype(np.int32)
 
     def unigram_entropy(self) -> float:

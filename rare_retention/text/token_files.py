@@ -64,14 +64,29 @@ class Part:
 
 @config
 class Contents:
-    """What corpus.json says; it is written last, so a folder with one is whole."""
+    """What corpus.json says of a folder of token files.
+
+    It is written last: where it exists, the folder is complete.
+
+    Attributes:
+        dtype: type of the stored tokens.
+        vocabulary: number of token ids.
+        end_of_document: token id that ends a document.
+        tokens: in all files, those that end documents included.
+        documents: how many there are.
+        digest: SHA-256 of the digests of all files.
+        tokenizer: where the tokenizer came from, in words.
+        references: how often the text holds each pattern of natural prompts.
+        recipe: what the files were made from, and how.
+        files: the token files in their order.
+    """
 
     dtype: Dtype
     vocabulary: int
     end_of_document: int
     tokens: int
     documents: int
-    digest: str  # SHA-256 of the parts' digests
+    digest: str
     tokenizer: str
     references: References
     recipe: Recipe

@@ -125,7 +125,10 @@ def common(rate: float, steps: int, cycles: int, per_doubling: int) -> set[int]:
 
 
 def log_spaced(longest: int, per_doubling: int) -> list[int]:
-    """Whole numbers 0, 1, ... up to `longest`, `per_doubling` of them in each doubling."""
+    """Ascending whole numbers from 0 to `longest`, both included, without repeats.
+
+    Behind 0 about `per_doubling` of them stand in each doubling, as far as there are so many.
+    """
     if longest < 1:
         return [0]
     points = range(math.ceil(math.log2(longest) * per_doubling) + 1)

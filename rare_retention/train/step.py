@@ -66,10 +66,14 @@ class Step:
         """Applies `count` updates and measures nothing.
 
         Args:
-            state: before the chunk; its buffers may be donated.
-            own: numbers of the run; step t draws from fold_in(own.key, t).
-            batches: leaves [L, B, ...]; batches from `count` on are ignored.
-            count: number of batches, at most L.
+            state: before the first update; not to be used again, as its buffers may be donated.
+            own: the run's own numbers, such as learning rates; the update of state t, the t-th of
+                the run counted from 0, draws from fold_in(own.key, t).
+            batches: a chunk of L consecutive batches, leaves [L, B, ...].
+            count: how many of them are used, int32 scalar from 0 to L; later ones are ignored.
+
+        Returns:
+            The state after the last update.
         """
 
         def plain(i: jax.Array, state: State) -> State:

@@ -53,14 +53,16 @@ def scaling_law(results: xr.Dataset) -> Figure:
     return draw(rows, data.names_by_parameters(results), data.note(results, text))
 
 
-def row(points: Points, place: str = "") -> Row:
-    """Points with the law fitted to them, if they determine one.
+def row(points: Points, title: str = "") -> Row:
+    """One row of the figure: a task's losses, and the scaling law that is fitted to them.
+
+    Where the points do not determine a law the row has none, and its title says so.
 
     Args:
-        points: of one task.
-        place: what stands in the title; the points' own name if empty.
+        points: losses of one task at several sizes and numbers of tokens.
+        title: of the row; the points' own name if empty.
     """
-    title = place or points.name
+    title = title or points.name
     try:
         return Row(title, points, scaling_fit.fit(points))
     except UserError:
