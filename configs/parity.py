@@ -48,7 +48,7 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
         optimizer=_adam(1e-3),
         batch=20_000,
         steps=200_000,
-        compute=Measurement(every=500, effect=False),
+        measure=Measurement(every=500, effect=False),
     )
     small = Run(
         setting=Parity(
@@ -63,7 +63,7 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
         optimizer=_adam(1e-2),
         batch=1024,
         steps=6000,
-        compute=Measurement(every=25),
+        measure=Measurement(every=25),
     )
     return Study(
         name="sparse parities",

@@ -189,7 +189,12 @@ class _Absent:
 
 
 def difference(a: Any, b: Any) -> list[str]:
-    """Lines such as `run.batch: 64 -> 128`, one for each place where two dicts of trees differ."""
+    """Lines such as `run.batch: 64 -> 128`, one for each place where nested dicts differ.
+
+    Args:
+        a: the first, left of the arrow; a name that it lacks is "absent" there.
+        b: the second.
+    """
     return list(_difference("", a, b))
 
 

@@ -19,7 +19,10 @@ LEVELS = (1, 2, 3)
 
 
 def cut(prior: ArrayLike, spectra: ArrayLike, width: int) -> tuple[IntArray, IntArray, int]:
-    """What utilities that tie at the cut leave open of the best width-N student (Theorem 3).
+    """How many features of each task the best student of width N retains (Theorem 3).
+
+    It retains the N features of largest utility pi_k lambda_{k,j}. Where utilities are equal, to
+    a relative 1e-9, at the N-th place, several students are best.
 
     Args:
         prior: frequencies [K].
@@ -27,8 +30,8 @@ def cut(prior: ArrayLike, spectra: ArrayLike, width: int) -> tuple[IntArray, Int
         width: N.
 
     Returns:
-        Features that every optimum retains [K]; features that some do and some do not [K], the next
-        ones of their tasks; and how many of these any one retains.
+        How many features of each task every best student retains [K]; how many more of each, the
+        next ones, some of them retain [K]; and how many of these any one best student retains.
     """
     value = utility.utilities(prior, spectra)
     useful = np.sort(value[value > 0])[::-1]

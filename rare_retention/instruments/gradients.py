@@ -80,7 +80,7 @@ def _vectors(moment: Moment) -> dict[str, Vectors]:
     import jax
     import jax.numpy as jnp
 
-    from rare_retention.train.gradients import parts, watched_parts
+    from rare_retention.train.parts import parts, watched_parts
 
     traced, numbers = moment.traced, moment.numbers
     count = len(traced.objective.watch_ids)
@@ -119,7 +119,7 @@ def _grams(traced: "Traced", vectors: Vectors) -> "tuple[jax.Array, jax.Array]":
     """
     import jax.numpy as jnp
 
-    from rare_retention.train.gradients import gram
+    from rare_retention.train.parts import gram
 
     family, objective = traced.family, traced.objective
     rarest = vectors.references[objective.watch_ids.index(objective.rarest)]

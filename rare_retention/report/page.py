@@ -243,7 +243,13 @@ def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
 
 
 def lost(results: xr.Dataset) -> list[str]:
-    """Lines such as `stream 2, gap G = 64: N = 32 (initialisation 1)` for all that has no end."""
+    """A line for each model whose run did not reach its last step, or has no finite loss there.
+
+    Such as `stream 2, gap G = 64: N = 32 (initialisation 1)`; none where all is whole.
+
+    Args:
+        results: of a study.
+    """
     final, names, sizes = data.ended(results), states.grid(results), data.names(results)
     order = ("stream", *names)
     runs = final.stack(run=order).transpose("run", "size", "initialisation")

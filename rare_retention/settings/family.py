@@ -51,13 +51,15 @@ class Family(ABC):
 
     @abstractmethod
     def flops(self, rows: int) -> dict[int | str, float]:
-        """Floating-point operations of the matrix products of a training step of one model.
+        """Floating-point operations of a training step of one model, forward and backward.
+
+        Matrix products alone; a multiplication and an addition count as two.
 
         Args:
-            rows: of the batch.
+            rows: number of rows of the batch.
 
         Returns:
-            Size, as students have it -> operations of one model of it.
+            `Student.size` -> operations of one model of that size.
         """
 
     @property

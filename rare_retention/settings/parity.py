@@ -21,7 +21,7 @@ from rare_retention.settings.objective import Numbers
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.student import DRAWS, Student, group
 from rare_retention.settings.task_rows import TaskRows
-from rare_retention.tasks import parity
+from rare_retention.tasks.subsets import MOST_SUBSETS, asked_rows, random_subsets
 from rare_retention.theory.utility import power_prior
 
 if TYPE_CHECKING:
@@ -121,17 +121,17 @@ class Parity(TaskRows):
             raise ConfigError(
                 "subset", f"expected at most bits = {self.bits} of the bits, got {self.subset}"
             )
-        subsets = math.comb(self.bits, self.subset)
-        if subsets >= parity.MOST_SUBSETS:
+        count = math.comb(self.bits, self.subset)
+        if count >= MOST_SUBSETS:
             raise ConfigError(
                 "subset",
-                f"expected fewer than 2^62 subsets, but there are {subsets:.3g} of {self.subset} "
+                f"expected fewer than 2^62 subsets, but there are {count:.3g} of {self.subset} "
                 f"of {self.bits} bits",
             )
-        if self.tasks > subsets:
+        if self.tasks > count:
             raise ConfigError(
                 "tasks",
-                f"expected at most {subsets}, the number of subsets of {self.subset} of "
+                f"expected at most {count}, the number of subsets of {self.subset} of "
                 f"{self.bits} bits, got {self.tasks}",
             )
         watched(self.watch, self.tasks)
@@ -193,6 +193,6 @@ class Parity(TaskRows):
         """Subsets of a draw of the tasks, and the rows on which all are measured."""
         from rare_retention.settings import parity_objective
 
-        drawn = parity.subsets(self.tasks, self.bits, self.subset, self.task_seed, draw)
-        asked = parity.rows(self.bits, self.evaluated, self.task_seed)
+        drawn = random_subsets(self.tasks, self.bits, self.subset, self.task_seed, draw)
+        asked = asked_rows(self.bits, self.evaluated, self.task_seed)
         return parity_objective.Numbers(drawn, asked.astype(np.float32))

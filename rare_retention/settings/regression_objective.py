@@ -51,10 +51,13 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SquaredErrors(RowObjective):
-    """Squared errors of batches, and values on the whole population; implements `Objective`.
+    """Squared error of each row, summed over its d_T targets; implements `Objective`.
+
+    What is measured are losses, captured shares and gradients on the whole population, which have
+    closed forms.
 
     Attributes:
-        dimension: D.
+        dimension: D, of the inputs.
     """
 
     loss_unit = "mean squared error"

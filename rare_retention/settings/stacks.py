@@ -29,11 +29,11 @@ class Stacks:
         self.initialisations = initialisations
 
     def init(self, draw: jax.typing.ArrayLike) -> Params:
-        """Initial weights of all students, each leaf [R, ...].
+        """Initial weights: for each group a tree whose leaves [R, ...] stack its R students.
 
         Args:
-            draw: number of the run's draw, below `DRAWS`; its student i is drawn as number
-                draw * DRAWS + i of the model.
+            draw: number of the run's draw, from 0 to `DRAWS` - 1. Student i of a group has the
+                model's draw number draw * DRAWS + i, so that no two runs share one.
         """
         first = jnp.asarray(draw, jnp.uint32) * jnp.uint32(DRAWS)
         return {name: self._stack(model, first) for name, model in self.draws.items()}

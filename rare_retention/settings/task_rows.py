@@ -28,7 +28,7 @@ class TaskRows(ABC):
 
     @property
     def size_names(self) -> tuple[int, ...]:
-        """The sizes, as they are declared."""
+        """What the field `size_field` lists, such as widths, in the order of the config."""
         names: tuple[int, ...] = getattr(self, self.size_field)
         return names
 

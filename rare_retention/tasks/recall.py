@@ -36,6 +36,14 @@ class Recall(Pairs):
     def label(
         self, first: NDArray[np.int64], second: NDArray[np.int64], seed: int
     ) -> NDArray[np.int64]:
-        """The remainder of the pair's place in a random order of all pairs."""
+        """Answer to each pair of values, drawn once: a value below |S|, int64 [n].
+
+        The |S|^2 pairs are put in a random order; the answer is the pair's place in it modulo |S|.
+
+        Args:
+            first: val(TOK1), [n].
+            second: val(TOK2), [n].
+            seed: of the order.
+        """
         pairs = self.symbols**2
         return permute(first * self.symbols + second, pairs, seed, 2) % self.symbols

@@ -75,7 +75,7 @@ class Contents:
         tokens: in all files, those that end documents included.
         documents: how many there are.
         digest: SHA-256 of the digests of all files.
-        tokenizer: where the tokenizer came from, in words.
+        tokenizer: name of the tokenizer's file in the folder.
         references: how often the text holds each pattern of natural prompts.
         recipe: what the files were made from, and how.
         files: the token files in their order.

@@ -95,7 +95,17 @@ def critical_width(prior: ArrayLike, spectra: ArrayLike, common: ArrayLike, rare
 
 
 def critical_residual(prior: ArrayLike, spectra: ArrayLike, common: ArrayLike, rare: int) -> float:
-    """Residual delta*_F(N_r^crit): the vertical line of Fig. 3; a rare task rises left of it."""
+    """Residual delta*_F(N_r^crit), the vertical line of Fig. 3 of the paper.
+
+    What the common tasks still lack at the critical width of Proposition 6: students with less of
+    it, left of the line, can keep the rare task.
+
+    Args:
+        prior: frequencies [K].
+        spectra: eigenvalues [K, d_T].
+        common: indices of the common tasks F.
+        rare: index of the rare task.
+    """
     return residual_floor(prior, spectra, common, critical_width(prior, spectra, common, rare))
 
 

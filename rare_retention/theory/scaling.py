@@ -94,7 +94,15 @@ class ScalingLaw:
         return np.asarray(self.compute_optimal_loss(small) - self.compute_optimal_loss(large))
 
     def shortfall(self, small: ArrayLike, large: ArrayLike) -> Array:
-        """What no data gives the smaller size, L_inf(N_s) - L_C(N_l); negative where some does."""
+        """Loss of a small size after unlimited data less that of a large one at its optimal data.
+
+        L_inf(N_s) - L_C(N_l), in nats: above 0 no amount of data lets the small size catch up,
+        below 0 some amount does.
+
+        Args:
+            small: N_s, in parameters.
+            large: N_l, in parameters; the two are broadcast against each other.
+        """
         return np.asarray(self.infinite_data_loss(small) - self.compute_optimal_loss(large))
 
     def learnability(self, small: float, large: float, epsilon: float = 0.0) -> Learnable:

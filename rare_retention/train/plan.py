@@ -127,7 +127,7 @@ def common(rate: float, steps: int, cycles: int, per_doubling: int) -> set[int]:
 def log_spaced(longest: int, per_doubling: int) -> list[int]:
     """Ascending whole numbers from 0 to `longest`, both included, without repeats.
 
-    Behind 0 about `per_doubling` of them stand in each doubling, as far as there are so many.
+    Above 0 about `per_doubling` of them in each doubling, fewer where a doubling has fewer numbers.
     """
     if longest < 1:
         return [0]

@@ -16,7 +16,7 @@ from rare_retention.settings.objective import Losses
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.setting import Setting
 from rare_retention.settings.student import Params
-from rare_retention.train.gradients import gradient, watched_parts
+from rare_retention.train.parts import gradient, watched_parts
 from rare_retention.train.state import Arguments, Blueprint, State, followed
 from rare_retention.train.updates import transformation
 

@@ -267,7 +267,7 @@ BAD_TEXT = {
     "task": (
         tiny_text.write_tokens,
         {"run__setting__tasks": "({'kind': 'comparisons'},)"},
-        "run.setting.tasks[0].kind: expected 'comparison' or 'modular_addition' or 'recall', got",
+        "run.setting.tasks[0].kind: expected 'comparison' or 'digit_addition' or ",
     ),
     "frequency": (
         tiny_text.write_tokens,

@@ -2,8 +2,11 @@
 
 import jax
 import numpy as np
+import pytest
 import tiny_text
 
+from rare_retention.models.llama_shape import Llama, Olmo2
+from rare_retention.models.olmo_shape import Olmo
 from rare_retention.settings.transformers import NEURONS
 
 SETTING = tiny_text.language(sizes=("2x16x32x2", "1x8x16x2"), neurons=5)
@@ -17,16 +20,24 @@ def test_sizes_stand_from_small_to_large():
     assert [m.parameters for m in FAMILY.models] == [shape.parameters for shape in shapes]
 
 
-def test_each_weight_is_in_one_block_whose_name_is_known_beforehand():
+@pytest.mark.parametrize(
+    ("architecture", "kinds"),
+    [(None, 4), (Olmo(norm="rms"), 6), (Olmo2(), 9), (Llama(kv_heads=1, tied=True), 7)],
+    ids=["olmo", "rms", "olmo2", "llama"],
+)
+def test_each_weight_is_in_one_block_whose_name_is_known_beforehand(architecture, kinds):
     """Those of the layers that a smaller model lacks are in no block of it."""
-    for group, stack in FAMILY.init(0).items():
-        blocks = FAMILY.blocks(stack)
-        assert set(blocks) <= set(FAMILY.block_labels)
-        layers = FAMILY.architectures[group].layers
-        assert sum("layer" in name for name in blocks) == 4 * layers
+    family = tiny_text.language(sizes=SETTING.sizes, architecture=architecture).family
+    for group, stack in jax.eval_shape(family.init, 0).items():
+        stack = jax.tree.map(lambda leaf: np.zeros(leaf.shape), stack)
+        blocks = family.blocks(stack)
+        assert set(blocks) <= set(family.block_labels)
+        assert len(set(family.block_labels)) == len(family.block_labels)
+        layers = family.architectures[group].layers
+        assert sum("layer" in name for name in blocks) == kinds * layers
         weights = sum(leaf.size for leaf in jax.tree.leaves(blocks))
         assert weights == sum(leaf.size for leaf in jax.tree.leaves(stack))
-    assert FAMILY.block_labels[-2:] == (NEURONS, "all")
+    assert family.block_labels[-2:] == (NEURONS, "all")
 
 
 def test_selected_neurons_are_those_of_the_largest_reference_gradient():

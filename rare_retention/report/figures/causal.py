@@ -11,7 +11,14 @@ from rare_retention.report.figures.language import title
 
 @style.styled()
 def alignment(results: xr.Dataset) -> Figure:
-    """Interchange interventions on fresh pairs that succeed, by size and place of the grid."""
+    """Draws the share of interchange interventions that succeed, by size.
+
+    On pairs of instances that the subspace was not learned from, a panel for each task and point of
+    the study's grid; beside it the same in a random subspace and with the whole stream replaced.
+
+    Args:
+        results: with evidence of kind `das`.
+    """
     figure, panels = by_size.draw(
         results,
         "alignment",

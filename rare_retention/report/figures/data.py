@@ -96,7 +96,11 @@ def number(results: xr.Dataset, task: str) -> int:
 
 
 def baseline(point: xr.Dataset) -> xr.DataArray:
-    """Loss of the mean predictor l_k,baseline = Tr C_k [task]."""
+    """Loss of always predicting the mean target, Tr C_k with C_k the targets' covariance, [task].
+
+    Args:
+        point: results at one point of a study's grid, with `frequency` and `spectrum`.
+    """
     _, spectra = states.mixture(point)
     return xr.DataArray(spectra.sum(1), {"task": point["task"]}, ("task",))
 

@@ -19,8 +19,8 @@ from rare_retention.study.claims import (
     interference,
     language,
     neurons,
-    parity,
     representation,
+    subtasks,
 )
 from rare_retention.study.claims.claim import Claim
 from rare_retention.study.claims.verdict import Verdict, judge_claim
@@ -35,7 +35,7 @@ CLAIMS: dict[str, Claim] = {
         *interference.CLAIMS,
         *gradients.CLAIMS,
         *neurons.CLAIMS,
-        *parity.CLAIMS,
+        *subtasks.CLAIMS,
         *language.CLAIMS,
         *representation.CLAIMS,
     )

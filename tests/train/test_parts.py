@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rare_retention.settings.objective import Losses
-from rare_retention.train.gradients import gradient, gram, parts
+from rare_retention.train.parts import gradient, gram, parts
 
 TASKS = 4
 

@@ -16,7 +16,7 @@ MOST_SUBSETS = 2**62
 _WORD = 64
 
 
-def subsets(tasks: int, bits: int, subset: int, seed: int, draw: int) -> NDArray[np.int32]:
+def random_subsets(tasks: int, bits: int, subset: int, seed: int, draw: int) -> NDArray[np.int32]:
     """Different random subsets of the bits, a function of the arguments alone.
 
     The first numbers of a shuffle of all subsets, so that no two are the same, and those of fewer
@@ -52,7 +52,7 @@ def _members(number: int, counts: Sequence[Sequence[int]]) -> list[int]:
     return found[::-1]
 
 
-def rows(bits: int, most: int, seed: int) -> NDArray[np.bool_]:
+def asked_rows(bits: int, most: int, seed: int) -> NDArray[np.bool_]:
     """Rows of bits on which every task is asked, the same whenever and of whomever it is.
 
     Args:
