@@ -1,4 +1,4 @@
-"""Shows a published OLMo, or writes a model of a run in the layout of Hugging Face's transformers.
+"""Shows a published model, or writes one of a run in a layout of Hugging Face's transformers.
 
 Examples:
     python -m launch.exchange --from=models/DataDecide-dolma1_7-20M

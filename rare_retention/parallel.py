@@ -16,7 +16,7 @@ from rare_retention.mesh import AXES, MeshShape
 RULES: dict[str, str | tuple[str, ...] | None] = {
     "batch": ("data", "fsdp"),
     "student": "student",
-    # bottleneck and gated students
+    # students of the synthetic settings
     "hidden": None,
     "inputs": None,
     "task": None,
