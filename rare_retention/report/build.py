@@ -9,8 +9,9 @@ from rare_retention.record.files import write_json
 from rare_retention.record.manifest import read_manifest
 from rare_retention.report import page
 from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, OF_SNAPSHOTS, select
-from rare_retention.study.claims import Verdict, judge, representation
-from rare_retention.study.folder import CLAIMS, RUNS
+from rare_retention.study.claims import CLAIMS as ALL_CLAIMS
+from rare_retention.study.claims import Verdict, definitions, judge, representation
+from rare_retention.study.folder import CLAIMS, RUNS, stored_definitions
 from rare_retention.study.grid import Study, units
 from rare_retention.study.results import collect
 
@@ -34,7 +35,11 @@ def build(study: Study, workdir: epath.Path) -> Iterator[str]:
         if "snapshot" in results[name].dims and results[name].notnull().any()
     }
     claims = [claim.name for claim in representation.CLAIMS] if collected else []
-    verdicts = judge(results, dict.fromkeys([*study.claims, *claims]))
+    stored = stored_definitions(workdir)
+    verdicts = [
+        verdict.noting(definitions.note(stored, ALL_CLAIMS[verdict.claim]))
+        for verdict in judge(results, dict.fromkeys([*study.claims, *claims]))
+    ]
     write_json(workdir / CLAIMS, [verdict.to_dict() for verdict in verdicts])
     for verdict in verdicts:
         yield _line(verdict)

@@ -9,9 +9,14 @@ from rare_retention.errors import UserError
 from rare_retention.experiment import changes
 from rare_retention.record import layout
 from rare_retention.record.files import read_json, write_json
+from rare_retention.study.claims import CLAIMS as CLAIMS_BY_NAME
+from rare_retention.study.claims import definitions
 from rare_retention.study.grid import Study
 
 STUDY, RUNS, RESULTS, CLAIMS = "study.json", "runs", "results.nc", "claims.json"
+DEFINITIONS = "definitions.json"
+"""Definitions of the study's claims, as they were when it first listed them."""
+
 RECIPE = "recipe.json"
 """What all runs of the study share; the corpus it tells of may have moved since."""
 
@@ -44,8 +49,28 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
                 "undo the change"
             )
     if write:
+        write_json(workdir / DEFINITIONS, _definitions(study, workdir))
         write_json(path, layout.stamped(own | {"run": recipe}))
         write_json(workdir / STUDY, to_dict(study))  # last: a folder with a study has its recipe
+
+
+def _definitions(study: Study, workdir: epath.Path) -> dict[str, Any]:
+    """Those of the study's claims: as they were first written, new ones as they are today."""
+    begun = (workdir / RUNS).exists() and any((workdir / RUNS).glob("*/metrics/*"))
+    return definitions.fixed(
+        stored_definitions(workdir),
+        [CLAIMS_BY_NAME[name] for name in study.claims if name in CLAIMS_BY_NAME],
+        begun,
+    )
+
+
+def stored_definitions(workdir: epath.Path) -> dict[str, Any]:
+    """Name of a claim -> its definition when the study first listed it; none in older workdirs."""
+    path = workdir / DEFINITIONS
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = read_json(path)
+    return found
 
 
 def stored_study(workdir: epath.Path) -> Study:

@@ -9,7 +9,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record.layout import LAYOUT
-from rare_retention.study.folder import RECIPE, STUDY, claim, stored_study
+from rare_retention.study.folder import DEFINITIONS, RECIPE, STUDY, claim, stored_study
 from rare_retention.study.grid import Study
 
 GRID = "({'field': 'exposure.gap', 'values': (4, 8)},)"
@@ -125,4 +125,4 @@ def test_a_kill_leaves_no_study_without_its_recipe(workdir, monkeypatch):
 
     monkeypatch.setattr(folder, "write_json", write)
     claim(tiny.study(), workdir)
-    assert written == [RECIPE, STUDY]
+    assert written == [DEFINITIONS, RECIPE, STUDY]

@@ -61,6 +61,11 @@ class Verdict:
     initialisations: int
     note: str
 
+    def noting(self, note: str) -> "Verdict":
+        """The same with one more note, if there is one to make."""
+        notes = "; ".join(each for each in (self.note, note) if each)
+        return dataclasses.replace(self, note=notes)
+
     def to_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON values; NaN becomes None."""
         plain = dataclasses.asdict(self)
