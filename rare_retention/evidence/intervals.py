@@ -8,7 +8,7 @@ units, and the interval covers these only. One unit gives an estimate and no int
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +87,38 @@ def student_t(values: xr.DataArray, confidence: float = CONFIDENCE) -> Interval:
         initialisations=int(there.any(0).sum()),
         missing=int((~there).sum()),
     )
+
+
+def p_value(found: Interval, threshold: float, confidence: float = CONFIDENCE) -> float:
+    """Two-sided p-value of Student's t test that the mean is a threshold, from its interval.
+
+    It is below 1 - confidence exactly where the threshold lies outside the interval.
+
+    Args:
+        found: an interval; NaN where it has fewer than two units, or units without spread.
+        threshold: in the statistic's units.
+        confidence: of the interval.
+    """
+    if found.units < 2 or not found.high > found.low:
+        return math.nan
+    distance, degrees = abs(found.estimate - threshold), found.units - 1
+    quantile = float(scipy.stats.t.ppf((1 + confidence) / 2, degrees))
+    error = (found.high - found.low) / 2 / quantile
+    return float(2 * scipy.stats.t.sf(distance / error, degrees))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values of m tests (Holm 1979): each keeps the error of all m together.
+
+    Args:
+        values: p-values; NaN for what was not tested, which counts as no test.
+    """
+    tested = sorted((value, i) for i, value in enumerate(values) if not math.isnan(value))
+    adjusted, largest = [math.nan] * len(values), 0.0
+    for rank, (value, i) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - rank) * value))
+        adjusted[i] = largest
+    return adjusted
 
 
 def differ(covers: Covers, held: Iterable[str] = ()) -> str:

@@ -164,7 +164,7 @@ def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
     """A judged claim as the texts of a row of the table."""
     word = str(verdict["verdict"])
     low, high = number(verdict["low"]), number(verdict["high"])
-    kept = ("claim", "statement", "source", "statistic", "verdict", "note")
+    kept = ("claim", "statement", "source", "statistic", "verdict", "note", "together")
     return {name: str(verdict[name]) for name in kept} | {
         "symbol": _SYMBOLS[word],
         "css": _css(word),

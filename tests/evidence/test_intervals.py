@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from rare_retention.evidence import intervals
 from rare_retention.evidence.intervals import differ, student_t
 
 NAN = float("nan")
@@ -103,3 +104,32 @@ def test_the_interval_covers_streams_with_their_confidence():
         found = student_t(table(values))
         inside += found.low <= 5 <= found.high
     assert stats.binomtest(int(inside), draws, 0.95).pvalue > 1e-3
+
+
+def test_a_p_value_is_that_of_scipy_and_agrees_with_the_interval():
+    """The threshold lies outside the interval exactly where p is below 5%."""
+    units = np.array([0.2, 0.5, 0.9, 0.4])
+    found = intervals.student_t(xr.DataArray(units, dims="stream"))
+    for threshold in (0.0, 0.3, found.low - 1e-9, found.low + 1e-9, 2.0):
+        p = intervals.p_value(found, threshold)
+        assert p == pytest.approx(stats.ttest_1samp(units, threshold).pvalue, rel=1e-9)
+        assert (p < 0.05) == (not found.low <= threshold <= found.high)
+    one = intervals.student_t(xr.DataArray([0.2], dims="stream"))
+    assert np.isnan(intervals.p_value(one, 0.0))
+    alike = intervals.student_t(xr.DataArray([0.2, 0.2], dims="stream"))
+    assert np.isnan(intervals.p_value(alike, 0.3))
+
+
+def test_holm_by_hand():
+    """Three tests: 3 p, 2 p, 1 p in order of p, never falling; what is not tested is none."""
+    found = intervals.holm([0.03, np.nan, 0.01, 0.02])
+    assert found[0] == pytest.approx(0.04) and np.isnan(found[1])
+    assert found[2:] == pytest.approx([0.03, 0.04])
+    assert intervals.holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_holm_keeps_the_error_of_all_tests_together():
+    """Of 2000 studies of ten true nulls at most about 5% have any finding."""
+    rng = np.random.default_rng(0)
+    adjusted = [min(intervals.holm(list(rng.uniform(size=10)))) for _ in range(2000)]
+    assert np.mean(np.array(adjusted) <= 0.05) < 0.065

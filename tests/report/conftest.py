@@ -313,6 +313,8 @@ def verdict(**changes: Any) -> dict[str, Any]:
         "streams": 3,
         "initialisations": 2,
         "note": "",
+        "p": 0.001,
+        "together": changes.get("verdict", "holds"),
     } | changes
 
 

@@ -23,7 +23,7 @@ from rare_retention.study.claims import (
     subtasks,
 )
 from rare_retention.study.claims.claim import Claim
-from rare_retention.study.claims.verdict import Verdict, judge_claim
+from rare_retention.study.claims.verdict import Verdict, judge_claim, judged_together
 
 __all__ = ["CLAIMS", "Claim", "Verdict", "add", "check_names", "judge"]
 
@@ -91,4 +91,4 @@ def judge(results: xr.Dataset, names: Iterable[str] = tuple(CLAIMS)) -> list[Ver
     chosen = tuple(names)
     check_names(chosen)
     finished = states.finished(results)
-    return [judge_claim(CLAIMS[name], finished) for name in chosen]
+    return judged_together([judge_claim(CLAIMS[name], finished) for name in chosen])

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,6 +42,8 @@ class Verdict:
         streams: streams behind it.
         initialisations: initialisations behind it.
         note: why not tested or inconclusive, and what was left out; may be empty.
+        p: two-sided p-value of the threshold, NaN without an interval.
+        together: the verdict where all claims that were judged with it share one error of 5%.
     """
 
     claim: str
@@ -60,6 +63,8 @@ class Verdict:
     streams: int
     initialisations: int
     note: str
+    p: float
+    together: Outcome
 
     def noting(self, note: str) -> "Verdict":
         """The same with one more note, if there is one to make."""
@@ -130,7 +135,24 @@ def _verdict(
         streams=found.streams,
         initialisations=found.initialisations,
         note="; ".join(note for note in notes if note),
+        p=intervals.p_value(found, claim.threshold),
+        together=word,
     )
+
+
+def judged_together(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts with `together` by Holm's method: of many claims some hold or fail by chance.
+
+    Args:
+        verdicts: of one study, each by itself.
+    """
+    each = intervals.holm([verdict.p for verdict in verdicts])
+    return [
+        dataclasses.replace(verdict, together="inconclusive")
+        if adjusted > 1 - intervals.CONFIDENCE and verdict.verdict in ("holds", "fails")
+        else verdict
+        for verdict, adjusted in zip(verdicts, each, strict=True)
+    ]
 
 
 def held(results: xr.Dataset) -> list[str]:

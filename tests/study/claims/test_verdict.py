@@ -13,7 +13,7 @@ import xarray as xr
 from rare_retention.errors import ConfigError
 from rare_retention.study.claims import CLAIMS, check_names, judge
 from rare_retention.study.claims.claim import Claim, NotTested, over_points
-from rare_retention.study.claims.verdict import judge_claim
+from rare_retention.study.claims.verdict import judge_claim, judged_together
 
 NAN = np.nan
 
@@ -217,3 +217,17 @@ def test_runs_of_sizes_that_were_trained_apart_are_counted_apart(burst):
     some.loc[{"stream": 0}] = False
     together = judge(results.assign(finished=some))
     assert f"{gaps} of {whole.size} runs have not finished" in together[0].note
+
+
+def test_many_claims_share_one_error():
+    """Of three that hold alone the weakest does not stand beside the others."""
+    rows = [[0.0, 1.0, 2.0], [0.4, 1.0, 1.6], [0.9, 1.0, 1.1]]
+    alone = [
+        verdict(">", t, np.array(r)[:, None]) for r, t in zip(rows, (-1.6, -0.6, 0.0), strict=True)
+    ]
+    assert [each.verdict for each in alone] == ["holds"] * 3
+    assert [round(each.p, 3) for each in alone] == [0.046, 0.044, 0.003]
+    together = judged_together(alone)
+    assert [each.together for each in together] == ["inconclusive", "inconclusive", "holds"]
+    assert [each.verdict for each in together] == ["holds"] * 3
+    assert judged_together(alone[:1])[0].together == "holds"
