@@ -41,7 +41,7 @@ def get_config() -> Study:
                 compute=Compute(remat="full"),  # on a CPU the fastest: less to write and read
             ),
             exposure=Exposure(placement="even"),
-            optimizer=olmo(STEPS, peak=1e-2),
+            optimizer=olmo(STEPS, peak=1e-2, from_zero=True),
             batch=BATCH,
             steps=STEPS,
             measure=Measurement(every=100, effect=False),

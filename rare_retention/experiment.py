@@ -69,6 +69,9 @@ Any other field is part of it, also one that is added later, until it is listed 
 LATER = {"rule": None}
 """Fields that came later, and the value at which a run is what it was before there were any."""
 
+LATER_OF_OPTIMIZER = {"warmup_from": 0.0, "ahead": 0}
+"""The same of the optimizer."""
+
 
 @config
 class Measurement:
@@ -239,6 +242,7 @@ class Run:
         """All that decides what is learned at a step, as JSON values: all fields but `LEFT_OUT`."""
         tree = {name: value for name, value in to_dict(self).items() if name not in LEFT_OUT}
         tree = without(tree, LATER)
+        tree["optimizer"] = without(tree["optimizer"], LATER_OF_OPTIMIZER)
         return tree | {"setting": self.setting.recipe(), "order_version": ORDER_VERSION}
 
     def identity(self) -> str:

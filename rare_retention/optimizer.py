@@ -27,7 +27,10 @@ class Optimizer:
         timescale: steps after which the inverse square root has fallen to 0.71 of its peak.
         horizon: step at which the cosine ends; the run may be shorter or longer.
         final: share of the peak that the cosine ends at, and stays at.
-        warmup: steps of linear growth from zero to the schedule's value.
+        warmup: steps of linear growth to the schedule's value.
+        warmup_from: share of that value at which the growth begins.
+        ahead: steps by which the schedule is read ahead. AI2's trainer counts a batch before it
+            asks for its rate, so that the first one has the rate of step 1; clipping does not.
         weight_decay: decoupled decay, multiplied by the learning rate.
         beta1: decay of the mean of the gradient.
         beta2: decay of the mean of its square.
@@ -46,6 +49,8 @@ class Optimizer:
     horizon: int = 0
     final: From0 = 0.1
     warmup: Natural = 0
+    warmup_from: From0 = 0.0
+    ahead: Natural = 0
     weight_decay: From0 = 1e-2
     beta1: _Decay = 0.9
     beta2: _Decay = 0.999
@@ -89,15 +94,17 @@ class Optimizer:
         }
 
 
-def olmo(steps: int, peak: float = 3e-4) -> Optimizer:
+def olmo(steps: int, peak: float = 3e-4, *, from_zero: bool = False) -> Optimizer:
     """The public recipe of OLMo-7B-0724, its token counts scaled to a run (paper App. B.2).
 
     At the paper's 210B tokens the warm-up takes 10.5B of them, a twentieth, and gradients are
-    clipped at five times the norm over the first 2.1B, a hundredth.
+    clipped at five times the norm over the first 2.1B, a hundredth. The warm-up begins at a tenth
+    of the peak, and a batch counts before its rate is asked for, as in AI2's trainer.
 
     Args:
         steps: of the run, the cosine's horizon.
         peak: largest learning rate; 3e-4 for every size in the paper.
+        from_zero: begin the warm-up at zero, at the first batch.
     """
     return Optimizer(
         peak=peak,
@@ -105,6 +112,8 @@ def olmo(steps: int, peak: float = 3e-4) -> Optimizer:
         horizon=steps,
         final=0.1,
         warmup=round(steps / 20),
+        warmup_from=0.0 if from_zero else 0.1,
+        ahead=0 if from_zero else 1,
         weight_decay=0.1,
         beta1=0.9,
         beta2=0.95,

@@ -8,11 +8,13 @@ import tiny_text
 from rare_retention.config import ConfigError, config, override, to_dict
 from rare_retention.experiment import (
     LATER,
+    LATER_OF_OPTIMIZER,
     LEFT_OUT,
     Exposure,
     Run,
     changes,
 )
+from rare_retention.optimizer import Optimizer
 from rare_retention.train.plan import data_key
 
 CHANGES = {
@@ -83,7 +85,11 @@ def test_the_recipe_is_all_that_the_config_says_but_what_is_left_out():
     tree = to_dict(tiny.run())
     recipe = tiny.run().recipe()
     assert recipe.keys() == tree.keys() - LEFT_OUT - LATER.keys() | {"order_version"}
+    for name in LATER_OF_OPTIMIZER:
+        del tree["optimizer"][name]
     assert all(recipe[name] == tree[name] for name in recipe.keys() & tree.keys())
+    published = dataclasses.replace(tiny.run(), optimizer=Optimizer(warmup=4, warmup_from=0.1))
+    assert published.recipe()["optimizer"]["warmup_from"] == 0.1
 
 
 @pytest.mark.parametrize(

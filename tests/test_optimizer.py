@@ -32,6 +32,8 @@ def test_olmo_scales_its_recipe_to_the_run():
         horizon=50_000,
         final=0.1,
         warmup=2500,
+        warmup_from=0.1,
+        ahead=1,
         weight_decay=0.1,
         beta1=0.9,
         beta2=0.95,
@@ -43,6 +45,8 @@ def test_olmo_scales_its_recipe_to_the_run():
     assert config == expected
     assert (olmo(1).warmup, olmo(1).horizon, olmo(1).clip_warmup) == (0, 1, 0)
     assert olmo(100, peak=1e-3).peak == 1e-3
+    zero = olmo(100, from_zero=True)
+    assert (zero.warmup_from, zero.ahead) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def get_config(size: Literal["paper", "mini", "ladder"] = "paper") -> Study:
             compute=Compute(dtype="bfloat16"),
         ),
         exposure=Exposure(placement="even"),
-        optimizer=olmo(4000, peak=1e-3),
+        optimizer=olmo(4000, peak=1e-3, from_zero=True),
         batch=64,
         steps=4000,
         measure=Measurement(every=100, effect=False),

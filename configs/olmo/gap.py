@@ -51,7 +51,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             compute=Compute(dtype="bfloat16"),
         ),
         exposure=Exposure(placement="burst", background="even"),
-        optimizer=olmo(6000, peak=1e-3),
+        optimizer=olmo(6000, peak=1e-3, from_zero=True),
         batch=128,
         steps=6000,
         measure=Measurement(every=200, cycles=12, effect=False),

@@ -56,7 +56,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             compute=Compute(dtype="bfloat16"),
         ),
         exposure=Exposure(placement="even"),
-        optimizer=olmo(8000, peak=1e-3),
+        optimizer=olmo(8000, peak=1e-3, from_zero=True),
         batch=64,
         steps=8000,
         measure=Measurement(every=200, effect=False),

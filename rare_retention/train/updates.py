@@ -12,16 +12,22 @@ from rare_retention.optimizer import Optimizer
 
 
 def learning_rate(optimizer: Optimizer, peak: jax.typing.ArrayLike) -> optax.Schedule:
-    """Learning rate as a function of the step.
+    """Learning rate of the update of a step, as a function of that step.
 
     Args:
         optimizer: whose schedule it is; its own peak plays no part.
         peak: largest value, a scalar that may be traced.
     """
+    body = _ahead(optimizer, peak)
+    return lambda step: body(step + optimizer.ahead)
+
+
+def _ahead(optimizer: Optimizer, peak: jax.typing.ArrayLike) -> optax.Schedule:
+    """The schedule as such, which may be read some steps ahead."""
     if optimizer.schedule == "cosine":
         # Optax asks whether the peak is zero, which a traced one cannot answer.
         share = optax.warmup_cosine_decay_schedule(
-            0.0 if optimizer.warmup else 1.0,
+            optimizer.warmup_from if optimizer.warmup else 1.0,
             1.0,
             optimizer.warmup,
             optimizer.horizon,
@@ -37,7 +43,7 @@ def learning_rate(optimizer: Optimizer, peak: jax.typing.ArrayLike) -> optax.Sch
     body = inverse_sqrt if optimizer.schedule == "inverse_sqrt" else constant
     if not optimizer.warmup:
         return body
-    growth = optax.linear_schedule(0.0, 1.0, optimizer.warmup)
+    growth = optax.linear_schedule(optimizer.warmup_from, 1.0, optimizer.warmup)
     return lambda step: growth(step) * body(step)
 
 

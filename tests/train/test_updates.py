@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from rare_retention.optimizer import Optimizer
+from rare_retention.optimizer import Optimizer, olmo
 from rare_retention.train.updates import learning_rate, transformation
 
 
@@ -138,6 +138,23 @@ def test_learning_rates():
     with jax.numpy_dtype_promotion("standard"):
         rates = [float(constant(jnp.int32(t))) for t in (0, 1, 2, 4, 100)]
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.2, 0.2], rtol=1e-6)
+
+
+def test_the_warm_up_of_the_published_recipe():
+    """Rates of AI2's trainer at some steps of OLMo-7B-0724 with a peak of 3e-4, as it logs them."""
+    rate = learning_rate(olmo(50_000), 3e-4)
+    with jax.numpy_dtype_promotion("standard"):
+        rates = [float(rate(jnp.int32(t))) for t in (0, 100, 500, 1000, 2499, 49_999)]
+    expected = [3.01e-5, 4.09e-5, 8.41e-5, 1.381e-4, 3e-4, 3e-5]
+    np.testing.assert_allclose(rates, expected, rtol=5e-4)
+
+
+@pytest.mark.parametrize("schedule", ["inverse_sqrt", "constant"])
+def test_other_schedules_grow_from_a_share_and_are_read_ahead(schedule):
+    config = Optimizer(schedule=schedule, warmup=10, warmup_from=0.5, ahead=2, timescale=1e9)
+    with jax.numpy_dtype_promotion("standard"):
+        rates = [float(learning_rate(config, 0.2)(jnp.int32(t))) for t in (0, 3, 8, 100)]
+    np.testing.assert_allclose(rates, [0.12, 0.15, 0.2, 0.2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("warmup", [0, 7])
