@@ -52,11 +52,12 @@ class Provenance(TypedDict):
 
 
 class Drawn(NamedTuple):
-    """A figure of the page: its name, its captions, and its PNG in base64."""
+    """A figure of the page: its name, its captions, claims that rest on it, its PNG in base64."""
 
     name: str
     caption: str
     paper: str
+    claims: tuple[str, ...]
     png: str
 
 
@@ -112,7 +113,7 @@ def draw(results: xr.Dataset, names: Sequence[str], folder: epath.Path) -> list[
         _save(folder / f"{name}.svg", style.svg(figure))
         paper = f"paper, Fig. {', '.join(spec.paper)}" if spec.paper else "not in the paper"
         caption = f"{spec.caption} {behind}"
-        drawn.append(Drawn(name, caption, paper, base64.b64encode(png).decode()))
+        drawn.append(Drawn(name, caption, paper, spec.claims, base64.b64encode(png).decode()))
     return drawn
 
 
@@ -148,7 +149,13 @@ def describe(
             if (count := sum(row["verdict"] == word for row in judged))
         ],
         "methods": list(dict.fromkeys(str(verdict["interval"]) for verdict in verdicts)),
-        "figures": figures,
+        "figures": [
+            {
+                **figure._asdict(),
+                "verdicts": [row for row in judged if row["claim"] in figure.claims],
+            }
+            for figure in figures
+        ],
         "summary": summary(results),
         "sections": sections(study),
         "lost": lost(results),

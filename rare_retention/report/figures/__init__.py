@@ -45,15 +45,17 @@ class FigureSpec(NamedTuple):
 
     Attributes:
         draw: makes it from a study's results.
-        caption: what must be seen in it, in one sentence.
+        caption: what is drawn, in one sentence; what it means is the verdicts' business.
         paper: the paper's figures that it reproduces; empty where it is our own.
         needs: variables and coordinates that the results must have; "a or b" is either.
+        claims: names of the claims whose verdicts stand beside it.
     """
 
     draw: Callable[[xr.Dataset], Figure]
     caption: str
     paper: tuple[str, ...]
     needs: tuple[str, ...]
+    claims: tuple[str, ...]
 
 
 _MIXTURE = ("loss", "frequency", "spectrum")
@@ -63,156 +65,201 @@ _LEARNED = "signal or chance"  # what says how much of a task is learned
 FIGURES: dict[str, FigureSpec] = {
     "phase_diagram": FigureSpec(
         phase.phase_diagram,
-        "The region of learned tasks follows the staircases that utility predicts.",
+        "Share of the baseline loss that is left of each task at the end, by task and width, "
+        "and the widths of Theorem 3's staircases.",
         ("2a", "13", "17"),
         _MIXTURE,
+        ("staircase", "above_capacity_unlearned"),
     ),
     "observed_vs_predicted": FigureSpec(
         prediction.observed_vs_predicted,
-        "Every task at every width ends at the loss that Theorem 3 predicts: points lie on the "
-        "diagonal (where utilities tie, the nearest optimum is the prediction).",
+        "Final loss of every task at every width over the loss that Theorem 3 gives it; where "
+        "utilities tie, the nearest optimum.",
         ("2b", "14"),
         ("signal", *_MIXTURE),
+        ("prediction",),
     ),
     "residual_axis": FigureSpec(
         residual.residual_axis,
-        "The rare task's signal is about 0 to the right of the line and rises towards 1 to the "
-        "left of it: it is learned once little is left of the common tasks.",
+        "Final signals of the rare task and of the most frequent ones over the residual of "
+        "the common tasks, with the critical residual as a line.",
         ("3", "15", "19"),
         ("signal", "residual", "watch", *_MIXTURE),
+        ("rare_signal_right_of_line", "rare_signal_left_of_line"),
     ),
     "injection": FigureSpec(
         injection.injection,
-        "A narrow student's signal jumps at each injection and falls back before the next; a wide "
-        "student's accumulates.",
+        "What is learned of the rare task over the whole run and around one injection, by size.",
         ("4a", "16a", "20"),
         (_LEARNED, "loss", "watch", "exposure_step"),
+        (
+            "narrow_loses_its_gain",
+            "wide_accumulates",
+            "peak_lags_exposure",
+            "retention_grows_with_width",
+        ),
     ),
     "loss_change": FigureSpec(
         loss_change.loss_change,
-        "At an exposure every size gains; larger ones keep more of it until the next.",
+        "Change of the rare task's loss since just before an exposure; gain, share kept and "
+        "half-life by size.",
         ("8",),
         (_LEARNED, "loss", "watch", "exposure_step"),
+        (
+            "retention_grows_with_width",
+            "narrow_loses_its_gain",
+            "wide_accumulates",
+            "peak_lags_exposure",
+            "larger_keeps_more_at_matched_gain",
+        ),
     ),
     "gradient_cosines": FigureSpec(
         gradient_cosines.gradient_cosines,
-        "At exposures the gradient of the batch points to the task; between them it has less to do "
-        "with the task the larger the model.",
+        "Cosines of parts of a batch's gradient with that of the task's reference loss: at "
+        "exposures, between them and over a cycle, by size.",
         ("9",),
         ("gram", "block_weights", "loss", "watch", "exposure_step"),
+        ("injection_gradient_points_to_the_task", "rest_interferes_less_in_large"),
     ),
     "gap_width": FigureSpec(
         gap_width.gap_width,
-        "The rare signal falls with the gap, much faster for narrow students; the frequent signal "
-        "stays flat, and gradients align less the wider the student.",
+        "Late rare and most frequent signal, and the cosine of their gradients, over the gap, "
+        "by width.",
         ("4b", "16b"),
         ("signal", "watch", "cosine", "gap", "exposure_step", *_MIXTURE),
+        (
+            "gap_lowers_rare_signal",
+            "gap_costs_narrow_more",
+            "frequent_signal_ignores_gap",
+            "cosine_shrinks_with_width",
+        ),
     ),
     "competition": FigureSpec(
         competition.competition,
-        "One neuron is pulled back from the rare task; of two, one stays with it.",
+        "Alignment of the best neuron with the direction of each task over training, for one "
+        "neuron and for two.",
         ("11",),
         ("alignment", "loss", "frequency"),
+        ("one_neuron_is_pulled_back", "two_neurons_learn_both"),
     ),
     "parity": FigureSpec(
         parity.parity,
-        "Accuracy of each subtask at the end, the step at which it is learned and the rows of its "
-        "own until then, over its frequency, by width.",
+        "Accuracy of each subtask at the end, the step at which it is learned and the rows of "
+        "its own until then, over its frequency, by width.",
         (),
         ("accuracy", "loss", "frequency", "step_rows"),
+        (
+            "parities_learned_by_frequency",
+            "rarer_parity_needs_more_own_rows",
+            "wider_learns_more_parities",
+        ),
     ),
     "complexity": FigureSpec(
         complexity.complexity,
-        "Where tasks differ in complexity, what is learned no longer follows frequency alone, and "
-        "utility still predicts it.",
+        "Captured share of each task for each spectrum, as seen and as predicted.",
         ("12", "13", "14", "15", "16"),
         ("signal", *_MIXTURE),
+        ("complexity_prediction", "complexity_inversion"),
     ),
     "rank_one": FigureSpec(
         rank_one.rank_one,
-        "The k-th task of one direction is learned by the first width of the grid that is at least "
-        "k.",
+        "First width of the grid at which each task of a single direction is learned, beside "
+        "the first width that is at least its number.",
         ("18",),
         ("signal", *_MIXTURE),
+        ("rank_one_staircase",),
     ),
     "long_horizon": FigureSpec(
         horizon.long_horizon,
-        "However long the training, the loss of tasks above a student's capacity never bends down.",
+        "Normalised loss of every task over a long training, by size.",
         ("21",),
         _MIXTURE,
+        ("above_capacity_unlearned", "above_capacity_flat"),
     ),
     "interference": FigureSpec(
         interference.interference,
-        "First-order interference accounts for what happens to the rare loss, and the common "
-        "gradient stays below its bound, which shrinks with the residual.",
+        "Measured changes of the rare loss over those predicted to first order, and the "
+        "common gradient over its bound.",
         (),
         ("reference", "predicted_change", "basis_gradient", "basis_bound", *_MIXTURE),
+        ("common_gradient_bound", "first_order_change"),
     ),
     "size_frequency": FigureSpec(
         size_frequency.size_frequency,
-        "Larger models learn lower frequencies of an injected task.",
+        "Final loss on the training half and accuracy on the test half of an injected task "
+        "over its frequency, by size.",
         ("5",),
         ("test_accuracy", "per_token", *_INJECTED),
+        ("larger_learns_rarer",),
     ),
     "learning_curves": FigureSpec(
         learning_curves.learning_curves,
-        "Injected tasks are learned in the order of their frequency.",
+        "Loss of injected tasks over training, by frequency and size, with natural prompts "
+        "where the corpus has them.",
         ("6a",),
         ("per_token", "step_tokens", *_INJECTED),
+        ("frequency_orders_learning",),
     ),
     "injection_gap": FigureSpec(
         injection_gap.injection_gap,
-        "The longer the gap between injections, the higher the loss at the same long-run "
-        "frequency.",
+        "Late loss of an injected task on both halves over the gap between injections at one "
+        "long-run frequency, by size.",
         ("6b",),
         ("test_loss", "gap", "exposure_step", *_INJECTED),
+        ("gap_raises_task_loss",),
     ),
     "task_text": FigureSpec(
         task_text.task_text,
-        "Sizes share one curve of task loss against text loss where the task is frequent, and "
-        "small ones reach a plateau where it is rare.",
+        "Loss of an injected task over the loss of the text, by size and frequency.",
         ("22",),
         _INJECTED,
+        ("same_curve_at_high_frequency", "small_plateaus_at_low_frequency", "learns_text"),
     ),
     "task_compute": FigureSpec(
         task_compute.task_compute,
-        "At equal compute larger models have the lower loss of a rare task.",
+        "Loss of an injected task over training compute, with its frontier over sizes, by "
+        "frequency.",
         ("23",),
         ("step_tokens", *_INJECTED),
+        ("larger_wins_at_equal_compute_when_rare",),
     ),
     "probe_r2": FigureSpec(
         probe.probe_r2,
-        "The value of a symbol can be read off the first layer the better the larger the model and "
-        "the more frequent the task.",
+        "R^2 of a linear probe for a symbol's value in the residual stream, by size and frequency.",
         ("7a",),
         ("r2", "r2_in_sample", *_INJECTED),
+        ("r2_grows_with_size",),
     ),
     "fourier_modes": FigureSpec(
         fourier.fourier_modes,
-        "Larger models and more frequent tasks have more Fourier modes of the sum than chance "
-        "gives.",
+        "Number of Fourier modes of the sum in each layer, beside that of symbols with random "
+        "values, by size and frequency.",
         ("7b",),
         ("modes", "modes_by_chance", *_INJECTED),
+        ("modes_grow_with_frequency",),
     ),
     "alignment": FigureSpec(
         causal.alignment,
-        "Models use a symbol's value: to exchange it in one direction of the residual stream "
-        "changes their answer to the other value's.",
+        "Share of interchange interventions that succeed in a learned subspace, beside a "
+        "random one and the whole stream, by size.",
         (),
         ("alignment", "alignment_random", "alignment_whole", *_INJECTED),
+        ("value_is_causal",),
     ),
     "null_intervention": FigureSpec(
         causal.null_intervention,
-        "The first MLP layer matters most for an injected task.",
+        "Change of the labels' scores without each MLP layer, by size.",
         ("10",),
         ("null_effect", *_INJECTED),
+        ("first_layer_is_most_causal",),
     ),
     "scaling_law": FigureSpec(
         scaling.scaling_law,
-        "The least loss that any data gives a size, and the loss at which it is compute-optimal, "
-        "fall with the size.",
+        "Loss over compute, with the fitted law's limit for each size and the loss at which "
+        "it is compute-optimal.",
         ("1",),
         ("loss", "unigram_entropy", "step_tokens"),
+        (),
     ),
 }
 

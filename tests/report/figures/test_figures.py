@@ -1,6 +1,7 @@
 """What holds for every figure."""
 
 import functools
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from rare_retention.errors import ConfigError
 from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, OF_SNAPSHOTS, select, style
 from rare_retention.representation.kinds import KINDS
+from rare_retention.study.claims import CLAIMS
 
 NAMES = sorted(FIGURES)
 
@@ -104,6 +106,25 @@ def test_captions_are_one_sentence(name):
     caption = FIGURES[name].caption
     assert caption.endswith(".")
     assert ". " not in caption
+
+
+FINDINGS = {
+    *("larger", "more", "most", "higher", "lower", "falls", "rises", "never", "always"),
+    *("keeps", "follows", "better", "worse"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_captions_say_what_is_drawn_and_no_finding(name):
+    """What it means is a verdict's business: those of its claims stand beside it."""
+    words = set(re.findall(r"[a-z]+", FIGURES[name].caption.lower()))
+    allowed = {"most"} if "most frequent" in FIGURES[name].caption else set()
+    assert not words & (FINDINGS - allowed)
+
+
+def test_every_claim_stands_beside_a_figure():
+    beside = {claim for spec in FIGURES.values() for claim in spec.claims}
+    assert beside == set(CLAIMS)
 
 
 def test_every_figure_of_the_paper_that_is_synthetic_is_there():
