@@ -314,6 +314,10 @@ class Language:
         return language_objective.Numbers(
             train=tuple(one.tokens[one.train[:most]] for one in found),
             test=tuple(one.tokens[one.test[:most]] for one in found),
+            labels=tuple(
+                np.unique(one.tokens[:, -1]) if task.answer == 1 else np.zeros(0, np.int32)
+                for task, one in zip(self.tasks, found, strict=True)
+            ),
             text=self.windows.held_out(),
             prompts=tuple((asked.tokens, asked.numbers, asked.right) for asked in self.prompts),
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from rare_retention.models import vocabulary
 from rare_retention.models.language_model import LanguageModel
+from rare_retention.settings.levels import Levels
 from rare_retention.settings.objective import Array, Losses, Objective
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.scoring import answers, prompted, scores
@@ -24,12 +25,15 @@ class Numbers(NamedTuple):
         train: instances of each injected task's training half that are evaluated, int32
             [n, length].
         test: of its test half.
+        labels: tokens among which the answers of each task are, int32 [c]; none where an answer
+            has several tokens.
         text: held-out windows, int32 [H, T].
         prompts: tokens, numbers and right ones of each pattern, see `tasks.natural.Prompts`.
     """
 
     train: tuple[Array, ...]
     test: tuple[Array, ...]
+    labels: tuple[Array, ...]
     text: Array
     prompts: tuple[tuple[Array, Array, Array], ...]
 
@@ -88,6 +92,11 @@ class NextToken(Objective):
             found[f"{prefix}loss"] = Quantity(("task",), "nats", f"loss of the answer ({which})")
             right = f"answers of which every token is the likeliest ({which})"
             found[f"{prefix}accuracy"] = Quantity(("task",), "share", right)
+            found[f"{prefix}answer"] = Quantity(("task",), "1", f"level of the answer ({which})")
+            form = f"log of the probability of all labels ({which})"
+            found[f"{prefix}format"] = Quantity(("task",), "nats", form)
+            area = f"area under the ROC curve, of tasks with two labels ({which})"
+            found[f"{prefix}auc"] = Quantity(("task",), "share", area)
         if self.prompts:
             meaning = "minus log of the probability of a right number after natural prompts"
             found["reference_loss"] = Quantity(("prompt",), "nats", meaning)
@@ -146,17 +155,20 @@ class NextToken(Objective):
     def reference(self, model: LanguageModel, numbers: Numbers) -> jax.Array:
         """Loss of the watched tasks, [len(watch)], as `loss` in `probe`."""
         asked = [(numbers.train[k - 1], self.answers[k - 1]) for k in self.watch_ids]
-        return jnp.stack([answers(model, *each)[0] for each in asked])
+        return jnp.stack([answers(model, *each).loss for each in asked])
 
     def probe(self, model: LanguageModel, numbers: Numbers) -> dict[str, jax.Array]:
         """Losses and accuracies on both halves, on held-out text, and after natural prompts."""
         found = {}
         text = scores(model, numbers.text, first=1)
         for prefix, half in (("", numbers.train), ("test_", numbers.test)):
-            asked = zip(half, self.answers, strict=True)
-            results = [text, *(answers(model, *each) for each in asked)]
-            found[f"{prefix}loss"] = jnp.stack([loss for loss, _ in results])
-            found[f"{prefix}accuracy"] = jnp.stack([right for _, right in results])
+            asked = zip(half, self.answers, numbers.labels, strict=True)
+            results = [answers(model, *each) for each in asked]
+            found[f"{prefix}loss"] = jnp.stack([text[0], *(each.loss for each in results)])
+            found[f"{prefix}accuracy"] = jnp.stack([text[1], *(each.right for each in results)])
+            for name in Levels._fields:
+                known = [getattr(each.levels, name) for each in results]
+                found[prefix + name] = jnp.stack([jnp.full((), jnp.nan), *known])
         if numbers.prompts:
             prompts = [prompted(model, *pattern) for pattern in numbers.prompts]
             found["reference_loss"] = jnp.stack(prompts)

@@ -1,11 +1,14 @@
 """What a language model makes of tokens that it is asked for: loss, accuracy, natural prompts."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from rare_retention.models import vocabulary
 from rare_retention.models.language_model import LanguageModel
 from rare_retention.parallel import constrain, shards
+from rare_retention.settings.levels import Levels, levels
 from rare_retention.settings.objective import Array
 
 
@@ -23,8 +26,22 @@ def scores(model: LanguageModel, tokens: Array, first: int) -> tuple[jax.Array, 
     return loss.mean(), right.mean()
 
 
-def answers(model: LanguageModel, tokens: Array, count: int) -> tuple[jax.Array, jax.Array]:
-    """Mean loss of the answers to questions, and the share that is given in full.
+class Answered(NamedTuple):
+    """What a model makes of questions.
+
+    Attributes:
+        loss: mean loss of an answer, in nats.
+        right: share of the answers that is given in full.
+        levels: what it knows of the answer and of its format; NaN without labels.
+    """
+
+    loss: jax.Array
+    right: jax.Array
+    levels: Levels
+
+
+def answers(model: LanguageModel, tokens: Array, count: int, labels: Array = ()) -> Answered:
+    """What a model answers to questions.
 
     The loss of an answer is minus the log of the probability of all its tokens together. It is
     given in full where each of its tokens is the likeliest after those before it, so that the model
@@ -34,12 +51,25 @@ def answers(model: LanguageModel, tokens: Array, count: int) -> tuple[jax.Array,
         model: that is asked.
         tokens: questions and answers, int32 [n, T].
         count: tokens of an answer, the last ones.
+        labels: tokens among which an answer of one token is, int32 [c]; none leaves out the levels.
     """
     first = tokens.shape[1] - count
     hidden = model(_spread(tokens))[: len(tokens), first - 1 : -1]
     targets = jnp.asarray(tokens[:, first:])
     loss, right = vocabulary.evaluate(hidden, model.readout, targets)
-    return loss.sum(-1).mean(), right.min(-1).mean()
+    found = Levels(*(jnp.full((), jnp.nan),) * 3)
+    if len(labels):
+        known = jnp.asarray(labels)
+        scored = vocabulary.logits(hidden[:, 0], model.readout[known])
+        all_words = loss[:, 0] + _own(scored, known, targets[:, 0])  # log of the sum over the words
+        mass = jax.nn.logsumexp(scored, axis=-1) - all_words
+        found = levels(scored, (targets == known[None]).argmax(-1), mass)
+    return Answered(loss.sum(-1).mean(), right.min(-1).mean(), found)
+
+
+def _own(scored: jax.Array, labels: jax.Array, targets: jax.Array) -> jax.Array:
+    """Logit of each instance's own label, [n], from those of all labels [n, c]."""
+    return jnp.where(targets[:, None] == labels[None], scored, 0.0).sum(-1)
 
 
 def prompted(model: LanguageModel, tokens: Array, numbers: Array, right: Array) -> jax.Array:

@@ -7,6 +7,7 @@ import pytest
 
 from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
+from rare_retention.settings.levels import levels
 from rare_retention.settings.scoring import answers, prompted, scores
 
 WORDS, HIDDEN = 6, 3
@@ -59,10 +60,25 @@ def test_an_answer_is_right_where_all_of_it_is(model, count):
     for place in range(5 - count, 5):  # the first row's answer is what the model would write
         tokens[0, place] = words[tokens[0, place - 1]].argmax()
     before, targets = tokens[:, 4 - count : -1], tokens[:, 5 - count :]
-    loss, right = jax.jit(lambda tokens: answers(model, tokens, count))(tokens)
+    loss, right, known = jax.jit(lambda tokens: answers(model, tokens, count))(tokens)
+    assert all(np.isnan(each) for each in known)
     assert float(loss) == pytest.approx(-words[before, targets].sum(1).mean(), rel=1e-5)
     expected = (words.argmax(1)[before] == targets).all(1)
     assert expected[0] and float(right) == pytest.approx(expected.mean())
+
+
+def test_levels_are_those_of_the_labels_scores(model):
+    """The mass is the labels' share of all words; the answer that of their logits alone."""
+    labels = np.array([1, 4], np.int32)
+    tokens = np.stack([np.arange(6), [1, 4, 4, 1, 4, 1]], 1).astype(np.int32)
+    found = jax.jit(lambda tokens: answers(model, tokens, 1, labels).levels)(tokens)
+    words = model.log_probabilities()[tokens[:, 0]]
+    mass = np.log(np.exp(words[:, labels]).sum(1))
+    assert float(found.format) == pytest.approx(mass.mean(), rel=1e-4)
+    right = (tokens[:, 1:] == labels).argmax(1)
+    expected = levels(jnp.asarray(words[:, labels], jnp.float32), right, jnp.asarray(mass))
+    assert float(found.answer) == pytest.approx(float(expected.answer), abs=1e-3)
+    assert float(found.auc) == pytest.approx(float(expected.auc), abs=1e-6)
 
 
 @pytest.mark.parametrize("first", [1, 3])
