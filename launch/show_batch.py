@@ -39,6 +39,9 @@ def main(study: Study) -> int:
     if isinstance(run.setting, Language):
         for line in _sequences(run, run.setting):
             print(line)
+    if task in schedule.left_out:
+        print(f"{names[task]} is left out, and never shown")
+        return 0
     following = schedule.next_exposure(task, step + 1)
     print(
         f"{names[task]} is shown next at step {following:,}, "

@@ -69,8 +69,11 @@ Any other field is part of it, also one that is added later, until it is listed 
 LATER = {"rule": None}
 """Fields that came later, and the value at which a run is what it was before there were any."""
 
-LATER_OF_OPTIMIZER = {"warmup_from": 0.0, "ahead": 0}
-"""The same of the optimizer."""
+LATER_OF: dict[str, dict[str, Any]] = {
+    "optimizer": {"warmup_from": 0.0, "ahead": 0},
+    "exposure": {"left_out": []},
+}
+"""The same of groups of fields."""
 
 
 @config
@@ -242,7 +245,7 @@ class Run:
         """All that decides what is learned at a step, as JSON values: all fields but `LEFT_OUT`."""
         tree = {name: value for name, value in to_dict(self).items() if name not in LEFT_OUT}
         tree = without(tree, LATER)
-        tree["optimizer"] = without(tree["optimizer"], LATER_OF_OPTIMIZER)
+        tree |= {name: without(tree[name], later) for name, later in LATER_OF.items()}
         return tree | {"setting": self.setting.recipe(), "order_version": ORDER_VERSION}
 
     def identity(self) -> str:

@@ -8,7 +8,7 @@ import tiny_text
 from rare_retention.config import ConfigError, config, override, to_dict
 from rare_retention.experiment import (
     LATER,
-    LATER_OF_OPTIMIZER,
+    LATER_OF,
     LEFT_OUT,
     Exposure,
     Run,
@@ -85,8 +85,9 @@ def test_the_recipe_is_all_that_the_config_says_but_what_is_left_out():
     tree = to_dict(tiny.run())
     recipe = tiny.run().recipe()
     assert recipe.keys() == tree.keys() - LEFT_OUT - LATER.keys() | {"order_version"}
-    for name in LATER_OF_OPTIMIZER:
-        del tree["optimizer"][name]
+    for group, names in LATER_OF.items():
+        for name in names:
+            del tree[group][name]
     assert all(recipe[name] == tree[name] for name in recipe.keys() & tree.keys())
     published = dataclasses.replace(tiny.run(), optimizer=Optimizer(warmup=4, warmup_from=0.1))
     assert published.recipe()["optimizer"]["warmup_from"] == 0.1

@@ -39,6 +39,7 @@ class Exposure(Placing):
             steps t with t mod G = G - 1.
         withheld: tasks shown in bursts only; negative ids count from the rarest, -1.
         background: placement of the other tasks around bursts, "iid" or "even".
+        left_out: tasks that are never shown, see `Placing`.
     """
 
     placement: Literal["iid", "even", "burst"] = "iid"

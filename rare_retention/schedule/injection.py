@@ -39,7 +39,7 @@ def injections(schedule: Schedule, step: int, rows: int) -> Injections:
         step: number of updates before the batch.
         rows: of the batch.
     """
-    counts = schedule.counts(step)
+    counts = schedule.placed(step)
     shown = np.repeat(np.arange(1, len(counts), dtype=np.int32), counts[1:])
     if len(counts) > 2:  # of several tasks none comes first
         words = random_words(schedule.seed, step, Purpose.ORDER, len(shown))
@@ -47,4 +47,5 @@ def injections(schedule: Schedule, step: int, rows: int) -> Injections:
     order = random_words(schedule.seed, step, Purpose.PLACES, rows).argsort(kind="stable")
     slot, turn = np.divmod(np.arange(len(shown)), rows)
     words = random_words(schedule.seed, step, Purpose.INSTANCES, len(shown))
-    return Injections(order[turn], slot, shown, words)
+    kept = ~np.isin(shown, schedule.left_out)  # the places of those that are left out stay text
+    return Injections(order[turn][kept], slot[kept], shown[kept], words[kept])

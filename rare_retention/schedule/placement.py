@@ -5,6 +5,7 @@ fields of its own, under `@PLACEMENTS.add`; its method `place` makes a `Placemen
 in `run.exposure`. See `schedule.bursts` for those that are built in.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
@@ -98,9 +99,18 @@ class Placing(ABC):
 
     Attributes:
         placement: name of the placement.
+        left_out: tasks that are never shown, negative ids counted from the last: a control of what
+            a student has of a task without it, or a sham task. Everything else stands as it would;
+            their slots are those of the most frequent task.
     """
 
     placement: str
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def whole(self) -> "Placing":
+        """The same with no task left out."""
+        return dataclasses.replace(self, left_out=())
 
     @property
     def steps_between(self) -> int:

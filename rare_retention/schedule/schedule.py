@@ -84,12 +84,21 @@ class Schedule:
         wording: Wording | None = None,
     ) -> None:
         self._wording = Wording() if wording is None else wording
-        self.shares = _shares(frequencies)
-        self.tasks = len(self.shares)
+        shares, exposure = _shares(frequencies), exposure or Exposure()
+        self.tasks = len(shares)
         self.slots = whole("batch", slots, least=1)
         self.seed = whole("seed", seed, most=2**64 - 1)
-        self._asked = Asked(self.shares, self.slots, self.seed, self._wording)
-        self.placement = (exposure or Exposure()).place(self._asked)
+        self._asked = Asked(shares, self.slots, self.seed, self._wording)
+        self.placement = exposure.place(self._asked)
+        self._top = shares.index(max(shares))
+        self.left_out = self._left_out(exposure.left_out)
+        self._out = list(self.left_out)
+        self.shares = tuple(Fraction(0) if k in self._out else own for k, own in enumerate(shares))
+        rest = 1 - sum(self.shares)
+        self.shares = tuple(own + rest * (k == self._top) for k, own in enumerate(self.shares))
+        # The most frequent task takes the slots of those that are left out, drawn or not.
+        taken = {self._top} if self.placement.drawn.intersection(self._out) else set()
+        self.drawn = (self.placement.drawn | taken) - set(self._out)
 
     @property
     def withheld(self) -> tuple[int, ...]:
@@ -101,17 +110,25 @@ class Schedule:
         """Steps from one burst to the next, 1 without any."""
         return self.placement.gap
 
+    def placed(self, step: int) -> NDArray[np.int64]:
+        """Slots of each task in batch `step` as if none were left out: [K], sum B."""
+        return np.array(self.placement.counts(whole("step", step)), dtype=np.int64)
+
     def counts(self, step: int) -> NDArray[np.int64]:
         """Slots of each task in batch `step`: [K], sum B."""
-        return np.array(self.placement.counts(whole("step", step)), dtype=np.int64)
+        counts = self.placed(step)
+        counts[self._top] += counts[self._out].sum()
+        counts[self._out] = 0
+        return counts
 
     def rows(self, step: int) -> NDArray[np.int32]:
         """Task of each slot of batch `step`: [B], every order equally likely.
 
         No slot, and so no host or device, sees more of a rare task than another.
         """
-        step = whole("step", step)
-        tasks = np.repeat(np.arange(self.tasks, dtype=np.int32), self.counts(step))
+        step, ids = whole("step", step), np.arange(self.tasks, dtype=np.int32)
+        ids[self._out] = self._top  # other rows stay where they are
+        tasks = np.repeat(ids, self.placed(step))
         words = random_words(self.seed, step, Purpose.ORDER, self.slots)
         return tasks[words.argsort(kind="stable")]
 
@@ -124,21 +141,33 @@ class Schedule:
         if self.placement.drawn:
             none = np.zeros(self.tasks, dtype=np.int64)
             return sum(map(self.counts, range(step)), start=none)
-        return np.array([self.placement.before(step, k) for k in range(self.tasks)], dtype=np.int64)
+        return np.array([self._before(step, k) for k in range(self.tasks)], dtype=np.int64)
+
+    def _before(self, step: int, task: int) -> int:
+        """Slots of a task that is not drawn in all batches before `step`."""
+        if task in self._out:
+            return 0
+        taken = self._out if task == self._top else []
+        return sum(self.placement.before(step, k) for k in (task, *taken))
 
     def next_exposure(self, task: int, step: int) -> int:
         """The first step, `step` or later, whose batch holds `task` (-1 is the last task).
 
         By bisection; for a task that is drawn batch by batch, about 1 / (B pi) of them.
+
+        Raises:
+            ConfigError: the task is left out, so that there is none.
         """
         task, step = task_id("task", task, self.tasks), whole("step", step)
-        if task in self.placement.drawn:
+        if task in self._out:
+            raise ConfigError("exposure.left_out", f"task {task} is left out, and never shown")
+        if task in self.drawn:
             return next(t for t in itertools.count(step) if self.counts(t)[task])
-        seen, reach = self.placement.before(step, task), 1
-        while self.placement.before(step + reach, task) == seen:
+        seen, reach = self._before(step, task), 1
+        while self._before(step + reach, task) == seen:
             reach *= 2
         ends = range(step + 1, step + reach + 1)
-        return step + bisect_right(ends, seen, key=lambda end: self.placement.before(end, task))
+        return step + bisect_right(ends, seen, key=lambda end: self._before(end, task))
 
     def exposures(self, start: int, stop: int, task: int) -> NDArray[np.int64]:
         """Steps in [start, stop) whose batch holds `task` (-1 is the last task), in order.
@@ -147,10 +176,12 @@ class Schedule:
         """
         task, stop = task_id("task", task, self.tasks), whole("stop", stop)
         step = whole("start", start)
-        if task in self.placement.drawn:
+        found: list[int] = []
+        if task in self._out:
+            pass
+        elif task in self.drawn:
             found = [t for t in range(step, stop) if self.counts(t)[task]]
         else:
-            found = []
             while (step := self.next_exposure(task, step)) < stop:
                 found.append(step)
                 step += 1
@@ -189,12 +220,29 @@ class Schedule:
         return Exposures(steps, np.array(counts, dtype=np.int64))
 
     def rate(self, task: int) -> float:
-        """Long-run share of the batches that hold a task, in (0, 1]; of any seed the same.
+        """Long-run share of the batches that hold a task, in [0, 1]; of any seed the same.
 
         Args:
             task: id; -1 is the last task.
         """
-        return self.placement.rate(task_id("task", task, self.tasks))
+        task = task_id("task", task, self.tasks)
+        return 0.0 if task in self._out else self.placement.rate(task)
+
+    def _left_out(self, given: Iterable[int]) -> tuple[int, ...]:
+        """Ids of the tasks that are never shown, from 0 and in order.
+
+        Raises:
+            ConfigError: there is no such task, or nothing could take their slots.
+        """
+        field = "exposure.left_out"
+        ids = tuple(sorted({task_id(field, task, self.tasks) for task in given}))
+        if self._top in ids:
+            raise ConfigError(
+                field,
+                f"{tuple(given)} leaves out the most frequent task, which takes the slots of those "
+                f"that are left out; expected others than {self._top}",
+            )
+        return ids
 
     def check(self, steps: int) -> None:
         """Refuse a run of `steps` steps that cannot realise the frequencies.
@@ -213,7 +261,7 @@ class Schedule:
                 f"{self.gap} steps, but a run of {steps} ends before the first burst; "
                 f"expected at most {steps}, or a run of {self.gap} steps",
             )
-        for task, share in enumerate(self.shares):
+        for task, share in enumerate(self._asked.shares):
             cycle = self.placement.cycle(task)
             slots = (steps - steps % cycle) * self.slots
             if share * slots < 1 - _TOLERANCE:

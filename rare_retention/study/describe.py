@@ -101,6 +101,9 @@ def describe_run(run: Run) -> Iterator[str]:
         names = ", ".join(run.setting.task_names[k] for k in schedule.withheld)
         how += f", gap {schedule.gap}, {names} withheld"
         how += f", background {schedule.placement.background}"
+    if schedule.left_out:
+        names = ", ".join(run.setting.task_names[k] for k in schedule.left_out)
+        how += f", {names} left out"
     yield f"exposure   {how}"
     for task in _shown_tasks(len(run.setting.task_names)):
         expected = float(schedule.shares[task]) * schedule.slots

@@ -1,5 +1,6 @@
 """At which steps a run stops to measure, to snapshot and to checkpoint."""
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -53,6 +54,11 @@ def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> P
     exposures: list[int] = []
     if run.measure.cycles or run.snapshots.cycles:
         _check_withheld(run, schedule, rare)
+        if rare in schedule.left_out:  # a control is measured where the task would be shown
+            schedule, history = (
+                dataclasses.replace(run, exposure=run.exposure.whole).schedule(),
+                None,
+            )
         if history is None:
             shown = schedule.exposures(0, run.steps, rare)
         else:

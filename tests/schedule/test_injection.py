@@ -53,3 +53,16 @@ def test_tasks_share_the_rows_of_a_batch():
     for where in (0, 1):
         share = np.mean(np.concatenate([p.task[p.slot == where] == 1 for p in found]))
         assert share == pytest.approx(0.5, abs=0.05)
+
+
+def test_instances_of_a_task_that_is_left_out_leave_the_others_where_they_are():
+    """Rows, slots and words are those of the whole schedule."""
+    frequencies = [0.5, 0.3, 0.2]
+    whole = scheduled(frequencies, 24, placement="even", seed=2)
+    own = scheduled(frequencies, 24, placement="even", seed=2, left_out=(1,))
+    for step in range(5):
+        before, after = (injections(schedule, step, 12) for schedule in (whole, own))
+        kept = before.task == 2
+        assert kept.any() and not kept.all()
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_array_equal(a[kept], b)

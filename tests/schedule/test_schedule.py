@@ -179,6 +179,55 @@ class TestEverySchedule:
         assert scheduled([1.0], 3, placement=placement).rows(5).tolist() == [0, 0, 0]
 
 
+class TestLeftOut:
+    RECIPES = (
+        {"placement": "iid"},
+        {"placement": "even"},
+        {"placement": "burst", "gap": 3, "withheld": (2,)},
+        {"placement": "burst", "gap": 3, "withheld": (1, 2), "background": "even"},
+    )
+
+    @pytest.mark.parametrize("left_out", [(2,), (-1, 1)])
+    @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe["placement"])
+    def test_all_else_stands_where_it_stood(self, recipe, left_out):
+        """Slot by slot: those of the tasks that are left out are the most frequent one's."""
+        whole = scheduled([0.7, 0.2, 0.1], 16, seed=4, **recipe)
+        own = scheduled([0.7, 0.2, 0.1], 16, seed=4, left_out=left_out, **recipe)
+        out = sorted(k % 3 for k in left_out)
+        assert own.left_out == tuple(out)
+        for step in [*range(40), FAR]:
+            rows = whole.rows(step)
+            expected = np.where(np.isin(rows, out), 0, rows)
+            np.testing.assert_array_equal(own.rows(step), expected)
+            assert own.counts(step).tolist() == np.bincount(expected, minlength=3).tolist()
+        assert own.shown(40).tolist() == sum(map(own.counts, range(40))).tolist()
+        for task in range(3):
+            shown = [t for t in range(40) if own.counts(t)[task]]
+            assert own.exposures(0, 40, task).tolist() == shown
+            if task in out:
+                assert not shown and own.rate(task) == 0
+        history = own.history(39, [2, 0])
+        assert not len(history.exposures[0].steps)
+        assert history.exposures[1].counts.sum() == own.shown(40)[0]
+        assert float(sum(own.shares)) == 1 and own.shares[out[-1]] == 0
+
+    def test_what_is_never_shown_has_no_next_exposure(self):
+        schedule = scheduled([0.7, 0.3], 8, left_out=(-1,))
+        with pytest.raises(ConfigError, match=r"exposure.left_out: task 1 is left out, and never"):
+            schedule.next_exposure(1, 0)
+
+    @pytest.mark.parametrize(
+        ("left_out", "message"),
+        [
+            ((0,), r"exposure.left_out: \(0,\) leaves out the most frequent task, which takes"),
+            ((3,), r"exposure.left_out: 3; expected -2 to 1"),
+        ],
+    )
+    def test_what_cannot_be_left_out(self, left_out, message):
+        with pytest.raises(ConfigError, match=message):
+            scheduled([0.7, 0.3], 8, left_out=left_out)
+
+
 class TestEven:
     @few
     @hypothesis.given(schedules(placements=("even",)), starts)

@@ -97,6 +97,8 @@ FIGURES: dict[str, FigureSpec] = {
             "wide_accumulates",
             "peak_lags_exposure",
             "retention_grows_with_width",
+            "retention_factor_grows_with_size",
+            "protection_closes_the_gap",
         ),
     ),
     "loss_change": FigureSpec(

@@ -14,6 +14,7 @@ from rare_retention.errors import ConfigError
 from rare_retention.evidence import states
 from rare_retention.study.claims import (
     capture,
+    forgetting,
     gains,
     gradients,
     interference,
@@ -32,6 +33,7 @@ CLAIMS: dict[str, Claim] = {
     for claim in (
         *capture.CLAIMS,
         *gains.CLAIMS,
+        *forgetting.CLAIMS,
         *interference.CLAIMS,
         *gradients.CLAIMS,
         *neurons.CLAIMS,

@@ -2,6 +2,7 @@
 
 import json
 
+import made_control
 import made_injection
 import made_language
 import made_parity
@@ -129,6 +130,8 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         burst(**alone),
         competition(**alone),
         made_parity.parity(**alone),
+        made_control.results((0.3, 0.6), (0.2, 0.2), streams=1),
+        made_control.protected((0.0, 0.95), (0.93, 0.96), streams=1),
         made_language.language(**alone),
         made_language.gaps(**alone),
         made_injection.study(**alone),

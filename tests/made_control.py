@@ -1,0 +1,55 @@
+"""Studies of two sizes in two arms, with planted retention: the task shown, or left out."""
+
+import numpy as np
+import xarray as xr
+
+GAP, CYCLES, STREAMS = 50, 12, 3
+
+
+def signal(rho, gain, level=0.0):
+    """Level at every step: each exposure gains a share of what is missing, each gap leaves rho."""
+    values, held = [], 0.0
+    for step in range(GAP * (CYCLES + 1)):
+        if step % GAP == 0 and step:
+            peak = held + gain * (1 - held)
+        since = step % GAP
+        held = held if step < GAP else peak * rho ** (since / (GAP - 1))
+        values.append(level + held)
+    return np.array(values)
+
+
+def results(rhos, gains, levels=None, noise=0.0, streams=STREAMS):
+    """A study of two sizes, shown the task or not; level is what the control has as well."""
+    rng, levels = np.random.default_rng(0), levels or (0.0,) * len(rhos)
+    steps = np.arange(GAP * (CYCLES + 1))
+    shown = np.stack([signal(*each) for each in zip(rhos, gains, levels, strict=True)])
+    plain = np.broadcast_to(np.array(levels)[:, None], shown.shape)
+    values = np.stack([shown, plain])[None, :, :, None, :, None].repeat(streams, 0)
+    values = values + noise * rng.standard_normal(values.shape)
+    at = np.arange(GAP - 1, len(steps) - 1, GAP, dtype=float)
+    exposures = np.full((streams, 2, 1, len(at)), np.nan)
+    exposures[:, 0, 0] = at
+    return xr.Dataset(
+        {
+            "signal": (("stream", "left_out", "size", "initialisation", "step", "task"), values),
+            "exposure_step": (("stream", "left_out", "watch", "exposure"), exposures),
+            "frequency": (("task",), [0.1]),
+            "finished": (("stream", "left_out", "size"), np.ones((streams, 2, len(rhos)), bool)),
+        },
+        {"step": steps, "task": ["rare"], "watch": ["rare"], "left_out": ["()", "(-1,)"]},
+    )
+
+
+def protected(bare, kept, noise=0.003, streams=STREAMS):
+    """A study in which sizes end at `bare` levels, and at `kept` where they are protected."""
+    rng = np.random.default_rng(1)
+    parts = []
+    for after, levels in ((10**6, bare), (20, kept)):
+        part = results((0.6,) * len(bare), (0.5,) * len(bare), streams=streams)
+        values = part["signal"].to_numpy().copy()
+        spread = noise * rng.standard_normal((streams, len(bare)))
+        values[:, 0, :, 0, -1, 0] = np.array(levels) + spread
+        values[:, 1] = 0.0
+        parts.append(part.assign(signal=(part["signal"].dims, values)).assign_coords(after=after))
+    joined = xr.concat(parts, "protected_after", data_vars="all")
+    return joined.assign_coords(protected_after=[10**6, 20]).drop_vars("after")
