@@ -8,9 +8,10 @@ utility: widths 18 and 28 have room for it, width 10 has none.
 
     python -m launch.study --config=configs/synthetic/forgetting.py --workdir=runs/forgetting
 
-COST
-
-SEEN
+About 3 minutes on 2 cores. On 8 streams width 18 ends at 0.002 of the task's signal and width 28 at
+0.95; with the task protected they end at 0.96 and 0.97, so that protection gives back all of the
+gap. Width 10 ends at 0.001, and at 0.19 with protection. The width that forgets never rises high
+enough above its control for a retention factor: the second claim is not tested.
 """
 
 from rare_retention.experiment import Exposure, Measurement, Run
