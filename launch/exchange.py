@@ -79,8 +79,8 @@ def _setting(folder: epath.Path) -> Language:
     Raises:
         UserError: the folder holds no such run, or one of another layout.
     """
+    from rare_retention.record.files import CONFIG
     from rare_retention.record.manifest import read_manifest
-    from rare_retention.train.loop import CONFIG
 
     path = folder / CONFIG
     if not path.exists():

@@ -85,10 +85,10 @@ def _train(study: Study) -> int:
 
 def _list(study: Study) -> int:
     """Prints the units; neither the corpus nor an accelerator need be there."""
-    from rare_retention.study.execute import progress
+    from rare_retention.study.progress import Progress
 
     common.quieten()
-    for line in progress(study, common.workdir()):
+    for line in Progress(study, common.workdir()).lines():
         print(line)
     return 0
 

@@ -1,5 +1,6 @@
 """A run: one stream of batches, the students that train on it side by side, and what is kept."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -66,7 +67,7 @@ Any other field is part of it, also one that is added later, until it is listed 
 """
 
 
-LATER = {"rule": None}
+LATER: dict[str, Any] = {"rule": None, "turns": []}
 """Fields that came later, and the value at which a run is what it was before there were any."""
 
 LATER_OF: dict[str, dict[str, Any]] = {
@@ -121,11 +122,15 @@ class Snapshots:
         cycles: exposures of the rarest watched task, evenly chosen, around which parameters are
             kept: just before, just after, at each doubling, just before the next.
         every: steps between regular snapshots; 0 keeps none.
-        budget_mb: megabytes that all snapshots of a run may take; a plan over it is refused.
+        states: steps of states that are kept whole in `states/`, with the optimizer's and the
+            rule's: what branches go on from. A study adds those that its branches need.
+        budget_mb: megabytes that all snapshots and whole states of a run may take; a plan over it
+            is refused.
     """
 
     cycles: Natural = 0
     every: Natural = 0
+    states: tuple[Positive, ...] = ()
     budget_mb: float = 512.0
 
 
@@ -140,6 +145,19 @@ class Checkpoints:
 
     every: Positive = 1000
     keep: Positive = 2
+
+
+@config
+class Turn:
+    """Where a run goes on from the state of another, and what it does otherwise.
+
+    Attributes:
+        step: updates before the state.
+        changed: lines such as "exposure.left_out: [] -> [-1]", in order; of fields of the recipe.
+    """
+
+    step: Positive
+    changed: tuple[str, ...] = ()
 
 
 class Seeds(NamedTuple):
@@ -179,6 +197,8 @@ class Run:
         snapshots: which parameters are kept.
         checkpoints: where the run can be resumed.
         mesh: shape of the device mesh.
+        turns: of a run that goes on from the state of another, in place of initial weights: from
+            its trunk on, every run that it came by. A study's branches set them.
     """
 
     setting: AnySetting = Regression()
@@ -195,8 +215,13 @@ class Run:
     snapshots: Snapshots = Snapshots()
     checkpoints: Checkpoints = Checkpoints()
     mesh: MeshShape = MeshShape()
+    turns: tuple[Turn, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.start >= self.steps:
+            raise ConfigError(
+                "turns", f"expected to turn before steps = {self.steps}, got {self.start}"
+            )
         if len(set(self.held)) < len(self.held):
             raise ConfigError("held", f"expected different parts, got {self.held}")
         if self.accumulate > 1 and self.setting.draws_inputs:
@@ -215,6 +240,11 @@ class Run:
         """Precision of matrix products: as asked for, as far as the setting's arrays have it."""
         finest = self.setting.family.finest_precision
         return finest if self.precision == "float32" else self.precision
+
+    @property
+    def start(self) -> int:
+        """Step of the state from which it is trained: 0 unless it goes on from another run."""
+        return self.turns[-1].step if self.turns else 0
 
     @property
     def seeds(self) -> Seeds:
@@ -251,6 +281,22 @@ class Run:
     def identity(self) -> str:
         """Fingerprint of the recipe, 16 hexadecimal digits."""
         return fingerprint(self.recipe())
+
+
+def turned(run: Run, step: int, other: Run) -> Run:
+    """A run that goes on from the state of another.
+
+    Args:
+        run: that is gone on from.
+        step: of the state.
+        other: the same with what is to be otherwise, `steps` included.
+    """
+    before, after = (
+        {name: value for name, value in to_dict(own).items() if name not in LEFT_OUT | {"turns"}}
+        for own in (run, other)
+    )
+    turn = Turn(step=step, changed=tuple(difference(before, after)))
+    return dataclasses.replace(other, turns=(*run.turns, turn))
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -36,6 +36,19 @@ def grid(results: xr.Dataset) -> tuple[str, ...]:
     return tuple(str(name) for name in dims if name not in OWN)
 
 
+def trunk(results: xr.Dataset) -> xr.Dataset:
+    """The results without branches: of the runs that go on from no other.
+
+    What a branch was measured at beyond them is left out.
+    """
+    if "branch" not in results.dims:
+        return results
+    own = results.sel(branch="trunk", drop=True).drop_vars("turn", errors="ignore")
+    along = [each for each in own.data_vars.values() if "step" in each.dims]
+    seen = [each.notnull().any([d for d in each.dims if d != "step"]) for each in along]
+    return own.isel(step=np.any(seen, axis=0)) if seen else own
+
+
 def points(
     results: xr.Dataset, keep: Sequence[str] = (), unfinished: bool = False
 ) -> Iterator[xr.Dataset]:

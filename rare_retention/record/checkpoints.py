@@ -1,9 +1,9 @@
-"""Two roots of Orbax checkpoints: `resume/` to go on, `retention/` to look back.
+"""Roots of Orbax checkpoints: `resume/` to go on, `retention/` to look back, `states/` to branch.
 
-Both keep digests of their arrays beside them and compare them on the way back in.
+All keep digests of their arrays beside them and compare them on the way back in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from rare_retention.record.digest import digests
 from rare_retention.record.event_loops import loops_that_finish
 from rare_retention.record.files import disk
 
-RESUME, RETENTION = "resume", "retention"
+RESUME, RETENTION, STATES = "resume", "retention", "states"
 _ITEMS = ("tree", "meta")
 
 
@@ -45,11 +45,17 @@ class Store:
         """Steps that have a checkpoint, ascending."""
         return sorted(self._manager.all_steps())
 
-    def save(self, step: int, tree: Any) -> None:
-        """Saves a tree of arrays; returns when they are on the host, not when they are written."""
+    def save(self, step: int, tree: Any, about: Mapping[str, Any] | None = None) -> None:
+        """Saves a tree of arrays; returns when they are on the host, not when they are written.
+
+        Args:
+            step: of the checkpoint.
+            tree: what is saved.
+            about: JSON values that stand beside it, for `about_checkpoint`.
+        """
         # On CPU what is on the host may be a view of the tree. A step may donate the tree all the
         # same: JAX reuses no buffer while an array of NumPy views it.
-        meta = {"identity": self._identity, "digests": digests(tree)}
+        meta = {"identity": self._identity, "digests": digests(tree), **(about or {})}
         with disk(self._folder):
             self._manager.save(
                 step,
@@ -128,7 +134,7 @@ def verify(folder: epath.Path, step: int) -> Any:
         step: which one.
 
     Returns:
-        Its tree: parameters (`retention/`), or the whole state (`resume/`), as nested dicts.
+        Its tree: parameters (`retention/`), or the whole state, as nested dicts.
 
     Raises:
         UserError: it is damaged.
@@ -157,7 +163,7 @@ def _as_saved(saved: dict[str, Any], abstract: dict[str, Any]) -> dict[str, Any]
 
 
 def about_checkpoint(folder: epath.Path, step: int) -> dict[str, Any]:
-    """Recipe (`identity`) and `digests` of a checkpoint, without its arrays; args as `verify`.
+    """What stands beside a checkpoint, such as `identity` and `digests`; arguments as `verify`.
 
     Raises:
         UserError: they cannot be read.

@@ -14,6 +14,9 @@ from etils import epath
 
 from rare_retention.errors import UserError
 
+CONFIG = "config.json"
+"""Where the folder of a run says what was asked for."""
+
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

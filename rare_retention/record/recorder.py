@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,12 +14,12 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.parallel import is_primary
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, RETENTION, Store
+from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, Store
 from rare_retention.record.manifest import Manifest, read_manifest, write_manifest
 
 
 class Recorder:
-    """Writes metrics, retention snapshots and checkpoints of one run.
+    """Writes metrics, retention snapshots, whole states and checkpoints of one run.
 
     Measured values are fetched one stop late, so that the host never waits for the step that the
     devices have just begun.
@@ -31,6 +32,7 @@ class Recorder:
         *,
         snapshots: tuple[int, ...],
         checkpoints: tuple[int, ...],
+        states: Mapping[int, Sequence[int]],
         keep: int,
         about: Manifest,
     ) -> None:
@@ -41,15 +43,19 @@ class Recorder:
             identity: fingerprint of its recipe.
             snapshots: states whose parameters are kept.
             checkpoints: states from which it can be resumed.
+            states: states that are kept whole -> slots of each task in all batches before.
             keep: newest checkpoints that stay.
             about: the manifest, as far as it does not change while the run goes on.
         """
         self._folder = folder
         self._snapshots = frozenset(snapshots)
         self._checkpoints = frozenset(checkpoints)
+        self._whole = states
         self._about = dataclasses.replace(about, identity=identity)
         self._resume = Store(folder / RESUME, identity, keep)
         self._retention = Store(folder / RETENTION, identity)
+        kept = bool(states) or (folder / STATES).exists()
+        self._states = Store(folder / STATES, identity) if kept else None
         self._labels = [f"{s.group}_{s.initialisation}" for s in about.students]
         self._metrics = metrics.Metrics(folder, self._labels)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
@@ -57,8 +63,21 @@ class Recorder:
         earlier = read_manifest(folder)
         self._spent = earlier.seconds if earlier else 0.0
 
+    @property
+    def _stores(self) -> list[Store]:
+        return [s for s in (self._resume, self._retention, self._states) if s is not None]
+
+    def _missing(self) -> int | None:
+        """The first state that is to be kept whole, was passed and is not there."""
+        kept = set(self._states.steps()) if self._states is not None else set()
+        newest = max(self._resume.steps(), default=0)
+        return min((s for s in self._whole if s not in kept and s < newest), default=None)
+
     def restore(self, abstract: Any) -> Any | None:
         """The newest whole checkpoint, with everything recorded after it removed; None without one.
+
+        Where a state that is to be kept whole has been passed without keeping it, the newest one
+        before that: the run is trained again from there.
 
         Args:
             abstract: the state as `jax.ShapeDtypeStruct` with shardings. What instruments follow
@@ -68,7 +87,16 @@ class Recorder:
             UserError: there are checkpoints, but none is whole.
         """
         damaged: dict[int, UserError] = {}
+        again = self._missing()
+        if again is not None:
+            warnings.warn(
+                f"{self._folder}: step {again:,} was passed before a branch wanted its state; "
+                "trained again from before it",
+                stacklevel=2,
+            )
         for step in reversed(self._resume.steps()):
+            if again is not None and step >= again:
+                continue
             try:
                 state = self._resume.restore(step, abstract, varied="followed")
             except UserError as error:
@@ -91,7 +119,7 @@ class Recorder:
         """Removes what was recorded after `step`."""
         if is_primary():
             metrics.cut(self._folder, step)
-        for store in (self._resume, self._retention):
+        for store in self._stores:
             for later in store.steps():
                 if later > step:
                     store.delete(later)
@@ -109,6 +137,8 @@ class Recorder:
         self._pending = (step, measured)
         if step in self._snapshots:
             self._retention.save(step, state.params)
+        if step in self._whole and self._states is not None:
+            self._states.save(step, state, {"shown": list(map(int, self._whole[step]))})
         if save or step in self._checkpoints:
             self.save(step, state)
 
@@ -123,12 +153,12 @@ class Recorder:
         """Writes what is still held and waits for saves under way."""
         self._fetch()
         self._flush()
-        self._resume.close()
-        self._retention.close()
+        for store in self._stores:
+            store.close()
 
     def abandon(self) -> None:
         """Closes the stores after an error, which is what the user is to see."""
-        for store in (self._resume, self._retention):
+        for store in self._stores:
             with contextlib.suppress(Exception):
                 store.close()
 

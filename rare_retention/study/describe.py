@@ -41,9 +41,21 @@ def describe(study: Study) -> Iterator[str]:
         for unit in todo:
             plan = make_plan(unit.run, unit.run.schedule())
             own_numbers(unit.run)
-            total += check_budget(unit.run, sizes(unit.run).parameter_bytes, plan)
+            total += check_budget(unit.run, sizes(unit.run), plan)
     if len(todo) > 1:
         yield f"snapshots  {total / BYTES_PER_MB:.3g} MB in all units"
+    yield from _branches(study)
+
+
+def _branches(study: Study) -> Iterator[str]:
+    """A line for each branch: from where, how long, with what changed."""
+    for branch in study.branches:
+        at = f"step {branch.at:,}" if branch.at else f"exposure {branch.after_exposure}"
+        what = ", ".join(f"{change.field}={change.value}" for change in branch.changes)
+        yield (
+            f"branch     {branch.name}: from {at} of each {branch.of}, {branch.steps:,} steps; "
+            f"{what or 'nothing changed'}"
+        )
 
 
 def _factors(study: Study) -> Iterator[str]:
@@ -51,6 +63,8 @@ def _factors(study: Study) -> Iterator[str]:
     yield plural(study.streams, "stream")
     for axis in study.grid:
         yield f"{plural(len(axis.values), 'value')} of {axis.name}"
+    if study.branches:
+        yield f"{1 + len(study.branches)} of a trunk and its branches"
     if study.apart and not any(map(study.is_of_sizes, study.grid)):
         yield f"{plural(len(study.run.setting.size_names), 'size')} apart"
     elif study.apart:
@@ -81,7 +95,7 @@ def describe_run(run: Run) -> Iterator[str]:
     schedule = run.schedule()
     plan = make_plan(run, schedule)
     size = sizes(run)
-    kept = check_budget(run, size.parameter_bytes, plan)
+    kept = check_budget(run, size, plan)
     yield f"devices    {jax.device_count()} x {jax.devices()[0].device_kind}"
     students = len(run.setting.family.students)
     yield f"students   {students} on each stream, {size.parameters:,} parameters"

@@ -1,21 +1,21 @@
 """Execution of a study: every unit that is not finished, one after another."""
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from etils import epath
 
+from rare_retention.config import override
 from rare_retention.errors import UserError
 from rare_retention.parallel import any_host, is_primary
 from rare_retention.record.files import read_json, write, write_json
-from rare_retention.record.manifest import read_manifest
-from rare_retention.study.folder import RUNS, claim
-from rare_retention.study.grid import Study, Unit, unit_named, units
+from rare_retention.study.folder import claim
+from rare_retention.study.grid import Study, Unit, unit_named
+from rare_retention.study.progress import FAILURE, Progress
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.loop import train
 
-FAILURE = "failure.json"
 TRACEBACK = "failure.txt"
 """Where the traceback of a failed unit stands, in its folder: for authors of extensions."""
 
@@ -52,29 +52,39 @@ def execute(
         UserError: the workdir holds another study.
         ConfigError: there is no such unit.
     """
-    chosen = units(study) if only is None else [unit_named(study, only)]
+    progress = Progress(study, workdir)
+    chosen = progress.units if only is None else [unit_named(study, only)]
     claim(study, workdir, write=is_primary())
     with Interruption() as interruption:
-        return _execute(chosen, workdir, retry_failed, interruption)
+        return _execute(chosen, progress, retry_failed, study.drop_states, interruption)
 
 
 def _execute(
-    chosen: Sequence[Unit], workdir: epath.Path, retry_failed: bool, interruption: Interruption
+    chosen: Sequence[Unit],
+    progress: Progress,
+    retry_failed: bool,
+    drop_states: bool,
+    interruption: Interruption,
 ) -> Outcome:
     finished = 0
     failed: dict[str, str] = {}
     for unit in chosen:
         if any_host(interruption.requested):
             return Outcome(finished, failed, stopped=True)
-        folder = workdir / RUNS / unit.name
-        if is_finished(unit, folder):
+        folder = progress.folder(unit.name)
+        if progress.is_finished(unit):
             finished += 1
+            continue
+        if unit.parent in failed:
+            failed[unit.name] = f"{unit.parent}, which it goes on from, has failed"
             continue
         if (folder / FAILURE).exists() and not retry_failed:
             failed[unit.name] = read_json(folder / FAILURE)["reason"]
             continue
         try:
-            step = train(unit.run, folder, unit.name, interruption)
+            states = {"snapshots.states": tuple(sorted(progress.wanted(unit)))}
+            run = override(unit.run, states)
+            step = train(run, folder, unit.name, interruption, progress.parent(unit))
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # one broken unit must not take the others with it
@@ -86,6 +96,8 @@ def _execute(
         if step < unit.run.steps:
             return Outcome(finished, failed, stopped=True)
         finished += 1
+        if drop_states and is_primary():
+            progress.drop(unit)
     return Outcome(finished, failed, stopped=False)
 
 
@@ -98,34 +110,3 @@ def _keep(error: Exception, folder: epath.Path) -> str:
         write(folder / TRACEBACK, lambda file: file.write(text.encode()))
         write_json(folder / FAILURE, {"reason": reason})
     return reason
-
-
-def is_finished(unit: Unit, folder: epath.Path) -> bool:
-    """Whether a run of exactly this recipe has reached its last step."""
-    about = read_manifest(folder)
-    return (
-        about is not None
-        and about.identity == unit.run.identity()
-        and about.status == "finished"
-        and about.step >= unit.run.steps
-    )
-
-
-def progress(study: Study, workdir: epath.Path) -> Iterator[str]:
-    """A line for each unit of a study: its name, and how far it is.
-
-    Read from the folders alone: neither the corpus nor an accelerator need be there.
-    """
-    for unit in units(study):
-        folder = workdir / RUNS / unit.name
-        about = read_manifest(folder)
-        step, last = (0 if about is None else about.step), unit.run.steps
-        if (folder / FAILURE).exists():
-            state = f"failed: {read_json(folder / FAILURE)['reason']}"
-        elif about is None:
-            state = "not started"
-        elif about.status == "finished" and step >= last:
-            state = "finished"
-        else:
-            state = f"at step {step:,} of {last:,} or beyond"
-        yield f"{unit.name}  {state}"

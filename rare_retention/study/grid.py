@@ -14,10 +14,10 @@ from rare_retention.config import ConfigError, config, override
 from rare_retention.errors import below
 from rare_retention.evidence import states
 from rare_retention.experiment import Run
+from rare_retention.study import branch as branching
+from rare_retention.study.branch import TRUNK, Branch, Change, Value
 
 Number = int | float
-Value = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
-"""What a field may take along an axis."""
 
 _LONGEST = 200  # bytes of a unit's name; file systems take 255
 _PLAIN = "=,+"  # kept in names, beside letters, digits and _.-~; brackets would be patterns
@@ -90,6 +90,9 @@ class Study:
         streams: number of streams; run i of a combination has stream i.
         apart: train every size as a unit of its own, on the same batches: with its own folder, mesh
             and memory, on one machine after another or on several at once.
+        branches: continuations of every run from its own states; the results get a dimension
+            `branch`, whose first place is "trunk", the runs of the grid.
+        drop_states: delete a whole state when all branches that go on from it have finished.
         figures: names of figures in the report (`report.figures`).
         claims: names of claims to judge (`study.claims`).
     """
@@ -100,11 +103,14 @@ class Study:
     grid: tuple[Axis, ...] = ()
     streams: Annotated[int, Field(ge=1)] = 1
     apart: bool = False
+    branches: tuple[Branch, ...] = ()
+    drop_states: bool = False
     figures: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        taken = {*states.OWN, "width", "parameters", "finished"}
+        branching.check(self.branches)
+        taken = {*states.OWN, "width", "parameters", "finished", "branch"}
         names = Counter(axis.name for axis in self.grid if not self.is_of_sizes(axis))
         fields = Counter(field for axis in self.grid for field in axis.fields)
         for i, axis in enumerate(self.grid):
@@ -131,7 +137,9 @@ class Study:
     def dimensions(self) -> dict[str, list[Any]]:
         """Places of the runs in the results but their sizes: dimension -> its coordinates."""
         axes = {axis.name: axis.labels for axis in self.grid if not self.is_of_sizes(axis)}
-        return {"stream": list(range(self.streams)), **axes}
+        names = [TRUNK, *(branch.name for branch in self.branches)]
+        branch = {"branch": names} if self.branches else {}
+        return {"stream": list(range(self.streams)), **axes, **branch}
 
 
 class Unit(NamedTuple):
@@ -141,11 +149,15 @@ class Unit(NamedTuple):
         name: of its folder, such as "stream=0,gap=64" or "stream=0,gap=64,size=tiny-16".
         coordinates: its place in the results but its sizes, dimension -> coordinate.
         run: what is trained.
+        parent: name of the unit that it goes on from; empty where there is none.
+        changes: what a branch does otherwise than its parent.
     """
 
     name: str
     coordinates: dict[str, Any]
     run: Run
+    parent: str = ""
+    changes: tuple[Change, ...] = ()
 
 
 def units(study: Study) -> list[Unit]:
@@ -175,6 +187,49 @@ def unit_named(study: Study, name: str) -> Unit:
 
 
 def _units(study: Study) -> Iterator[Unit]:
+    """The runs of the grid, each followed by its branches."""
+    for unit in _trunk(study):
+        if study.branches:
+            yield from _with_branches(study, unit)
+        else:
+            yield unit
+
+
+def _with_branches(study: Study, trunk: Unit) -> Iterator[Unit]:
+    """A run of the grid, which keeps the states that are wanted, and its branches.
+
+    Raises:
+        ConfigError: a branch wants a state that its run has not, or changes what cannot be.
+    """
+    trunk = trunk._replace(coordinates=trunk.coordinates | {"branch": TRUNK})
+    grown, wanted = {TRUNK: trunk}, {TRUNK: set(trunk.run.snapshots.states)}
+    of = {branch.name: branch.of for branch in study.branches}
+
+    def shown(name: str) -> list[int]:
+        before = shown(of[name]) if name in of else []
+        return branching.exposures(grown[name].run, before)
+
+    for i, branch in enumerate(study.branches):
+        unit = grown[branch.of]
+        with below(f"branches[{i}]"):
+            exposures = [] if branch.after_exposure is None else shown(branch.of)
+            step = branching.start(branch, unit.run, exposures)
+            run = branching.going_on(branch, unit.run, step)
+        wanted[branch.of].add(step)
+        wanted[branch.name] = set()
+        grown[branch.name] = Unit(
+            _whole_name(f"{trunk.name},branch={_quoted(branch.name)}"),
+            trunk.coordinates | {"branch": branch.name},
+            run,
+            unit.name,
+            branch.changes,
+        )
+    for name, unit in grown.items():
+        states = {"snapshots.states": tuple(sorted(wanted[name]))}
+        yield unit._replace(run=override(unit.run, states))
+
+
+def _trunk(study: Study) -> Iterator[Unit]:
     for stream in range(study.streams):
         for places in itertools.product(*(range(len(axis.values)) for axis in study.grid)):
             changes: dict[str, Any] = {"stream": stream}
@@ -215,7 +270,15 @@ def _name(study: Study, places: tuple[int, ...], stream: int, sizes: str) -> str
             parts.append(f"{axis.name}={_text(axis.values[index])}")
     if sizes:
         parts.append(f"size={sizes}")
-    name = urllib.parse.quote(",".join(parts), safe=_PLAIN)
+    return _whole_name(_quoted(",".join(parts)))
+
+
+def _quoted(name: str) -> str:
+    return urllib.parse.quote(name, safe=_PLAIN)
+
+
+def _whole_name(name: str) -> str:
+    """A name, with a digest in place of what is too much of it."""
     if len(name) > _LONGEST:
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         name = f"{name[: _LONGEST - 13]}~{digest}"

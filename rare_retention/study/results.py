@@ -104,6 +104,7 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         **_constants(about),
         **_costs(about),
         **_exposures(folder, about, int(steps[-1])),
+        **_turn(about),
         "finished": (("size",), done, {"units": "1", "long_name": "whether the run has ended"}),
     }
     coordinates = {
@@ -170,6 +171,13 @@ def _costs(about: Manifest) -> dict[str, Any]:
     }
 
 
+def _turn(about: Manifest) -> dict[str, Any]:
+    """Where a branch goes on from the run before it."""
+    turns = about.recipe.get("turns", [])
+    words = {"units": "steps", "long_name": "updates before the state that a branch goes on from"}
+    return {"turn": ((), float(turns[-1]["step"]), words)} if turns else {}
+
+
 def _described(quantity: Quantity) -> dict[str, str]:
     return {"units": quantity.unit, "long_name": quantity.meaning}
 
@@ -220,14 +228,18 @@ def join(
     for place, run in parts:
         for name, variable in run.data_vars.items():
             if name not in joined:
-                dims = (*_leading(places, variable), *variable.dims)
+                dims = (*_leading(places, str(name), variable), *variable.dims)
                 joined[name] = (dims, _empty(variable, [sizes[d] for d in dims]), variable.attrs)
             _fill(joined[name], variable, place)
     return joined
 
 
-def _leading(places: dict[str, list[Any]], variable: xr.DataArray) -> tuple[str, ...]:
-    own = variable.dtype == bool or {"step", "exposure", "snapshot"} & set(variable.dims)
+def _leading(places: dict[str, list[Any]], name: str, variable: xr.DataArray) -> tuple[str, ...]:
+    own = (
+        variable.dtype == bool
+        or name == "turn"  # the state after an exposure is each stream's
+        or {"step", "exposure", "snapshot"} & set(variable.dims)
+    )
     return tuple(places) if own else tuple(name for name in places if name != "stream")
 
 

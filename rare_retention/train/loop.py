@@ -13,15 +13,16 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from rare_retention.config import to_dict
-from rare_retention.errors import UserError
+from rare_retention.errors import ConfigError, UserError
 from rare_retention.experiment import Run, changes
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.exposures import write_exposures
-from rare_retention.record.files import write_json
+from rare_retention.record.files import CONFIG, write_json
 from rare_retention.record.manifest import Constant, Manifest, read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.schedule.schedule import History, Schedule
 from rare_retention.settings.setting import labels
+from rare_retention.train import origin
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.pipeline import Chunk, chunks
 from rare_retention.train.plan import (
@@ -45,20 +46,23 @@ from rare_retention.train.state import (
 )
 from rare_retention.train.step import Step
 
-CONFIG = "config.json"
-
 
 def train(
-    run: Run, folder: epath.Path, label: str = "", interruption: Interruption | None = None
+    run: Run,
+    folder: epath.Path,
+    label: str = "",
+    interruption: Interruption | None = None,
+    parent: origin.Parent | None = None,
 ) -> int:
     """Trains a run to its last step, or goes on where an earlier call was stopped.
 
     Args:
         run: what to train.
         folder: of the run; holds config.json, manifest.json, exposures.npz, metrics/, resume/,
-            retention/.
+            retention/, and states/ where branches go on from it.
         label: name of the run on the progress bar.
         interruption: entered by a caller that has several runs; None listens for this one alone.
+        parent: the run that this one goes on from, if it goes on from one.
 
     Returns:
         The step reached: `run.steps`, or less where a signal asked to stop.
@@ -66,10 +70,11 @@ def train(
     Raises:
         UserError: the folder holds another run, a file is damaged or the disk is full.
     """
-    schedule, watched = run.schedule(), run.setting.watch_ids
-    history = schedule.history(run.steps, watched)
+    schedule = run.schedule()
+    before = _before(run, parent)
+    history = origin.history(run, run.steps, before)
     plan = make_plan(run, schedule, history)
-    check_budget(run, sizes(run).parameter_bytes, plan)
+    check_budget(run, sizes(run), plan)
     check_mesh(run)
     mesh = make_mesh(run.mesh)
     with (
@@ -80,18 +85,18 @@ def train(
     ):
         compiled, own = programs(blueprint(run), mesh), arguments(run, mesh)
         _claim(run, folder)
-        recorder = _recorder(run, folder, plan)
+        recorder = _recorder(run, folder, plan, before)
         try:
             state = recorder.restore(compiled.abstract)
             if state is None:
-                state = compiled.create(own.draw)
-                recorder.record(0, state, compiled.measure(state, own), save=False)
+                state = _first(run, parent, before, compiled, own, mesh)
+                recorder.record(run.start, state, compiled.measure(state, own), save=False)
             elif state.followed.keys() != compiled.abstract.followed.keys():
                 # Instruments that were added since start anew; the others go on.
                 started = compiled.followed(state.params)
                 state = state._replace(followed=started | state.followed)
             if int(state.step) > run.steps:  # asked for less than there is
-                history = schedule.history(int(state.step), watched)
+                history = origin.history(run, int(state.step), before)
             _write_exposures(run, folder, history)
             recorder.describe("running", int(state.step), [])
             source = functools.partial(run.setting.batches, schedule, run.seeds.tasks)
@@ -105,8 +110,40 @@ def train(
     if step >= run.steps:
         recorder.describe("finished", step, history.shown.tolist())
     else:  # counting what `iid` drew takes a while: only now, when all is saved
-        recorder.describe("stopped", step, schedule.shown(step).tolist())
+        recorder.describe("stopped", step, origin.history(run, step, before).shown.tolist())
     return step
+
+
+def _before(run: Run, parent: origin.Parent | None) -> History | None:
+    """What the run was shown that this one goes on from; None where it goes on from none.
+
+    Raises:
+        ConfigError: it goes on from one that is not known here.
+        UserError: that one has not kept the state.
+    """
+    if parent is not None:
+        return parent.shown(run.start)
+    if run.turns:
+        raise ConfigError("turns", "expected none: only a branch of a study goes on from a run")
+    return None
+
+
+def _first(
+    run: Run,
+    parent: origin.Parent | None,
+    before: History | None,
+    compiled: "Programs",
+    own: Arguments,
+    mesh: Mesh,
+) -> State:
+    """The state that a run starts from: initial weights, or what its parent has kept."""
+    if parent is None or before is None:
+        created: State = compiled.create(own.draw)
+        return created
+    state = parent.restore(run.start, programs(blueprint(parent.run), mesh).abstract)
+    if origin.alike(state, compiled.abstract):
+        return state
+    return origin.goes_on(state, compiled.create(own.draw), before)
 
 
 def _advance(
@@ -207,13 +244,15 @@ def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
         write_exposures(folder, dict(zip(names, history.exposures, strict=True)))
 
 
-def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
+def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None = None) -> Recorder:
     setting, schedule = run.setting, run.schedule()
+    shown = {step: origin.history(run, step, before).shown.tolist() for step in plan.states}
     return Recorder(
         folder,
         run.identity(),
         snapshots=plan.snapshots,
         checkpoints=plan.checkpoints,
+        states=shown,
         keep=run.checkpoints.keep,
         about=Manifest(
             recipe=run.recipe(),
@@ -229,7 +268,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan) -> Recorder:
             labels=labels(setting),
             quantities=quantities(run),
             constants={name: Constant(*own) for name, own in setting.constants().items()},
-            planned=planned(schedule, run.steps),
+            planned=planned(schedule, run.steps - run.start, before),
         ),
     )
 
@@ -239,6 +278,8 @@ def withheld(schedule: Schedule) -> tuple[int, ...]:
     return schedule.withheld if schedule.gap > 1 else ()
 
 
-def planned(schedule: Schedule, steps: int) -> tuple[float, ...]:
-    """Slots of each task that a run of `steps` steps is expected to show."""
-    return tuple(float(share) * schedule.slots * steps for share in schedule.shares)
+def planned(schedule: Schedule, steps: int, before: History | None = None) -> tuple[float, ...]:
+    """Slots of each task that `steps` steps are expected to show, beside what was shown before."""
+    shown = [0.0] * schedule.tasks if before is None else before.shown.tolist()
+    own = (float(share) * schedule.slots * steps for share in schedule.shares)
+    return tuple(sum(both) for both in zip(shown, own, strict=True))

@@ -31,11 +31,13 @@ class Plan(NamedTuple):
             the last step.
         snapshots: states whose parameters are kept; every one is 0 or a stop.
         checkpoints: states from which the run can be resumed; every one is a stop.
+        states: states that are kept whole, for branches to go on from; every one is a stop.
     """
 
     stops: tuple[int, ...]
     snapshots: tuple[int, ...]
     checkpoints: tuple[int, ...]
+    states: tuple[int, ...] = ()
 
 
 def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> Plan:
@@ -47,9 +49,11 @@ def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> P
         history: of the watched tasks up to the last step; None counts what is needed of it.
 
     Raises:
-        ConfigError: the run cannot realise its schedule.
+        ConfigError: the run cannot realise its schedule, or a state that is to be kept whole lies
+            outside of it.
     """
     schedule.check(run.steps)
+    states = _whole_states(run)
     rare = rarest_watched(run.setting)
     exposures: list[int] = []
     if run.measure.cycles or run.snapshots.cycles:
@@ -60,24 +64,49 @@ def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> P
                 None,
             )
         if history is None:
-            shown = schedule.exposures(0, run.steps, rare)
+            shown = schedule.exposures(run.start, run.steps, rare)
         else:
             shown = history.exposures[run.setting.watch_ids.index(rare)].steps
-        exposures = shown[shown < run.steps].tolist()
-    measured = set(range(run.measure.every, run.steps, run.measure.every))
+        exposures = shown[(shown >= run.start) & (shown < run.steps)].tolist()
+    measured = _regular(run, run.measure.every) - {run.start}
     snapshots: set[int] = set()
     if run.snapshots.every:
-        snapshots |= set(range(0, run.steps + 1, run.snapshots.every)) | {run.steps}
-    for states, cycles, per_doubling in (
+        snapshots |= _regular(run, run.snapshots.every) | {run.steps}
+    for chosen, cycles, per_doubling in (
         (measured, run.measure.cycles, run.measure.per_doubling),
         (snapshots, run.snapshots.cycles, 1),
     ):
-        states |= around(exposures, run.steps, cycles, per_doubling)
+        chosen |= around(exposures, run.steps, cycles, per_doubling)
         if rare not in schedule.withheld:  # each stream has exposures of its own
-            states |= common(schedule.rate(rare), run.steps, cycles, per_doubling)
-    checkpoints = set(range(run.checkpoints.every, run.steps, run.checkpoints.every)) | {run.steps}
-    stops = (measured | snapshots | checkpoints) - {0}
-    return Plan(tuple(sorted(stops)), tuple(sorted(snapshots)), tuple(sorted(checkpoints)))
+            length = run.steps - run.start
+            chosen |= {
+                run.start + step
+                for step in common(schedule.rate(rare), length, cycles, per_doubling)
+            }
+    checkpoints = _regular(run, run.checkpoints.every) - {run.start} | {run.steps}
+    stops = (measured | snapshots | checkpoints | set(states)) - {run.start}
+    return Plan(tuple(sorted(stops)), tuple(sorted(snapshots)), tuple(sorted(checkpoints)), states)
+
+
+def _regular(run: Run, every: int) -> set[int]:
+    """States at equal distances, from the one that the run starts from on."""
+    return set(range(run.start, run.steps, every))
+
+
+def _whole_states(run: Run) -> tuple[int, ...]:
+    """States that are to be kept whole.
+
+    Raises:
+        ConfigError: one of them is none of the run's.
+    """
+    outside = [step for step in run.snapshots.states if not run.start < step <= run.steps]
+    if outside:
+        raise ConfigError(
+            "snapshots.states",
+            f"step {outside[0]} is none of the run's: expected above {run.start}, at most "
+            f"{run.steps}",
+        )
+    return tuple(sorted(set(run.snapshots.states)))
 
 
 def _check_withheld(run: Run, schedule: Schedule, rare: int) -> None:
@@ -141,19 +170,21 @@ def log_spaced(longest: int, per_doubling: int) -> list[int]:
     return [0, *sorted({min(round(2 ** (i / per_doubling)), longest) for i in points})]
 
 
-def check_budget(run: Run, snapshot_bytes: int, plan: Plan) -> int:
-    """Bytes that all snapshots of the run take.
+def check_budget(run: Run, size: "Sizes", plan: Plan) -> int:
+    """Bytes that all snapshots and whole states of the run take.
 
     Raises:
         ConfigError: they are over the budget.
     """
-    total = snapshot_bytes * len(plan.snapshots)
+    total = size.parameter_bytes * len(plan.snapshots) + size.state_bytes * len(plan.states)
     if total > run.snapshots.budget_mb * BYTES_PER_MB:
+        whole = f" and {len(plan.states)} whole states of {size.state_bytes / BYTES_PER_MB:.3g} MB"
         raise ConfigError(
             "snapshots.budget_mb",
-            f"{len(plan.snapshots)} snapshots of {snapshot_bytes / BYTES_PER_MB:.3g} MB take "
+            f"{len(plan.snapshots)} snapshots of {size.parameter_bytes / BYTES_PER_MB:.3g} MB"
+            f"{whole if plan.states else ''} take "
             f"{total / BYTES_PER_MB:.4g} MB, but the budget is {run.snapshots.budget_mb:g} MB; "
-            "raise it, or keep fewer cycles",
+            f"raise it, or keep fewer cycles{' or branches' if plan.states else ''}",
         )
     return total
 

@@ -53,6 +53,7 @@ def recorder(tmp_path):
                 "recipe",
                 snapshots=snapshots,
                 checkpoints=checkpoints,
+                states={},
                 keep=keep,
                 about=ABOUT,
             )

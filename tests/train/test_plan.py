@@ -134,6 +134,6 @@ def test_budget_counts_every_snapshot():
     size = sizes(run)
     parameters = 2 * (2 * 16 + 16 * 2) + 2 * (8 * 16 + 16 * 8)
     assert size.parameters == parameters and size.parameter_bytes == 4 * parameters
-    assert check_budget(run, size.parameter_bytes, plan) == 4 * parameters * len(plan.snapshots)
+    assert check_budget(run, size, plan) == 4 * parameters * len(plan.snapshots)
     with pytest.raises(ConfigError, match="budget"):
-        check_budget(run, 2**40, plan)
+        check_budget(run, size._replace(parameter_bytes=2**40), plan)

@@ -49,6 +49,7 @@ class FigureSpec(NamedTuple):
         paper: the paper's figures that it reproduces; empty where it is our own.
         needs: variables and coordinates that the results must have; "a or b" is either.
         claims: names of the claims whose verdicts stand beside it.
+        branches: whether it draws the branches of a study; others draw its trunk alone.
     """
 
     draw: Callable[[xr.Dataset], Figure]
@@ -56,6 +57,7 @@ class FigureSpec(NamedTuple):
     paper: tuple[str, ...]
     needs: tuple[str, ...]
     claims: tuple[str, ...]
+    branches: bool = False
 
 
 _MIXTURE = ("loss", "frequency", "spectrum")

@@ -93,4 +93,8 @@ def judge(results: xr.Dataset, names: Iterable[str] = tuple(CLAIMS)) -> list[Ver
     chosen = tuple(names)
     check_names(chosen)
     finished = states.finished(results)
-    return judged_together([judge_claim(CLAIMS[name], finished) for name in chosen])
+    trunk = states.trunk(finished)
+    found = []
+    for claim in (CLAIMS[name] for name in chosen):
+        found.append(judge_claim(claim, finished if claim.branches else trunk))
+    return judged_together(found)

@@ -30,6 +30,7 @@ class Claim:
         compute: results of a study -> the statistic [stream, initialisation], NaN where a value
             that it needs is missing; raises NotTested where the study cannot test the claim.
         interval: how the statistic's uncertainty is estimated.
+        branches: whether it reads the branches of a study; others see its trunk alone.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Claim:
     threshold: float
     compute: Callable[[xr.Dataset], xr.DataArray]
     interval: str = intervals.METHOD
+    branches: bool = False
 
 
 def require(results: xr.Dataset, *names: str) -> None:

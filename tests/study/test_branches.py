@@ -1,0 +1,227 @@
+import jax
+import numpy as np
+import pytest
+import tiny
+from etils import epath
+
+from rare_retention.config import ConfigError, override
+from rare_retention.errors import UserError
+from rare_retention.evidence import states
+from rare_retention.record.checkpoints import RESUME, STATES, steps_in, verify
+from rare_retention.record.exposures import read_exposures
+from rare_retention.record.manifest import read_manifest
+from rare_retention.record.recorder import Recorder
+from rare_retention.study import execute as module
+from rare_retention.study.execute import execute
+from rare_retention.study.grid import units
+from rare_retention.study.progress import Progress
+from rare_retention.study.results import gather
+from rare_retention.train.plan import check_budget, make_plan, sizes
+
+BRANCHES = (
+    {"name": "same", "at": 20, "steps": 28},
+    {
+        "name": "quiet",
+        "after_exposure": 2,
+        "steps": 10,
+        "changes": ({"field": "exposure.left_out", "value": (-1,)},),
+    },
+    {"name": "same of same", "of": "same", "at": 33, "steps": 15},
+    {
+        "name": "otherwise",
+        "at": 20,
+        "steps": 8,
+        "changes": (
+            {"field": "optimizer.method", "value": "sgd"},
+            {"field": "rule.kind", "value": "reweighting"},
+            {"field": "measure.every", "value": 2},
+        ),
+    },
+)
+
+
+def branched(**changes):
+    return tiny.study(branches=BRANCHES, **changes)
+
+
+def named(study):
+    return {unit.coordinates["branch"]: unit for unit in units(study)}
+
+
+def end(workdir, unit):
+    """The last checkpoint of a unit, leaf by leaf."""
+    folder = workdir / "runs" / unit.name / RESUME
+    return jax.tree.leaves(verify(folder, steps_in(folder)[-1]))
+
+
+def same(workdir, first, second):
+    for a, b in zip(end(workdir, first), end(workdir, second), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    workdir = epath.Path(tmp_path_factory.mktemp("branches"))
+    study = branched()
+    assert execute(study, workdir) == (5, {}, False)
+    return study, workdir
+
+
+def test_a_branch_that_changes_nothing_has_the_bits_of_its_parent(done):
+    study, workdir = done
+    own = named(study)
+    same(workdir, own["trunk"], own["same"])
+    same(workdir, own["trunk"], own["same of same"])
+    results = gather(study, workdir)
+    late = results.loss.sel(step=[32, 48])
+    for name in ("same", "same of same"):
+        each = late.sel(branch=name).dropna("step", how="all")
+        assert each.sizes["step"]
+        np.testing.assert_array_equal(each, late.sel(branch="trunk", step=each.step))
+
+
+def test_a_branch_goes_on_from_an_exposure_without_the_task(done):
+    study, workdir = done
+    own = named(study)["quiet"]
+    assert own.run.start == 24 and own.run.steps == 34  # bursts in batches 7, 15, 23
+    folder = workdir / "runs" / own.name
+    (shown,) = read_exposures(folder).values()
+    assert shown.steps.tolist() == [7, 15, 23]
+    about = read_manifest(folder)
+    rare = np.array(about.shown)
+    trunk = named(study)["trunk"].run.schedule().shown(24)
+    assert rare[-1] == trunk[-1] and rare.sum() == 34 * 32
+    assert about.recipe["turns"] == [{"step": 24, "changed": ["exposure.left_out: [] -> [-1]"]}]
+
+
+def test_results_have_a_place_for_each_branch(done):
+    study, workdir = done
+    results = gather(study, workdir)
+    assert results["branch"].to_numpy().tolist() == [
+        "trunk", "same", "quiet", "same of same", "otherwise"
+    ]  # fmt: skip
+    turns = results["turn"].isel(stream=0).to_series().dropna().to_dict()
+    assert turns == {"same": 20, "quiet": 24, "same of same": 33, "otherwise": 20}
+    own = results.loss.sel(branch="otherwise").dropna("step", how="all")
+    assert set(range(20, 29, 2)) <= set(own.step.to_numpy())
+    alone = states.trunk(results)
+    assert "branch" not in alone.coords and 22 not in alone.step
+    assert alone.loss.dims == ("stream", "size", "initialisation", "step", "task")
+
+
+def test_the_first_state_of_a_branch_is_its_parents(done):
+    study, workdir = done
+    results = gather(study, workdir).loss.isel(stream=0)
+    trunk = results.sel(branch="trunk", step=20)
+    for name in ("same", "otherwise"):  # of other programs, in which sums may have another order
+        np.testing.assert_allclose(results.sel(branch=name, step=20), trunk, rtol=1e-5)
+
+
+def test_a_killed_branch_goes_on_to_the_same_bits(done, tmp_path, monkeypatch):
+    study, workdir = done
+    again = epath.Path(tmp_path)
+    record, killed = Recorder.record, []
+
+    def kill(self, step, state, measured, *, save):
+        record(self, step, state, measured, save=save)
+        if "branch=same" in str(self._folder) and step == 40 and not killed:
+            killed.append(step)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorder, "record", kill)
+    study = override(study, {"run.checkpoints.every": 6})
+    with pytest.raises(KeyboardInterrupt):
+        execute(study, again)
+    assert execute(study, again).finished == 5
+    own = named(study)["same"]
+    for a, b in zip(end(workdir, own), end(again, own), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_branches_of_a_finished_study_train_their_runs_again(done, tmp_path):
+    study, workdir = done
+    again = epath.Path(tmp_path)
+    assert execute(tiny.study(), again).finished == 1
+    with pytest.warns(UserWarning, match="step 20 was passed before a branch wanted its state"):
+        assert execute(study, again) == (5, {}, False)
+    for a, b in zip(end(workdir, named(study)["trunk"]), end(again, units(study)[0]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_states_that_no_branch_needs_are_dropped_on_request(done, tmp_path):
+    study, workdir = done
+    trunk, same = (named(study)[name].name for name in ("trunk", "same"))
+    assert steps_in(workdir / "runs" / trunk / STATES) == [20, 24]
+    assert steps_in(workdir / "runs" / same / STATES) == [33]
+    own = epath.Path(tmp_path)
+    study = override(study, {"drop_states": True, "run.snapshots.states": (30,)})
+    assert execute(study, own) == (5, {}, False)
+    assert steps_in(own / "runs" / trunk / STATES) == [30]
+    assert steps_in(own / "runs" / same / STATES) == []
+    assert all(map(Progress(study, own).is_finished, units(study)))
+
+
+def test_a_branch_alone_wants_its_run(tmp_path):
+    study = branched()
+    with pytest.raises(UserError, match="no whole state of step 20; train it first"):
+        execute(study, epath.Path(tmp_path), only=named(study)["same"].name)
+
+
+def test_a_branch_of_a_failed_run_fails_with_it(tmp_path, monkeypatch):
+    def diverge(*_):
+        raise FloatingPointError("the loss is not finite")
+
+    monkeypatch.setattr(module, "train", diverge)
+    outcome = execute(branched(), epath.Path(tmp_path))
+    assert set(outcome.failed) == {unit.name for unit in units(branched())}
+    assert outcome.failed["stream=0,branch=same"] == "stream=0, which it goes on from, has failed"
+
+
+def test_units_say_what_they_go_on_from(done):
+    study, workdir = done
+    lines = list(Progress(study, workdir).lines())
+    assert lines[2] == (
+        "stream=0,branch=quiet  finished  [from step 24 of stream=0; exposure.left_out=(-1,)]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("branch", "message"),
+    [
+        ({"name": "a", "at": 48, "steps": 4, "of": "b"}, r"branches\[0\].of: there is no 'b'"),
+        ({"name": "trunk", "at": 8, "steps": 4}, "a name of its own"),
+        ({"name": "a", "steps": 4}, "either `at` or `after_exposure`"),
+        (
+            {"name": "a", "at": 8, "steps": 4, "changes": ({"field": "stream", "value": 1},)},
+            "the same in a run and its branches",
+        ),
+    ],
+)
+def test_branches_that_cannot_be_are_refused(branch, message):
+    with pytest.raises(ConfigError, match=message):
+        tiny.study(branches=(branch,))
+
+
+@pytest.mark.parametrize(
+    ("branch", "message"),
+    [
+        ({"name": "a", "at": 49, "steps": 4}, r"branches\[0\].at: step 49 is none of the run's"),
+        ({"name": "a", "after_exposure": 6, "steps": 4}, "6, but the run has 6 exposures"),
+        (
+            {"name": "a", "at": 8, "steps": 4, "changes": ({"field": "exposure.gab", "value": 1},)},
+            r"branches\[0\].exposure.gab: .*did you mean",
+        ),
+    ],
+)
+def test_a_state_that_a_run_has_not_is_refused(branch, message):
+    with pytest.raises(ConfigError, match=message):
+        units(tiny.study(branches=(branch,)))
+
+
+def test_whole_states_count_in_the_budget():
+    run = named(branched(run__snapshots__cycles=0))["trunk"].run
+    plan, size = make_plan(run, run.schedule()), sizes(run)
+    assert plan.states == (20, 24) and {20, 24} <= set(plan.stops)
+    assert check_budget(run, size, plan) == 2 * size.state_bytes
+    with pytest.raises(ConfigError, match=r"2 whole states of .* or branches"):
+        check_budget(run, size._replace(state_bytes=2**30), plan)
