@@ -19,7 +19,7 @@ flags.declare_key_flag("workdir")
 
 def main(_: list[str]) -> int:
     """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
-    from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+    from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, steps_in, verify
     from rare_retention.record.manifest import NAME, read_manifest
 
     common.quieten()
@@ -30,8 +30,10 @@ def main(_: list[str]) -> int:
     damaged = []
     for run in runs:
         read_manifest(run)
-        for root in (RESUME, RETENTION):
+        for root in (RESUME, RETENTION, STATES):
             steps = steps_in(run / root)
+            if root == STATES and not steps:
+                continue
             listed = ", ".join(map(str, steps))
             print(f"{run / root}: {plural(len(steps), 'checkpoint')} {listed}")
             for step in tqdm(steps, disable=not _VERIFY.value, unit="checkpoint", leave=False):

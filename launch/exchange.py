@@ -114,9 +114,9 @@ def _step(folder: epath.Path) -> int:
     Raises:
         UserError: there is no such one.
     """
-    from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in
+    from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, steps_in
 
-    steps = sorted({*steps_in(folder / RETENTION), *steps_in(folder / RESUME)})
+    steps = sorted({s for root in (RETENTION, RESUME, STATES) for s in steps_in(folder / root)})
     step = _CHECKPOINT.value
     if step is None and steps:
         step = steps[-1]
@@ -128,11 +128,12 @@ def _step(folder: epath.Path) -> int:
 
 def _params(folder: epath.Path, step: int) -> "Params":
     """Weights of all students after a step."""
-    from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+    from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, steps_in, verify
 
     if step in steps_in(folder / RETENTION):
         return verify(folder / RETENTION, step)
-    return verify(folder / RESUME, step)["params"]
+    root = RESUME if step in steps_in(folder / RESUME) else STATES
+    return verify(folder / root, step)["params"]
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ CHANGES = {
     "snapshots": {"snapshots__cycles": 0},
     "checkpoints": {"checkpoints__keep": 5},
     "mesh": {"mesh__data": 1},
+    "turns": {"turns": "({'step': 8},)"},
 }
 
 

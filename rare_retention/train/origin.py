@@ -55,6 +55,11 @@ class Parent(NamedTuple):
         store = Store(self.folder / STATES, self.run.identity())
         try:
             state: State = store.restore(step, abstract, varied="followed")
+        except UserError as error:
+            raise UserError(
+                f"{error}; delete {self.folder / STATES / str(step)}, and the same command trains "
+                "that run again from before it"
+            ) from error
         finally:
             store.close()
         return state

@@ -148,11 +148,13 @@ def common(rate: float, steps: int, cycles: int, per_doubling: int) -> set[int]:
     Evenly over the run, as many as `around` takes for exposures at regular distances.
 
     Args:
-        rate: expected exposures per step, in (0, 1].
+        rate: expected exposures per step, in [0, 1].
         steps: of the run.
         cycles: exposures that are chosen in each stream.
         per_doubling: states for each doubling of the steps since an exposure.
     """
+    if not (rate and cycles):
+        return set()
     distance = max(round(1 / rate), 1)
     each = 1 + len(log_spaced(distance - 1, per_doubling))
     count = min(cycles, math.ceil(rate * steps)) * each

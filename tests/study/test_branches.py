@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+import tiny_text
 from etils import epath
 
 from rare_retention.config import ConfigError, override
@@ -12,8 +13,9 @@ from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.study import execute as module
+from rare_retention.study.branch import Branch, Change
 from rare_retention.study.execute import execute
-from rare_retention.study.grid import units
+from rare_retention.study.grid import Study, units
 from rare_retention.study.progress import Progress
 from rare_retention.study.results import gather
 from rare_retention.train.plan import check_budget, make_plan, sizes
@@ -225,3 +227,31 @@ def test_whole_states_count_in_the_budget():
     assert check_budget(run, size, plan) == 2 * size.state_bytes
     with pytest.raises(ConfigError, match=r"2 whole states of .* or branches"):
         check_budget(run, size._replace(state_bytes=2**30), plan)
+
+
+def test_language_models_branch_each_size_apart(tmp_path):
+    branches = (
+        Branch(name="same", at=3, steps=5),
+        Branch(
+            name="quiet",
+            at=6,
+            steps=6,
+            changes=(
+                Change(field="exposure.left_out", value=(-1,)),
+                Change(field="rule.kind", value="protection"),
+                Change(field="optimizer.peak", value=1e-3),
+            ),
+        ),
+    )
+    study = Study(name="text", run=tiny_text.run(), apart=True, branches=branches)
+    workdir = epath.Path(tmp_path)
+    outcome = execute(study, workdir)
+    assert not outcome.failed and outcome.finished == 6
+    for trunk, own, quiet in zip(*[iter(units(study))] * 3, strict=True):
+        same(workdir, trunk, own)
+        state = verify(workdir / "runs" / quiet.name / RESUME, 12)
+        rare = list(read_exposures(workdir / "runs" / quiet.name).values())[-1].steps
+        assert state["rule"]["since"].tolist() == [11 - rare[-1]]
+    results = gather(study, workdir)
+    assert results.turn.dims == ("stream", "branch") and results.sizes["size"] == 2
+    assert np.isfinite(results.loss.sel(branch="quiet", step=12)).all()
