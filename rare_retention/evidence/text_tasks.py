@@ -26,8 +26,13 @@ FLOPS_PER_TOKEN = 6
 
 
 def injected(results: xr.Dataset) -> list[str]:
-    """Names of the injected tasks."""
-    return [task for task in results["task"].to_numpy().tolist() if task != TEXT]
+    """Names of the injected tasks, but for those that are never shown."""
+    found = [task for task in results["task"].to_numpy().tolist() if task != TEXT]
+    if "is_left_out" not in results:
+        return found
+    out = results["is_left_out"]
+    never = (out != 0).all([d for d in out.dims if d != "task"])
+    return [task for task in found if not never.sel(task=task)]
 
 
 def guessing(point: xr.Dataset, task: str) -> float:

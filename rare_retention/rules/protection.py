@@ -4,10 +4,12 @@ What a student would keep if nothing could undo it says how much of a difference
 forgetting. It is a tool of measurement and no way to train: it reads the task's reference loss.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rare_retention.config import Natural, config
-from rare_retention.rules.rule import RULES, Rule, Seen
+from rare_retention.rules.gaps import InGaps
+from rare_retention.rules.rule import RULES, Seen, check_place
+from rare_retention.settings.setting import Setting
 from rare_retention.settings.student import Params
 
 if TYPE_CHECKING:
@@ -16,41 +18,30 @@ if TYPE_CHECKING:
 
 @RULES.add
 @config
-class Protection(Rule):
+class Protection(InGaps):
     """Takes out of each update in a gap what raises a watched task's reference loss.
 
     From update u to u - max(<u, g>, 0) / <g, g> g for each student, with g the gradient of the
-    reference loss before the update and <.,.> over all of its weights: to first order the loss does
-    not rise, and what lowers it stays. The first gap begins after the first exposure.
+    reference loss before the update and <.,.> over all of its weights, or over each of its
+    `blocks`: to first order the loss does not rise, and what lowers it stays.
 
     Attributes:
         kind: tag of this rule in a config tree.
-        gaps: place in the setting's `watch` of the task whose exposures the gaps lie between.
         along: place of the task whose reference loss is protected; None: the same. Another one,
             such as one that is never shown, is the control: it should make no difference.
-        after: steps from an exposure to the first protected update. An optimizer with momentum goes
-            on learning from an exposure for a while.
     """
 
-    by_part: ClassVar[bool] = False
-
     kind: Literal["protection"] = "protection"
-    gaps: Natural = 0
     along: Natural | None = None
-    after: Natural = 20
 
-    def update(self, updates: Params, step: Seen) -> Params:
-        """The update without what harms, in gaps; elsewhere as it is."""
-        import jax
+    def check(self, setting: Setting) -> None:
+        """Refuses tasks that are not watched, and blocks that no size has."""
+        super().check(setting)
+        if self.along is not None:
+            check_place("rule.along", self.along, setting)
 
-        since = step.phase.since[self.gaps]
-        in_gap = (since > 0) & (since >= self.after)
-        protected: Params = jax.lax.cond(
-            in_gap, lambda own: self._without_harm(own, step), lambda own: own, updates
-        )
-        return protected
-
-    def _without_harm(self, updates: Params, step: Seen) -> Params:
+    def inside(self, updates: Params, step: Seen) -> Params:
+        """The update without what harms."""
         import jax
         import jax.numpy as jnp
 
@@ -62,17 +53,24 @@ class Protection(Rule):
 
         with jax.default_matmul_precision(step.traced.family.finest_precision):
             gradients = jax.grad(loss)(step.params)
+        return {
+            group: self.by_block(step.traced, _without_harm, own, gradients[group])
+            for group, own in updates.items()
+        }
 
-        def group(own: Any, gradient: Any) -> Any:
-            size = jnp.maximum(_inner(gradient, gradient), jnp.finfo(jnp.float32).tiny)
-            share = jnp.maximum(_inner(own, gradient), 0.0) / size
 
-            def without(u: "jax.Array", g: "jax.Array") -> "jax.Array":
-                return u - share.reshape(-1, *[1] * (g.ndim - 1)).astype(u.dtype) * g
+def _without_harm(update: Any, gradient: Any) -> Any:
+    """The update of each student, less its harmful part; trees of leaves [R, ...]."""
+    import jax
+    import jax.numpy as jnp
 
-            return jax.tree.map(without, own, gradient)
+    size = jnp.maximum(_inner(gradient, gradient), jnp.finfo(jnp.float32).tiny)
+    share = jnp.maximum(_inner(update, gradient), 0.0) / size
 
-        return {name: group(own, gradients[name]) for name, own in updates.items()}
+    def without(u: "jax.Array", g: "jax.Array") -> "jax.Array":
+        return u - share.reshape(-1, *[1] * (g.ndim - 1)).astype(u.dtype) * g
+
+    return jax.tree.map(without, update, gradient)
 
 
 def _inner(first: Any, second: Any) -> "jax.Array":

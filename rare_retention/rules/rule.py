@@ -8,9 +8,10 @@ from abc import ABC
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from rare_retention.config import config
+from rare_retention.config import ConfigError, config
 from rare_retention.registry import Registry
 from rare_retention.settings.objective import Numbers
+from rare_retention.settings.setting import Setting
 from rare_retention.settings.student import Params
 
 if TYPE_CHECKING:
@@ -70,6 +71,24 @@ class Seen(NamedTuple):
     mean: Callable[[Callable[[Any, "jax.Array"], Any]], Any]
 
 
+def check_place(field: str, place: int, setting: Setting) -> None:
+    """Checks that a task stands at a place in the setting's `watch`.
+
+    Args:
+        field: that names the place.
+        place: counted from 0.
+        setting: of the run.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    count = len(setting.watch_ids)
+    if place >= count:
+        raise ConfigError(
+            field, f"expected a place in setting.watch, from 0 to {count - 1}, got {place}"
+        )
+
+
 @config
 class Rule(ABC):
     """Base of all rules; hashable, since programs are compiled for it.
@@ -81,6 +100,17 @@ class Rule(ABC):
 
     by_part: ClassVar[bool] = True
     kind: str
+
+    def check(self, setting: Setting) -> None:
+        """Refuses what the setting has not, before anything runs; by default nothing.
+
+        Args:
+            setting: of the run.
+
+        Raises:
+            ConfigError: naming a field below the run.
+        """
+        del setting
 
     def start(self, traced: "Traced", params: Params) -> Carried:
         """What is carried into the first step; by default nothing.

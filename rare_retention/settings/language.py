@@ -26,7 +26,7 @@ from rare_retention.settings.student import DRAWS
 from rare_retention.settings.transformers import Transformers
 from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
-from rare_retention.tasks.injected import SEEDS, Injected, Instances, instances
+from rare_retention.tasks.injected import SEEDS, Injected, Instances, instances, names
 from rare_retention.tasks.natural import Prompts, prompts
 from rare_retention.text.corpus import Corpus, Windows, open_corpus
 
@@ -123,9 +123,6 @@ class Language:
     def _check_frequencies(self) -> None:
         if not self.tasks:
             raise ConfigError("tasks", "expected at least one task, got none")
-        names = [task.name for task in self.tasks]
-        if len(set(names)) < len(names):
-            raise ConfigError("tasks", f"expected different tasks, got {', '.join(names)}")
         needed = self.window * sum(task.per_token for task in self.tasks)
         if needed >= self.per_sequence:
             raise ConfigError(
@@ -190,7 +187,7 @@ class Language:
     @property
     def task_names(self) -> tuple[str, ...]:
         """The text, then the injected tasks."""
-        return (TEXT, *(task.name for task in self.tasks))
+        return (TEXT, *names(self.tasks))
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -238,8 +235,8 @@ class Language:
     def recipe(self) -> dict[str, Any]:
         """All fields but `LEFT_OUT`; of the corpus what it was found to be, with its files."""
         tree = to_dict(self)
-        for group, names in LEFT_OUT.items():
-            for name in names:
+        for group, fields in LEFT_OUT.items():
+            for name in fields:
                 del tree[group][name]
         if isinstance(self.architecture or Olmo(), Olmo):
             # As before there were others; a published size is of an architecture by its name.

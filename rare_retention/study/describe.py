@@ -136,7 +136,7 @@ def variables(study: Study) -> set[str]:
     named |= {"step_rows", "step_tokens", "step_flops"}
     varied = {axis.name for axis in study.grid}
     found = {*quantities(study.run), *setting.constants(), *named, *varied, "gap", "watch"}
-    found |= {"exposure_step", "exposure_count", "is_withheld"}
+    found |= {"exposure_step", "exposure_count", "is_withheld", "is_left_out"}
     if isinstance(setting, Language):
         found |= {name for kind in KINDS.values() for name in kind.quantities}
     return found

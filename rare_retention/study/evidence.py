@@ -29,6 +29,7 @@ from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Study, Unit, units
 from rare_retention.study.results import EVIDENCE, join, units_of
+from rare_retention.tasks.injected import names
 from rare_retention.tasks.pairs import Pairs
 
 FOLDER = "evidence"
@@ -146,11 +147,13 @@ def subjects(setting: Language, draw: int) -> dict[str, Subject]:
     Raises:
         UserError: there is none.
     """
-    both = zip(setting.tasks, setting.instances(draw), strict=True)
-    found = {task.name: subject(task, own) for task, own in both if isinstance(task, Pairs)}
+    called = names(setting.tasks)
+    both = zip(called, setting.tasks, setting.instances(draw), strict=True)
+    found = {name: subject(task, own) for name, task, own in both if isinstance(task, Pairs)}
     if not found:
-        names = ", ".join(task.name for task in setting.tasks)
-        raise UserError(f"evidence is looked for in tasks of TOK1 TOK2 LABEL; got {names}")
+        raise UserError(
+            f"evidence is looked for in tasks of TOK1 TOK2 LABEL; got {', '.join(called)}"
+        )
     return found
 
 

@@ -156,7 +156,13 @@ def _constants(about: Manifest) -> dict[str, Any]:
     }
     withheld = [float(task in about.withheld) for task in range(len(about.tasks))]
     words = {"units": "1", "long_name": "whether the task is absent between bursts"}
-    return found | {"is_withheld": (("task",), withheld, words)}
+    planned = about.planned or [1.0] * len(about.tasks)
+    left_out = [float(slots == 0) for slots in planned]
+    never = {"units": "1", "long_name": "whether the task is never shown"}
+    return found | {
+        "is_withheld": (("task",), withheld, words),
+        "is_left_out": (("task",), left_out, never),
+    }
 
 
 def _costs(about: Manifest) -> dict[str, Any]:

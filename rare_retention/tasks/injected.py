@@ -173,3 +173,16 @@ def _check_given(tasks: Sequence[Injected], vocabulary: int, end_of_document: in
         if len(set(given)) < len(given):
             raise ConfigError(f"tasks[{k}].labels", f"expected different tokens, got {given}")
         taken |= set(given)
+
+
+def names(tasks: Sequence[Injected]) -> tuple[str, ...]:
+    """What the tasks of a mixture are called: the second of a name has a 2 behind it.
+
+    Tasks of one name have tokens of their own, as all tasks of a mixture: one that is left out is
+    the sham of another.
+    """
+    found: list[str] = []
+    for task in tasks:
+        same = 1 + sum(other.name == task.name for other in tasks[: len(found)])
+        found.append(task.name if same == 1 else f"{task.name} {same}")
+    return tuple(found)

@@ -49,10 +49,12 @@ def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> P
         history: of the watched tasks up to the last step; None counts what is needed of it.
 
     Raises:
-        ConfigError: the run cannot realise its schedule, or a state that is to be kept whole lies
-            outside of it.
+        ConfigError: the run cannot realise its schedule or its rule, or has not a state that is to
+            be kept whole.
     """
     schedule.check(run.steps)
+    if run.rule is not None:
+        run.rule.check(run.setting)
     states = _whole_states(run)
     rare = rarest_watched(run.setting)
     exposures: list[int] = []

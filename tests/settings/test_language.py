@@ -264,6 +264,13 @@ def test_windows_are_read_as_the_type_they_are_written_in(tmp_path):
 TWO = (Comparison(per_token=0.01), Comparison(per_token=0.001))
 
 
+def test_tasks_of_one_kind_have_names_and_tokens_of_their_own():
+    setting = tiny_text.language(tasks=TWO)
+    assert setting.task_names == ("text", "comparison", "comparison 2")
+    first, second = (set(own.tokens.ravel().tolist()) for own in setting.instances(0))
+    assert not first & second
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -277,7 +284,6 @@ TWO = (Comparison(per_token=0.01), Comparison(per_token=0.001))
         ({"sizes": ("4M", "20m")}, r"sizes\[1\]: no size '20m'; did you mean '20M'"),
         ({"sizes": ("1x8x16x3",)}, r"sizes\[0\]: 3 do not cut hidden = 8 into even dimensions"),
         ({"tasks": ()}, "tasks: expected at least one task, got none"),
-        ({"tasks": TWO}, "tasks: expected different tasks, got comparison, comparison"),
         (
             {"tasks": (Recall(per_token=0.1), Comparison(per_token=0.05))},
             r"per_sequence: frequencies of 0.1 \+ 0.05 per token are 2.4 instances in a sequence "

@@ -1,0 +1,83 @@
+"""Freezing of blocks of weights in gaps, and what rules in gaps refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+import tiny_text
+
+from rare_retention.config import ConfigError
+from rare_retention.rules.freezing import Freezing
+from rare_retention.rules.protection import Protection
+from rare_retention.rules.rule import Phase, Seen
+from rare_retention.settings.traced import traced_of
+from rare_retention.train.plan import make_plan
+
+SETTING = tiny_text.language(sizes=("2x16x32x2",), watch=(1, 2))
+TRACED = traced_of(SETTING)
+NUMBERS = SETTING.numbers(0)
+PARAMS = jax.jit(TRACED.family.init)(0)
+(GROUP,) = PARAMS
+UPDATES = jax.tree.map(
+    lambda leaf: 0.1 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), PARAMS
+)
+
+
+def seen(since):
+    phase = Phase(jnp.array([since == 0, True]), jnp.array([since, 0]))
+    return Seen(TRACED, NUMBERS, PARAMS, phase, {}, lambda f: None)
+
+
+def changed(rule, since=30):
+    """Blocks of the update that a rule changes."""
+    new = jax.jit(lambda updates: rule.update(updates, seen(since)))(UPDATES)
+    before, after = (TRACED.family.blocks(own[GROUP]) for own in (UPDATES, new))
+    return {name for name in before if np.any(before[name] != after[name])}, after
+
+
+def test_chosen_blocks_stay_and_the_others_go_on():
+    chosen = ("layer 1 down", "embedding")
+    names, after = changed(Freezing(blocks=chosen))
+    assert names == set(chosen)
+    assert all(not np.any(after[name]) for name in chosen)
+    assert changed(Freezing(blocks=chosen), since=19)[0] == set()
+
+
+def test_without_blocks_all_weights_stay():
+    names, after = changed(Freezing(after=1), since=1)
+    assert names == after.keys() and not any(map(np.any, after.values()))
+
+
+def test_blocks_are_protected_each_by_itself():
+    """By hand, in float64; what is no block of the rule's stays as it is."""
+    chosen = ("layer 0 down", "embedding")
+    names, after = changed(Protection(blocks=chosen))
+
+    def loss(params):
+        return TRACED.reference(params, NUMBERS)[GROUP][:, 0].sum()
+
+    gradient = TRACED.family.blocks(jax.jit(jax.grad(loss))(PARAMS)[GROUP])
+    update = TRACED.family.blocks(UPDATES[GROUP])
+    harmful = set()
+    for name in chosen:
+        u, g = (np.asarray(own[name], np.float64) for own in (update, gradient))
+        inner = (u * g).sum()
+        if inner > 0:
+            harmful.add(name)
+        np.testing.assert_allclose(after[name], u - max(inner, 0) / (g * g).sum() * g, atol=1e-5)
+    assert names == harmful and harmful
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"kind": "protection", "gaps": 1}, r"rule.gaps: expected a place in setting.watch, .*1"),
+        ({"kind": "protection", "along": 1}, "rule.along: expected a place in setting.watch"),
+        ({"kind": "freezing", "blocks": "('decoder',)"}, r"rule.blocks\[0\]: no block 'decoder'; "),
+    ],
+)
+def test_what_the_setting_has_not_is_refused(rule, message):
+    run = tiny.run(**{f"rule__{name}": value for name, value in rule.items()})
+    with pytest.raises(ConfigError, match=message):
+        make_plan(run, run.schedule())
