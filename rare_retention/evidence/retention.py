@@ -166,9 +166,10 @@ def cycles(
     Returns:
         The other dimensions of the value, then `cycle`. `before`, `best` and `next_before` have the
         value's own sign. `gain` is negative where no state of the cycle is better. `lag` is 0 steps
-        where the state just after the exposure is the best. `half_life` in steps is interpolated linearly between
-        states, and a lower bound where `censored`. `accumulation`, without cycles, is the
-        improvement from before the first measured exposure to the end of the last measured cycle.
+        where the state just after the exposure is the best. `half_life` in steps is interpolated
+        linearly between states, and a lower bound where `censored`. `accumulation`, without cycles,
+        is the improvement from before the first measured exposure to the end of the last measured
+        cycle.
         `exposure` and `start` [stream, cycle] are number and step of the cycle's exposure, NaN
         where a stream has fewer cycles than others: what else is NaN is missing.
 
@@ -239,11 +240,22 @@ def learned_cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset 
         point: of a study's grid, as for `learned`, with `exposure_step`.
         least: what is learned counts from here on; None: all of it.
     """
-    value, shown = learned(point), exposures.of(point)
+    value = learned(point)
+    return _whole_cycles(point, value if least is None else value.clip(min=least))
+
+
+def level_cycles(point: xr.Dataset) -> xr.Dataset | None:
+    """As `learned_cycles`, of the `level`."""
+    return _whole_cycles(point, level(point))
+
+
+def _whole_cycles(point: xr.Dataset, value: xr.DataArray) -> xr.Dataset | None:
+    """Cycles of a value at one grid point; None where no whole one was measured."""
+    shown = exposures.of(point)
     streams = exposures.by_stream(value, shown)
     if not any(measured_cycles(own["step"].to_numpy(), at) for own, at in streams):
         return None
-    return cycles(value if least is None else value.clip(min=least), shown, least_gain=LEAST_GAIN)
+    return cycles(value, shown, least_gain=LEAST_GAIN)
 
 
 def through_cycles(
