@@ -6,6 +6,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from rare_retention import __version__
+from rare_retention.study.claims import CLAIMS
 
 project = "rare_retention"
 copyright = "the rare_retention authors"
@@ -56,7 +57,34 @@ def _skip_tuple_fields(app: Sphinx, what: str, name: str, member: Any, *rest: An
     return True if type(member).__name__ == "_tuplegetter" else None
 
 
+def _claims() -> str:
+    """The registry of claims as tables, by what they speak for."""
+    rows: dict[str, list[str]] = {}
+    for claim in CLAIMS.values():
+        part = "Checks" if claim.kind == "check" else f"Speak for or against {claim.account}"
+        test = f"{claim.relation} {claim.threshold:g}"
+        cells = (claim.statement, claim.statistic, test, claim.against, claim.source)
+        plain = [re.sub(r"([|*_<])", r"\\\1", cell) for cell in cells]
+        rows.setdefault(part, []).append(" | ".join([f"| `{claim.name}`", *plain]) + " |")
+    head = "| name | claim | statistic | must be | against it | source |\n" + "| --- " * 6 + "|\n"
+    parts = ("capacity", "acquisition", "retention", "none")
+    order = [*(f"Speak for or against {part}" for part in parts), "Checks"]
+    named = {order[3]: "Speak for none of them"}
+    return "\n\n".join(
+        f"## {named.get(part, part)}\n\n{head}" + "\n".join(rows[part])
+        for part in order
+        if part in rows
+    )
+
+
+def _with_claims(app: Sphinx, page: str, source: list[str]) -> None:
+    """Puts the registry in its place on the page of claims."""
+    if page == "claims":
+        source[0] = source[0].replace("\nCLAIMS\n", f"\n{_claims()}\n")
+
+
 def setup(app: Sphinx) -> None:
     """Connects the above, before napoleon reads the docstrings (at 500)."""
     app.connect("autodoc-process-docstring", _plain_docstring, priority=400)
+    app.connect("source-read", _with_claims)
     app.connect("autodoc-skip-member", _skip_tuple_fields)

@@ -1,11 +1,12 @@
-"""Says at which learning rates all sizes of a calibration study gain alike at an exposure.
+"""Says at which learning rates all sizes of a calibration study gain alike from a shown row.
 
 Example:
     python -m launch.match --workdir=runs/calibration
-    python -m launch.match --workdir=runs/calibration --gain=0.05
+    python -m launch.match --workdir=runs/calibration --gain=0.002
 
 The study trains all sizes at several learning rates: its grid has the one field optimizer.peak. The
-printed flags give a study in which each size has the learning rate of an equal gain.
+printed flags give a study in which each size has the learning rate of an equal gain: of the level
+of the rare task, for each of its rows that is shown, in cycles before any size has learned it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,9 @@ from rare_retention.study import matching
 from rare_retention.study.folder import RESULTS
 
 _GAIN = flags.DEFINE_float(
-    "gain", None, "per exposure, to be matched; by default the smallest size's at the middle peak"
+    "gain",
+    None,
+    "per exposed row, to be matched; by default the smallest size's at the middle peak",
 )
 
 flags.declare_key_flag("workdir")
@@ -49,7 +52,7 @@ def _lines(
     gains: xr.DataArray, found: matching.Match, names: Mapping[int | str, str]
 ) -> Iterator[str]:
     peaks = gains[matching.PEAK].to_numpy().tolist()
-    yield "gain per exposure at each peak of the learning rate, and the peak of equal gain"
+    yield "gain per exposed row at each peak of the learning rate, and the peak of equal gain"
     yield f"  {'size':<10}" + "".join(f"{peak:<10.3g}" for peak in peaks) + f"{found.gain:.3g} at"
     for size, name in names.items():
         row = "".join(f"{value:<10.3g}" for value in gains.sel(size=size).to_numpy())

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 GAP, CYCLES, STREAMS = 50, 12, 3
+ROWS = 8.0  # of the task in each burst
 
 
 def signal(rho, gain, level=0.0):
@@ -33,10 +34,29 @@ def results(rhos, gains, levels=None, noise=0.0, streams=STREAMS):
         {
             "signal": (("stream", "left_out", "size", "initialisation", "step", "task"), values),
             "exposure_step": (("stream", "left_out", "watch", "exposure"), exposures),
+            "exposure_count": (
+                ("stream", "left_out", "watch", "exposure"),
+                np.where(np.isnan(exposures), np.nan, ROWS),
+            ),
             "frequency": (("task",), [0.1]),
             "finished": (("stream", "left_out", "size"), np.ones((streams, 2, len(rhos)), bool)),
         },
         {"step": steps, "task": ["rare"], "watch": ["rare"], "left_out": ["()", "(-1,)"]},
+    )
+
+
+def in_mixture(results, widths):
+    """The same with the widths of its students, in a mixture in which width 3 has the rare task.
+
+    Of two tasks the common one's two features have the utilities 0.9 and 0.45, the rare one's 0.1.
+    """
+    return (
+        results.isel(task=[0, 0])
+        .assign(
+            spectrum=(("task", "direction"), [[1.0, 0.5], [1.0, 0.0]]),
+            frequency=("task", [0.9, 0.1]),
+        )
+        .assign_coords(task=["common", "rare"], width=("size", list(widths)))
     )
 
 

@@ -230,6 +230,8 @@ claims.add(
         relation=">",
         threshold=0.0,
         compute=further,
+        account="none",
+        against="The small model's weights go as far.",
     )
 )
 

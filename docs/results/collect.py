@@ -24,7 +24,9 @@ def verdict_row(v: dict) -> str:
         f"{v['relation']} {v['threshold']:g}",
         f"{found[1]} to {found[2]}" if tested else "–",
     )
-    cells = (f"**{v['verdict']}**", said, v["source"], found[0], span, limit, covers)
+    check = v.get("kind") == "check"  # absent from what was judged before there were checks
+    word = {"holds": "check passed", "fails": "check failed"}.get(v["verdict"]) if check else None
+    cells = (f"**{word or v['verdict']}**", said, v["source"], found[0], span, limit, covers)
     return "| " + " | ".join(cell.replace("|", "\\|").replace("_", "\\_") for cell in cells) + " |"
 
 

@@ -56,6 +56,24 @@ def of(point: xr.Dataset, task: str | None = None) -> xr.DataArray:
     return steps
 
 
+def rows(point: xr.Dataset, number: xr.DataArray, task: str | None = None) -> xr.DataArray:
+    """Rows of a watched task in exposures of one grid point.
+
+    Args:
+        point: of a study's grid, with `exposure_count`.
+        number: of each exposure, 0 for the first of a stream [stream, ...]; NaN for none.
+        task: its name; the rarest watched one by default.
+
+    Returns:
+        As `number`, NaN where there is none.
+    """
+    count = point["exposure_count"].sel(
+        watch=states.rarest(point) if task is None else task, drop=True
+    )
+    shown: xr.DataArray = count.isel(exposure=number.fillna(0).astype(int))
+    return shown.where(number.notnull())
+
+
 def by_stream(
     values: xr.DataArray, exposures: xr.DataArray
 ) -> Iterator[tuple[xr.DataArray, Array]]:

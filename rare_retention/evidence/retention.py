@@ -1,9 +1,12 @@
-"""What a task gains at an exposure and how much of it is left at the next (Fig. 4, Fig. 8).
+"""What a task gains at an exposure and when it is lost again (Fig. 4, Fig. 8).
 
 The cycle of an exposure goes from the state just before it to the state just before the next one;
 the state just after the exposure, at least one step earlier, stands between them. Cycles are found
 in each stream by itself, since streams may be exposed at different steps: the i-th measured cycle
 of every stream stands at place i along `cycle`.
+
+What a gap leaves is no matter of rises: rise over gain, summed over cycles, is the final level
+over the gains, whatever is kept in between. `evidence.control` has the factor that a gap leaves.
 """
 
 import dataclasses
@@ -22,10 +25,10 @@ LEAST_GAIN = 0.01
 """Rises of what is learned up to this one are no gains: there is nothing to keep or to lose."""
 
 LEARNED = 0.5
-"""From the first cycle on that starts at this level, cycles do not tell what is kept."""
+"""From the first cycle on that starts at this level, gains are small for want of room to rise."""
 
 EQUAL_GAINS = 1.25
-"""Mean gains that differ by less than this factor count as equal."""
+"""Gains per exposed row that differ by less than this factor count as equal."""
 
 _DENSE = 0.8  # of the states that the most densely measured cycle has in as many steps
 
@@ -36,7 +39,6 @@ _MEANINGS = {
     "gain": "improvement from before to peak",
     "lag": "steps from the state just after the exposure to the peak",
     "decay": "loss from the peak to the next exposure",
-    "share_kept": "share of the gain that is left at the next exposure",
     "half_life": "steps from the peak until half of the gain is lost",
     "censored": "the half-life is longer: the next exposure comes first",
 }
@@ -59,6 +61,22 @@ def learned(point: xr.Dataset) -> xr.DataArray:
     loss = states.measured(point["loss"].sel(task=task, drop=True))
     share: xr.DataArray = 1 - loss / text_tasks.guessing(point, task)
     return share.assign_attrs(units="1")
+
+
+def level(point: xr.Dataset) -> xr.DataArray:
+    """The level by which gains and what is left of them are compared, at its measured steps.
+
+    Of an injected task that of its answer (`settings.levels`) where it was measured: the loss of a
+    small model falls mostly because it finds out which tokens are labels. Else as `learned`.
+
+    Args:
+        point: as for `learned`.
+    """
+    if "answer" in point:
+        answer = point["answer"].sel(task=states.rarest(point), drop=True)
+        if answer.notnull().any():
+            return states.measured(answer)
+    return learned(point)
 
 
 class Cycle(NamedTuple):
@@ -142,16 +160,16 @@ def cycles(
         shown: steps of the task's exposures, as from `exposures.of`.
         rises: whether the value rises when the task is learned, as a signal does and a loss does
             not.
-        least_gain: gains up to this one, at least 0, are no gains: their `lag`, `share_kept` and
-            `half_life` are NaN.
+        least_gain: gains up to this one, at least 0, are no gains: their `lag` and `half_life`
+            are NaN.
 
     Returns:
         The other dimensions of the value, then `cycle`. `before`, `best` and `next_before` have the
-        value's own sign. `gain` is negative where no state of the cycle is better, `share_kept`
-        where more than the gain is lost by the next exposure. `lag` is 0 steps where the state just
-        after the exposure is the best. `half_life` in steps is interpolated linearly between
-        states, and a lower bound where `censored`. `accumulation`, without cycles, is the
-        improvement from before the first measured exposure to the end of the last measured cycle.
+        value's own sign. `gain` is negative where no state of the cycle is better. `lag` is 0 steps
+        where the state just after the exposure is the best. `half_life` in steps is interpolated
+        linearly between states, and a lower bound where `censored`. `accumulation`, without cycles,
+        is the improvement from before the first measured exposure to the end of the last measured
+        cycle.
         `exposure` and `start` [stream, cycle] are number and step of the cycle's exposure, NaN
         where a stream has fewer cycles than others: what else is NaN is missing.
 
@@ -222,11 +240,22 @@ def learned_cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset 
         point: of a study's grid, as for `learned`, with `exposure_step`.
         least: what is learned counts from here on; None: all of it.
     """
-    value, shown = learned(point), exposures.of(point)
+    value = learned(point)
+    return _whole_cycles(point, value if least is None else value.clip(min=least))
+
+
+def level_cycles(point: xr.Dataset) -> xr.Dataset | None:
+    """As `learned_cycles`, of the `level`."""
+    return _whole_cycles(point, level(point))
+
+
+def _whole_cycles(point: xr.Dataset, value: xr.DataArray) -> xr.Dataset | None:
+    """Cycles of a value at one grid point; None where no whole one was measured."""
+    shown = exposures.of(point)
     streams = exposures.by_stream(value, shown)
     if not any(measured_cycles(own["step"].to_numpy(), at) for own, at in streams):
         return None
-    return cycles(value if least is None else value.clip(min=least), shown, least_gain=LEAST_GAIN)
+    return cycles(value, shown, least_gain=LEAST_GAIN)
 
 
 def through_cycles(
@@ -327,37 +356,33 @@ def whole(of: xr.Dataset) -> xr.DataArray:
     return states.complete(of["gain"].where(there, 0.0)) & there.any("cycle")
 
 
-def share_kept(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArray:
-    """Share of the gains that is kept: the rise per cycle over the gain per cycle.
+def before_any(of: xr.Dataset) -> xr.DataArray:
+    """Cycles that start before any size has learned the task: the same for all sizes.
 
-    The rise is that from before the first counted cycle to the end of the last, through cycles that
-    were not measured too. Means over shares of single cycles would not do: a start that happens to
-    be low makes a gain that happens to be large and seems to be kept.
+    Means over cycles that a size chooses for itself do not compare: one that learns at once would
+    be judged by its first cycle, another one by all. Bool [..., cycle], without `size`.
 
     Args:
-        of: result of `cycles`, of a value that rises as the task is learned.
-        where: bool, the cycles that count; all by default.
-
-    Returns:
-        Shares without the dimension `cycle`, NaN where no counted cycle has a meaningful gain or
-        one is missing.
+        of: as for `not_yet`, with the dimension `size`.
     """
-    there = of["exposure"].notnull()
-    counted = there if where is None else where & there
-    numbers = of["exposure"].where(counted)
-    first, last = numbers.min("cycle"), numbers.max("cycle")
-    start = of["before"].where(numbers == first).sum("cycle", min_count=1)
-    end = of["next_before"].where(numbers == last).sum("cycle", min_count=1)
-    meant = of["share_kept"].where(counted).notnull().any("cycle")
-    share: xr.DataArray = (end - start) / (last - first + 1) / mean_gain(of, counted)
-    return share.where(meant).rename("share_kept")
+    return not_yet(of).all("size")
 
 
-def mean_gain(of: xr.Dataset, where: xr.DataArray) -> xr.DataArray:
-    """Gain per cycle over the cycles that count, without `cycle`; NaN where one is missing."""
+def gain_per_row(of: xr.Dataset, rows: xr.DataArray, where: xr.DataArray) -> xr.DataArray:
+    """Gain for each row of the task that was shown, over the cycles that count.
+
+    The sum of their gains over that of their rows, so that a large burst counts for as much as it
+    shows. Without `cycle`; NaN where no cycle counts or one that does is missing.
+
+    Args:
+        of: result of `cycles`.
+        rows: of the task at each cycle's exposure, as from `exposures.rows`.
+        where: bool, the cycles that count.
+    """
     total = of["gain"].where(where, 0.0).sum("cycle", skipna=False)
-    gain: xr.DataArray = total / where.sum("cycle").where(where.any("cycle"))
-    return gain.rename("gain")
+    shown = rows.where(where, 0.0).sum("cycle")
+    gain: xr.DataArray = total / shown.where(where.any("cycle"))
+    return gain.rename("gain").assign_attrs(units="per row", long_name="gain per exposed row")
 
 
 def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
@@ -409,8 +434,6 @@ def _cycle(
     gain = peak - before
     # A state missing inside is the peak to argmax, which makes the gain NaN and not meant.
     meant = gain > max(least_gain, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kept = (last - before) / gain
     half_life, lost = _half_life(inside, at, best, before + gain / 2)
     return {
         "before": before,
@@ -419,7 +442,6 @@ def _cycle(
         "gain": gain,
         "lag": np.where(meant, at[best] - exposed, np.nan),
         "decay": peak - last,
-        "share_kept": np.where(meant, kept, np.nan),
         "half_life": np.where(meant, half_life, np.nan),
         "censored": meant & ~lost,
     }
@@ -446,5 +468,5 @@ def _attributes(name: str, value: xr.DataArray) -> dict[str, str]:
     if name in _STEPS:
         units = "steps"
     else:
-        units = "1" if name in ("share_kept", "censored") else str(value.attrs.get("units", "1"))
+        units = "1" if name == "censored" else str(value.attrs.get("units", "1"))
     return {"units": units, "long_name": _MEANINGS[name]}

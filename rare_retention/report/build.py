@@ -76,6 +76,6 @@ def _line(verdict: Verdict) -> str:
     limit = f"{verdict.relation} {verdict.threshold:g}"
     known = math.isfinite(verdict.estimate)
     return (
-        f"{verdict.verdict:<12} {verdict.statement} "
+        f"{verdict.word:<12} {'check: ' * (verdict.kind == 'check')}{verdict.statement} "
         f"({f'{verdict.estimate:.3g}, {limit}' if known else verdict.note})"
     )

@@ -21,7 +21,9 @@ from rare_retention.report.figures import data, select, style
 
 STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figures"
 
+_CHECKED = {"holds": "passed", "fails": "failed"}  # how the verdict on a check is called
 _SYMBOLS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not tested": "–"}
+_ACCOUNTS = {"none": "speaks for none of the three accounts"}
 _RELATIONS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 _NOTHING = "–"
 _TEMPLATES = jinja2.Environment(
@@ -71,8 +73,9 @@ def build(
 
     Args:
         workdir: of a study that has written `study.json` and `results.nc`.
-        verdicts: judged claims with the keys claim, statement, source, statistic, threshold,
-            relation, estimate, low, high, units, covers, differ, interval, verdict and note.
+        verdicts: judged claims with the keys claim, statement, source, statistic, kind, account,
+            against, threshold, relation, estimate, low, high, units, covers, differ, interval,
+            verdict, together and note.
         provenance: where and how the study ran.
         figures: names out of `report.figures.FIGURES`.
 
@@ -139,14 +142,16 @@ def describe(
         figures: what `draw` returned.
     """
     judged = [verdict_row(verdict) for verdict in verdicts]
+    claims = [row for row in judged if row["kind"] == "claim"]
     return {
         "title": str(results.attrs["name"]).replace("_", " "),
         "question": paragraphs(str(results.attrs["question"])),
-        "verdicts": judged,
+        "verdicts": claims,
+        "checks": [row for row in judged if row["kind"] == "check"],
         "tally": [
             {"word": word, "symbol": symbol, "count": count, "css": _css(word)}
             for word, symbol in _SYMBOLS.items()
-            if (count := sum(row["verdict"] == word for row in judged))
+            if (count := sum(row["verdict"] == word for row in claims))
         ],
         "methods": list(dict.fromkeys(str(verdict["interval"]) for verdict in verdicts)),
         "figures": [
@@ -169,10 +174,13 @@ def describe(
 
 def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
     """A judged claim as the texts of a row of the table."""
-    word = str(verdict["verdict"])
+    word, kind, account = (str(verdict[name]) for name in ("verdict", "kind", "account"))
     low, high = number(verdict["low"]), number(verdict["high"])
-    kept = ("claim", "statement", "source", "statistic", "verdict", "note", "together")
+    kept = ("claim", "statement", "source", "statistic", "kind", "against", "note", "together")
     return {name: str(verdict[name]) for name in kept} | {
+        "verdict": word,
+        "word": _CHECKED.get(word, word) if kind == "check" else word,
+        "account": _ACCOUNTS.get(account, f"speaks for or against the {account} account"),
         "symbol": _SYMBOLS[word],
         "css": _css(word),
         "estimate": number(verdict["estimate"]),

@@ -1,8 +1,12 @@
-"""Learning rates at which students of all sizes gain alike at an exposure.
+"""Learning rates at which students of all sizes gain alike from a row of the rare task.
 
 The same learning rate moves a large student further than a small one, or less far, so that what it
 keeps may only reflect what it gained. A calibration study trains all sizes at several peaks of the
 learning rate; the peaks at which their gains are equal are read between them.
+
+A gain is counted for each row of the task that was shown, over the same cycles for all sizes.
+Totals do not compare: a size that learns at once stops gaining, and bursts of other sizes give
+other totals at equal gains.
 """
 
 from typing import NamedTuple
@@ -11,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from rare_retention.errors import ConfigError, UserError
-from rare_retention.evidence import retention, states
+from rare_retention.evidence import exposures, retention, states
 from rare_retention.theory.checks import Array
 
 PEAK = "peak"
@@ -22,7 +26,7 @@ class Match(NamedTuple):
     """Peaks of equal gain.
 
     Attributes:
-        gain: that all sizes have.
+        gain: that all sizes have, for each row of the task that is shown.
         peaks: learning rate of each size, from small to large [size].
     """
 
@@ -37,10 +41,10 @@ class Match(NamedTuple):
 
 
 def gains(results: xr.Dataset) -> xr.DataArray:
-    """Gain per exposure of each size at each peak [peak, size], means over cycles and units.
+    """Gain of each size at each peak for each row of the task shown [peak, size], mean over units.
 
-    The gain is that in what is learned of the rarest watched task, in cycles before it is learned
-    for the first time; NaN where there is none or a student is missing.
+    The gain is that in the level of the rarest watched task (`retention.level`), in cycles before
+    any size has learned it at that peak; NaN where there is none or a student is missing.
 
     Raises:
         UserError: the study does not vary the peak alone, no run of it has finished, or no cycle
@@ -96,13 +100,14 @@ def match(gain: xr.DataArray, target: float | None = None) -> Match:
 
 def _gain(point: xr.Dataset) -> xr.DataArray:
     """Gain of each size at one peak."""
-    found = retention.learned_cycles(point)
+    found = retention.level_cycles(point)
     if found is None:
         raise UserError(
             f"at peak {point[PEAK].item():g} no whole cycle between exposures was measured: a "
             "calibration study needs measure.cycles, and a task that is not in every batch"
         )
-    early = retention.mean_gain(found, retention.not_yet(found))
+    rows = exposures.rows(point, found["exposure"])
+    early = retention.gain_per_row(found, rows, retention.before_any(found))
     early = early.where((found["gain"].notnull() | found["exposure"].isnull()).all("cycle"))
     units = [name for name in states.UNITS if name in early.dims]
     mean: xr.DataArray = early.mean(units, skipna=False)

@@ -1,4 +1,4 @@
-"""The quickstart shows what it says: the narrow student forgets, the wide one keeps."""
+"""The quickstart shows what it says: the narrow student loses it again, the wide one does not."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def workdir(tmp_path_factory):
 
 def test_its_claims_hold(workdir):
     verdicts = json.loads((workdir / "claims.json").read_text())
-    assert len(verdicts) == 5
+    assert len(verdicts) == 3
     assert {v["claim"]: v["verdict"] for v in verdicts} == {v["claim"]: "holds" for v in verdicts}
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_control import results
+from made_control import in_mixture, results
 
 from rare_retention.evidence import control
 
@@ -33,6 +33,32 @@ def test_the_factor_is_what_was_planted_whatever_is_gained(rhos, gains):
 def test_what_the_control_has_is_not_kept():
     """A level that is there without the task is taken off first."""
     np.testing.assert_allclose(factors((0.5, 0.5), (0.4, 0.4), (0.0, 0.3)), 0.5, atol=1e-6)
+
+
+def test_cycles_that_do_not_count_are_left_out_for_all_sizes():
+    """Only those in which the level is still low: the factor does not hang on them."""
+    [(point, own)] = control.arms(results((0.3, 0.6), (0.2, 0.4)))
+    each = control.excess_cycles(point, own)
+    broken = each.assign(next_before=each["next_before"].where(each["exposure"] < 3, 0.0))
+    early = control.retention_factor(broken, each["exposure"] < 3).mean(("stream",))
+    np.testing.assert_allclose(early.values.ravel(), (0.3, 0.6), atol=1e-6)
+    rises = control.mean_rise(each, each["exposure"] < 1).mean("stream").values.ravel()
+    np.testing.assert_allclose(rises, (0.2, 0.4), atol=1e-6)
+
+
+def test_theorem_3_says_which_sizes_have_room():
+    """Utilities 0.9 and 0.45 of the common task, 0.1 of the rare one: it comes third."""
+    study = in_mixture(results((0.5,) * 4, (0.5,) * 4), (1, 2, 3, 4))
+    [(point, _)] = control.arms(study)
+    assert control.room(point).values.tolist() == [False, False, True, True]
+    assert control.room(point.drop_vars("spectrum")).all()
+
+
+def test_points_without_the_task_are_controls():
+    study = results((0.6, 0.6), (0.5, 0.5))
+    assert [control.is_control(study.isel(left_out=arm)) for arm in (0, 1)] == [False, True]
+    assert not control.is_control(study)
+    assert not control.is_control(study.isel(left_out=1, drop=True))
 
 
 def test_noise_moves_it_little():

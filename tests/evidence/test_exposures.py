@@ -74,3 +74,14 @@ def test_before_last_is_read_in_each_stream():
     assert found.dims == ("stream",)
     none = exposures.before_last(values, streams([1], [9], [5]))
     np.testing.assert_array_equal(none, [NAN, 2, NAN])
+
+
+def test_rows_are_those_of_each_streams_own_exposures():
+    count = [[[8.0, 4.0, 2.0]], [[7.0, 5.0, np.nan]]]
+    point = xr.Dataset(
+        {"exposure_count": (("stream", "watch", "exposure"), count), "frequency": ("task", [0.1])},
+        {"task": ["rare"], "watch": ["rare"]},
+    )
+    number = xr.DataArray([[0, 2], [1, np.nan]], dims=("stream", "cycle"))
+    found = exposures.rows(point, number)
+    np.testing.assert_array_equal(found, [[8, 2], [5, np.nan]])

@@ -51,11 +51,9 @@ def test_saw_tooth_gives_back_what_it_was_made_of():
     np.testing.assert_allclose(found["gain"], np.outer(GAIN, each))
     np.testing.assert_allclose(found["lag"], np.outer(LAG, each))
     np.testing.assert_allclose(found["decay"], np.outer(GAIN - kept, each))
-    np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, each))
     np.testing.assert_allclose(found["before"], np.outer(kept, np.arange(CYCLES)), atol=1e-12)
     np.testing.assert_allclose(found["best"], found["before"] + found["gain"])
     np.testing.assert_allclose(found["accumulation"], CYCLES * kept)
-    np.testing.assert_allclose(retention.share_kept(found), kept / GAIN)
 
 
 def test_half_life_is_censored_where_the_next_exposure_comes_first():
@@ -72,12 +70,11 @@ def test_few_states_of_few_cycles_are_enough():
     offsets = np.array([-1, 0, 1, 2, 3, 5, 8, 12, 18, 25, 40, 63])
     dense = [(c + 1) * GAP + offsets for c in (1, 4)]
     steps = np.unique(np.concatenate([*dense, np.arange(0, GAP * 6, 50)]))
-    value, kept = saw_tooth(steps)
+    value, _ = saw_tooth(steps)
     found = cycles(value, GAP)
     assert found["exposure"].values.tolist() == [1, 4]
     np.testing.assert_allclose(found["gain"], np.outer(GAIN, [1, 1]))
     np.testing.assert_allclose(found["lag"], np.outer(LAG, [1, 1]))
-    np.testing.assert_allclose(found["share_kept"], np.outer(kept / GAIN, [1, 1]))
     np.testing.assert_allclose(found["half_life"].sel(size=8), HALF_LIFE[0], rtol=0.06)
 
 
@@ -85,7 +82,7 @@ def test_a_loss_is_followed_as_it_falls():
     value, _ = saw_tooth(np.arange(GAP * 3))
     rising = cycles(value, GAP)
     falling = cycles(2 - value, GAP, rises=False)
-    for name in ("gain", "lag", "decay", "share_kept", "half_life", "censored", "accumulation"):
+    for name in ("gain", "lag", "decay", "half_life", "censored", "accumulation"):
         np.testing.assert_allclose(falling[name], rising[name], atol=1e-12)
     for name in ("before", "best", "next_before"):
         np.testing.assert_allclose(falling[name], 2 - rising[name])
@@ -94,19 +91,18 @@ def test_a_loss_is_followed_as_it_falls():
 def test_small_gains_are_none():
     value, _ = saw_tooth(np.arange(GAP * 3))
     found = cycles(value, GAP, least_gain=0.25)
-    for name in ("lag", "share_kept", "half_life"):
+    for name in ("lag", "half_life"):
         assert found[name].sel(size=8).notnull().all()
         assert found[name].sel(size=64).isnull().all()
     assert not found["censored"].sel(size=64).any()
     np.testing.assert_allclose(found["gain"].sel(size=64), GAIN[1])
-    assert np.isnan(retention.share_kept(found).sel(size=64))
 
 
 def test_a_task_that_only_falls_gains_nothing():
     value = xr.DataArray(-np.arange(32.0), {"step": np.arange(32)}, ("step",))
     found = cycles(value, 8)
     assert (found["gain"] == -1).all()
-    assert found[["lag", "share_kept", "half_life"]].to_array().isnull().all()
+    assert found[["lag", "half_life"]].to_array().isnull().all()
 
 
 def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
@@ -115,43 +111,44 @@ def test_a_missing_student_stays_missing_and_a_missing_state_spoils_its_cycle():
     value[1] = np.nan
     value[2, 0, GAP + 30] = np.nan
     found = cycles(value, GAP)
-    for name in ("gain", "decay", "share_kept", "lag", "half_life"):
+    for name in ("gain", "decay", "lag", "half_life"):
         assert found[name].isel(stream=0).notnull().all()
         assert found[name].isel(stream=1).isnull().all()
         assert found[name].isel(stream=2, size=0).isnull().values.tolist() == [True, False]
     assert not found["censored"].isel(stream=1).any()
 
 
-def test_share_kept_is_the_rise_over_the_gains():
-    """Gains of 1 (half kept) and of 3 (a third kept): 1.5 of 4."""
+def test_the_gain_per_row_is_the_sum_of_gains_over_that_of_rows():
+    """Gains of 1 by 8 rows and of 3 by 2: 4 of 10, and not the mean of 1/8 and 3/2."""
     value = xr.DataArray([0, 1, 0.5, 3.5, 1.5], {"step": [1, 2, 3, 4, 5]}, ("step",))
-    found = cycles(value, 2)
-    assert found["share_kept"].values.tolist() == pytest.approx([1 / 2, 1 / 3])
-    assert float(retention.share_kept(found)) == pytest.approx(1.5 / 4)
-    assert float(retention.share_kept(found, found["before"] < 0.2)) == pytest.approx(1 / 2)
-    assert float(retention.mean_gain(found, found["before"] < 9)) == 2
+    found, rows = cycles(value, 2), xr.DataArray([8.0, 2.0], dims="cycle")
+    every = found["exposure"].notnull()
+    assert float(retention.gain_per_row(found, rows, every)) == pytest.approx(4 / 10)
+    low = found["before"] < 0.2
+    assert float(retention.gain_per_row(found, rows, low)) == pytest.approx(1 / 8)
+    assert np.isnan(retention.gain_per_row(found, rows, ~every))
+    lost = found.assign(gain=found["gain"].where(low))
+    assert np.isnan(retention.gain_per_row(lost, rows, every))
 
 
-def test_cycles_between_the_measured_ones_rise_as_they_do():
-    """Every third cycle measured: what the others keep stands in the levels."""
-    value, kept = saw_tooth(np.arange(GAP * (CYCLES + 1)))
-    numbers = (value["step"] + 1) // GAP - 1
-    inside = (numbers % 3 == 0) | ((value["step"] + 1) % (3 * GAP) == 2 * GAP)
-    found = cycles(value.where(inside), GAP)
-    assert 1 < found.sizes["cycle"] < CYCLES
-    np.testing.assert_allclose(retention.share_kept(found), kept / GAIN)
+def test_cycles_before_any_size_has_learned_are_the_same_for_all():
+    before = xr.DataArray([[0.1, 0.2, 0.3], [0.1, 0.6, 0.2]], dims=("size", "cycle"))
+    found = xr.Dataset({"before": before, "exposure": ("cycle", [0, 1, 2])})
+    assert retention.before_any(found).values.tolist() == [True, False, False]
 
 
-def test_noise_in_the_start_of_cycles_is_not_taken_for_keeping():
-    """Levels that only fluctuate: a low start goes with a large gain and a better end."""
-    rng = np.random.default_rng(0)
-    starts = 0.1 * rng.standard_normal((40, 301))
-    value = np.stack([starts, 0.2 + 0 * starts], -1).reshape(40, -1)[:, :-1]
-    value = xr.DataArray(value, {"step": np.arange(1, 602)}, ("stream", "step"))
-    found = cycles(value, 2)
-    each = found["share_kept"].mean()
-    large = found["share_kept"].where(found["gain"] > 0.3).mean()
-    assert abs(retention.share_kept(found).mean()) < 0.003 < 0.3 < large - each
+def test_the_level_is_that_of_the_answer_where_it_was_measured():
+    """The loss of a model that does not know the labels says little of the answer."""
+    loss, answer = np.full((3, 2), 6.0), np.array([[np.nan, 0.1], [np.nan, 0.4], [np.nan, 0.9]])
+    point = xr.Dataset(
+        {"loss": (("step", "task"), loss), "chance": ("task", [np.nan, 0.5])},
+        {"step": [0, 1, 2], "task": ["text", "order"], "watch": ["order"]},
+    )
+    np.testing.assert_array_equal(retention.level(point), retention.learned(point))
+    measured = point.assign(answer=(("step", "task"), answer))
+    np.testing.assert_allclose(retention.level(measured), [0.1, 0.4, 0.9])
+    unknown = point.assign(answer=(("step", "task"), answer * np.nan))
+    np.testing.assert_array_equal(retention.level(unknown), retention.learned(point))
 
 
 def test_coordinates_and_units_are_kept():
@@ -162,7 +159,6 @@ def test_coordinates_and_units_are_kept():
     assert int(found["gap"]) == GAP
     assert found["gain"].attrs["units"] == "share"
     assert found["lag"].attrs["units"] == "steps"
-    assert found["share_kept"].attrs["units"] == "1"
     assert "step" not in found.coords
 
 
@@ -180,11 +176,10 @@ def test_any_series_as_a_plain_loop_measures_it(data):
         assert found["gain"][i] == gain
         assert found["decay"][i] == max(inside) - inside[-1]
         if gain <= 0:
-            assert found[["lag", "share_kept", "half_life"]].isel(cycle=i).to_array().isnull().all()
+            assert found[["lag", "half_life"]].isel(cycle=i).to_array().isnull().all()
             continue
         lag = inside.index(max(inside))
         assert found["lag"][i] == lag
-        assert found["share_kept"][i] == (inside[-1] - before) / gain
         lost = any(v <= before + gain / 2 for v in inside[lag:])
         assert bool(found["censored"][i]) is not lost
         if not lost:
@@ -309,7 +304,6 @@ def test_streams_of_other_phases_give_what_aligned_ones_do():
     for name in aligned.drop_vars(["start", "exposure"]):
         np.testing.assert_allclose(shifted[name], aligned[name], atol=1e-12, err_msg=name)
     assert retention.whole(shifted).values.tolist() == [True, True]
-    np.testing.assert_allclose(retention.share_kept(shifted), 0.5)
     one, other = (
         retention.through_cycles(value(*streams), made_exposures.streams(*at))
         for streams, at in (
@@ -333,9 +327,10 @@ def test_streams_of_drawn_exposures_have_cycles_of_their_own():
     np.testing.assert_array_equal(found["start"], [[4, 30, 38, 90], [11, 50, nan, nan]])
     np.testing.assert_allclose(found["gain"], [[0.3] * 4, [0.3, 0.3, nan, nan]])
     assert retention.whole(found).all()
-    np.testing.assert_allclose(retention.share_kept(found), [0.5, 0.25])
     assert not retention.not_yet(found).isel(stream=1, cycle=[2, 3]).any()
-    np.testing.assert_allclose(retention.mean_gain(found, retention.not_yet(found)), 0.3)
+    rows = xr.where(found["exposure"].notnull(), 2.0, np.nan)
+    early = retention.not_yet(found)
+    np.testing.assert_allclose(retention.gain_per_row(found, rows, early), 0.15)
     np.testing.assert_allclose(found["accumulation"], [4 * 0.15, 2 * 0.075])
 
     broken = value.expand_dims(size=2).copy()
@@ -347,7 +342,7 @@ def test_streams_of_drawn_exposures_have_cycles_of_their_own():
     one = retention.cycles(gone, made_exposures.streams(*shown))
     assert retention.whole(one).values.tolist() == [True, False]
     assert one.sizes["cycle"] == 4 and one["gain"].isel(stream=1).isnull().all()
-    assert np.isnan(retention.share_kept(one)[1]) and np.isnan(one["accumulation"][1])
+    assert np.isnan(one["accumulation"][1])
 
 
 def test_means_through_cycles_are_over_those_that_last_so_long():

@@ -296,10 +296,13 @@ def without(results: xr.Dataset, **place: Any) -> xr.Dataset:
 def verdict(**changes: Any) -> dict[str, Any]:
     """A judged claim as claims.json has it."""
     return {
-        "claim": "narrow_loses_its_gain",
+        "claim": "small_loses_most_in_a_gap",
         "statement": "A narrow student loses most of what it gained.",
         "source": "Fig. 4a",
         "statistic": "Share of the gains that is left at the next exposure.",
+        "kind": "claim",
+        "account": "retention",
+        "against": "It still has most of it.",
         "interval": "95% t interval",
         "verdict": "holds",
         "estimate": 0.1234,

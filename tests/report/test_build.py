@@ -73,6 +73,8 @@ def test_a_line_says_the_verdict_and_its_numbers_or_why_there_are_none(judged):
     assert module._line(holds) == (
         "holds        A narrow student loses most of what it gained. (0.123, <= 0.5)"
     )
+    check = module.Verdict(**judged(kind="check", estimate=0.12345))
+    assert module._line(check).startswith("passed       check: A narrow student loses")
     blank = module.Verdict(**judged(verdict="not tested", estimate=np.nan, note="one width only"))
     assert module._line(blank) == (
         "not tested   A narrow student loses most of what it gained. (one width only)"

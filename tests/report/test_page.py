@@ -73,6 +73,7 @@ def built(tmp_path_factory, study, judged):
         judged(claim="b", statement="Wide <b>students</b> & others", verdict="fails"),
         judged(claim="c", verdict="inconclusive", low=None, high=None, units=1, covers="none"),
         judged(claim="d", verdict="not tested", estimate=None, low=None, high=None, note="no gap"),
+        judged(claim="e", kind="check", account="none", statement="Numbers add up."),
     ]
     return page.build(workdir, verdicts, PROVENANCE, ["injection", "gap_width"]).read_text()
 
@@ -104,6 +105,19 @@ def test_every_verdict_is_shown_by_symbol_word_and_colour(built):
     said = ("3 streams (batches alone)", "≤ 0.5", "no gap", "95% t interval")
     for text in ("0.123", "0.08 to 0.17", *said):
         assert text in parsed.text
+
+
+def test_checks_stand_apart_and_are_not_counted(built):
+    text = " ".join(Parser(built).text.split())
+    assert "4 judged" in text and "✓ 1 holds" in text and "✓ passed" in text
+    places = [text.index(words) for words in ("Checks of numerics", "Numbers add up.", "1. What")]
+    assert places == sorted(places)
+
+
+def test_each_claim_says_what_it_speaks_for_and_what_would_be_against_it(built):
+    text = " ".join(Parser(built).text.split())
+    assert "speaks for or against the retention account" in text
+    assert "Against it: It still has most of it." in text
 
 
 def test_text_is_escaped(built):

@@ -8,8 +8,10 @@ import tiny
 import xarray as xr
 from etils import epath
 
+from rare_retention.flags import load
 from rare_retention.record.manifest import read_manifest
 from rare_retention.report.build import build
+from rare_retention.study.claims import judge
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Axis, units
@@ -60,3 +62,29 @@ def test_the_control_was_never_shown_it(study, workdir, results):
             assert about.recipe["exposure"]["left_out"] == [-1]
         else:
             assert about.shown[-1] > 0 and "left_out" not in about.recipe["exposure"]
+
+
+def test_claims_on_retention_are_judged_against_it(results):
+    """Of a real study; without the control they are not tested, and say what to add."""
+    names = ("retention_factor_grows_with_size", "larger_keeps_more_at_matched_gain")
+    alone = judge(results.isel(left_out=0), names)
+    assert all("must add an axis over exposure.left_out" in found.note for found in alone)
+    for found in judge(results, names):
+        assert "control: it must" not in found.note and "hold no" not in found.note
+
+
+CONFIGS = ("synthetic/retention.py", "synthetic/retention.py:small", "olmo/retention.py:small")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_control_beside_them_changes_no_run_of_a_study(name):
+    """Runs of the arm in which nothing is left out are those of the study without the arm."""
+    study = load(f"configs/{name}")
+    bare = tuple(axis for axis in study.grid if axis.field != "exposure.left_out")
+    assert len(bare) == len(study.grid) - 1
+    arms = {unit.coordinates["left_out"] for unit in units(study)}
+    assert arms == {"()", "(-1,)"}
+    shown = [u.run for u in units(study) if u.coordinates["left_out"] == "()"]
+    before = [unit.run for unit in units(dataclasses.replace(study, grid=bare))]
+    assert sorted(run.identity() for run in shown) == sorted(run.identity() for run in before)
+    assert "factor" in " ".join(study.claims)

@@ -96,7 +96,31 @@ def test_gains_of_a_study_are_what_was_planted():
     assert gains["peak"].values.tolist() == [0.005, 0.01, 0.02]
     assert gains.dims == ("peak", "size")
     expected = [[planted(peak, size) for size in range(3)] for peak in (0.005, 0.01, 0.02)]
-    np.testing.assert_allclose(gains, expected, rtol=0.12)  # of what is left, and +-10% by student
+    # A burst has 8 rows; gains are of what is left, and scatter by +-10% from student to student.
+    np.testing.assert_allclose(8 * gains, expected, rtol=0.12)
+
+
+def test_gains_are_counted_by_the_row_and_not_by_the_burst():
+    """Sizes of one gain for each row; where half of the rows are shown a row gives twice."""
+    results = made_injection.calibration((0.005, 0.01), planted)
+    gains = matching.gains(results)
+    halved = results.assign(exposure_count=results["exposure_count"] / 2)
+    np.testing.assert_allclose(matching.gains(halved), 2 * gains)
+    one = results.assign(exposure_count=results["exposure_count"].where(results["stream"] > 0, 4.0))
+    assert (matching.gains(one) > gains * 1.3).all()
+
+
+def test_all_sizes_are_judged_by_the_same_cycles():
+    """The largest has learned by step 400; that the others gain nothing after that is not seen."""
+    results = made_injection.calibration((0.01,), planted)
+    guess, step, loss = made_injection.GUESSING, results["step"], results["loss"]
+    task, wide = results["task"] == "comparison", results["size"] == results["size"][-1]
+    learned, idle = task & wide & (step >= 400), task & ~wide & (step > 440)
+    quick = loss.where(~learned | loss.isnull(), 0.1 * guess)
+    quick = results.assign(loss=quick.where(~idle | loss.isnull(), guess))
+    early = results.assign(loss=loss.where(step <= 399))
+    small = {"size": [0, 1]}
+    np.testing.assert_allclose(matching.gains(quick)[small], matching.gains(early)[small], rtol=0.1)
 
 
 def test_a_size_that_diverged_has_no_gain_at_that_peak():

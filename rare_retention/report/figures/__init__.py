@@ -95,26 +95,25 @@ FIGURES: dict[str, FigureSpec] = {
         ("4a", "16a", "20"),
         (_LEARNED, "loss", "watch", "exposure_step"),
         (
-            "narrow_loses_its_gain",
             "wide_accumulates",
             "peak_lags_exposure",
-            "retention_grows_with_width",
             "retention_factor_grows_with_size",
+            "small_loses_most_in_a_gap",
             "protection_closes_the_gap",
         ),
     ),
     "loss_change": FigureSpec(
         loss_change.loss_change,
-        "Change of the rare task's loss since just before an exposure; gain, share kept and "
-        "half-life by size.",
+        "Change of the rare task's loss since just before an exposure; gain, retention factor "
+        "and half-life by size.",
         ("8",),
-        (_LEARNED, "loss", "watch", "exposure_step"),
+        (_LEARNED, "loss", "watch", "exposure_step", "exposure_count"),
         (
-            "retention_grows_with_width",
-            "narrow_loses_its_gain",
+            "retention_factor_grows_with_size",
+            "small_loses_most_in_a_gap",
+            "larger_keeps_more_at_matched_gain",
             "wide_accumulates",
             "peak_lags_exposure",
-            "larger_keeps_more_at_matched_gain",
         ),
     ),
     "gradient_cosines": FigureSpec(

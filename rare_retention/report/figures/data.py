@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import exposures, retention, states
+from rare_retention.evidence import control, exposures, retention, states
 from rare_retention.theory.checks import Array
 from rare_retention.wording import plural
 
@@ -57,13 +57,24 @@ def at(values: Spread, **place: int | str) -> Marks:
     return Marks(*(np.atleast_1d(part.sel(place).to_numpy()) for part in values))
 
 
-def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[tuple[str, xr.Dataset]]:
+def points(
+    results: xr.Dataset, keep: Sequence[str] = (), controls: bool = False
+) -> Iterator[tuple[str, xr.Dataset]]:
     """The points of `states.points`, runs that go on included, each with its label.
 
-    The label is empty where nothing is varied. Arguments are as in `states.points`.
+    The label is empty where nothing is varied.
+
+    Args:
+        results: as in `states.points`.
+        keep: as there.
+        controls: include points at which the rarest watched task is left out.
     """
-    names = [name for name in states.grid(results) if name not in keep]
+    one_arm = not controls and results.sizes.get(control.ARM, 0) == 2
+    unnamed = (*keep, control.ARM) if one_arm else keep
+    names = [name for name in states.grid(results) if name not in unnamed]
     for point in states.points(results, keep, unfinished=True):
+        if control.is_control(point) and not controls:
+            continue
         yield ", ".join(f"{symbol(n)} = {_shown(point[n].item())}" for n in names), point
 
 

@@ -19,7 +19,7 @@ _MOST_TICKS = 80  # more would merge into a bar
 @style.styled()
 def injection(results: xr.Dataset) -> Figure:
     """What is learned of the rare task over the whole run and, below, around one injection."""
-    points, kind = list(data.points(results)), data.rare_kind(results)
+    points, kind = list(data.points(results, controls=True)), data.rare_kind(results)
     blocks = -(-len(points) // _MOST_COLUMNS)
     columns = -(-len(points) // blocks)
     figure, axes = style.canvas(_TITLES[kind], 2 * blocks * columns, columns, 2.3)

@@ -1,4 +1,4 @@
-"""What an exposure gains, how much of it is kept, and for how long (Fig. 8)."""
+"""What an exposure gains, what a gap leaves of what is held, and for how long (Fig. 8)."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import exposures, retention, states
+from rare_retention.evidence import control, exposures, retention, states
 from rare_retention.evidence.retention import LEARNED
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colour, Colours
@@ -16,15 +16,16 @@ from rare_retention.report.figures.style import Colour, Colours
 _VALUES = {"signal": "the signal", "share": "1 - loss / loss of guessing"}
 _NOTE = (
     "lines: mean over cycles that last so long, solid those of the second half of training; band,\n"
-    "bar: least to greatest; gain, share kept and half-life: of {value}, in cycles before\n"
-    "it reaches {learned}; half-life with its 95% interval; triangle: a lower bound, some are"
-    " longer than the gap"
+    "bar: least to greatest; gain: in cycles before any size has learned {learned} of the task;\n"
+    "retention factor: sum before the next exposure over that at the peak, above the control;\n"
+    "half-life: of {value}, in cycles before it reaches {learned}, with its 95%\n"
+    "interval; triangle: a lower bound, some are longer than the gap"
 )
 
 
 @style.styled()
 def loss_change(results: xr.Dataset) -> Figure:
-    """Change of the rare task's loss since just before an exposure, and what each size keeps."""
+    """Change of the rare task's loss since just before an exposure; gain, factor and half-life."""
     points = list(data.points(results))
     figure, panels = style.canvas(
         "Loss between exposures", len(points) + 3, 2 if len(points) == 1 else 3
@@ -34,7 +35,8 @@ def loss_change(results: xr.Dataset) -> Figure:
         _change(panel, point, colours)
         panel.set_title(name or data.rhythm(point))
     shades = list(style.frequency_colours(range(len(points))).values())
-    _summaries(panels[-3:], [point for _, point in points], shades)
+    arms = [(point, _control(results, point)) for _, point in points]
+    _summaries(panels[-3:], arms, shades)
     for panel in panels[-3:]:
         sizes.name_sizes(panel, data.names(results))
     kinds = [
@@ -77,22 +79,37 @@ def _lines(axes: Axes, change: xr.DataArray, colours: Colours, line: str) -> Non
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
+def _control(results: xr.Dataset, point: xr.Dataset) -> xr.Dataset | None:
+    """The control of a point of the grid, if it has one."""
+    grid = states.grid(results)
+    for shown, own in control.arms(results):
+        if all(shown[name].item() == point[name].item() for name in grid):
+            return own
+    return None
+
+
 def _summaries(
-    panels: Sequence[Axes], points: Sequence[xr.Dataset], shades: Sequence[Colour]
+    panels: Sequence[Axes],
+    arms: Sequence[tuple[xr.Dataset, xr.Dataset | None]],
+    shades: Sequence[Colour],
 ) -> None:
-    """Gain, share kept and half-life by size, a line for each point of the grid."""
+    """Gain, retention factor and half-life by size, a line for each point of the grid."""
     gain, kept, life = panels
-    for index, (point, shade) in enumerate(zip(points, shades, strict=True)):
-        found = retention.learned_cycles(point)
-        if found is None:
+    for index, ((point, control_of), shade) in enumerate(zip(arms, shades, strict=True)):
+        found, level = retention.learned_cycles(point), retention.level_cycles(point)
+        if found is None or level is None:
             continue
-        counted = retention.not_yet(found)
-        own = (shade, f"{index}", index, len(points))
-        sizes.marks(gain, retention.mean_gain(found, counted), *own)
-        sizes.marks(kept, retention.share_kept(found, counted), *own)
-        _half_lives(life, retention.half_life(found, counted), *own)
-    gain.set_title("gain")
-    kept.set_title("share kept")
+        line = (shade, f"{index}", index, len(arms))
+        rows = exposures.rows(point, level["exposure"])
+        sizes.marks(gain, retention.gain_per_row(level, rows, retention.before_any(level)), *line)
+        above = None if control_of is None else control.excess_cycles(point, control_of)
+        if above is not None:
+            sizes.marks(kept, control.retention_factor(above), *line)
+        _half_lives(life, retention.half_life(found, retention.not_yet(found)), *line)
+    if not kept.containers:
+        kept.text(0.5, 0.5, "no control", transform=kept.transAxes, ha="center")
+    gain.set_title("gain per exposed row")
+    kept.set_title("retention factor")
     life.set_title("half-life (steps)")
     for panel in panels:
         panel.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)

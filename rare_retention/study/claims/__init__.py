@@ -2,7 +2,9 @@
 
 A claim fixes its sentence, statistic, threshold and interval before any run; `judge` computes the
 statistic for each stream and initialisation and says whether the interval lies on the right side.
-Where results cannot test a claim, the verdict says why.
+Where results cannot test a claim, the verdict says why. A claim says which account of why larger
+students learn more its verdict speaks for, and what result would be against it. What cannot fail,
+or asks whether training and numbers are sound, is a check and stands apart.
 """
 
 import difflib

@@ -182,6 +182,8 @@ CLAIMS = (
         relation=">=",
         threshold=0.9,
         compute=_staircase,
+        account="capacity",
+        against="Tasks appear at other widths than N*_k(m): wider ones, or in another order.",
     ),
     Claim(
         name="prediction",
@@ -192,6 +194,8 @@ CLAIMS = (
         relation="<=",
         threshold=0.03,
         compute=_prediction,
+        account="capacity",
+        against="At some width a task has a share that no optimum of the mixture gives it.",
     ),
     Claim(
         name="rare_signal_right_of_line",
@@ -203,6 +207,9 @@ CLAIMS = (
         relation="<=",
         threshold=0.25,
         compute=_rare_right_of_line,
+        account="capacity",
+        against="Students whose common residual is above the line have learned the rare task "
+        "all the same.",
     ),
     Claim(
         name="rare_signal_left_of_line",
@@ -213,6 +220,9 @@ CLAIMS = (
         relation=">=",
         threshold=0.5,
         compute=_rare_of_widest,
+        account="capacity",
+        against="A student to which Theorem 3 gives the rare task does not learn it: room is "
+        "not what it lacks.",
     ),
     Claim(
         name="rank_one_staircase",
@@ -223,6 +233,8 @@ CLAIMS = (
         relation=">=",
         threshold=0.9,
         compute=_rank_one,
+        account="capacity",
+        against="Tasks of one direction appear at widths that do not count the more frequent ones.",
     ),
     Claim(
         name="above_capacity_unlearned",
@@ -233,6 +245,8 @@ CLAIMS = (
         relation="<=",
         threshold=0.1,
         compute=_above_capacity,
+        account="capacity",
+        against="Students hold tasks for which the optimum of their width has no feature.",
     ),
     Claim(
         name="above_capacity_flat",
@@ -243,6 +257,9 @@ CLAIMS = (
         relation="<=",
         threshold=0.1,
         compute=_late_rise,
+        account="capacity",
+        against="With twice the steps a student brings in a task for which its optimum has no "
+        "feature: it lacked time, not room.",
     ),
     Claim(
         name="complexity_prediction",
@@ -254,6 +271,9 @@ CLAIMS = (
         relation="<=",
         threshold=0.05,
         compute=_complexity_error,
+        account="capacity",
+        against="Where tasks differ in complexity some have shares that no optimum of the "
+        "mixture gives them.",
     ),
     Claim(
         name="complexity_inversion",
@@ -265,5 +285,8 @@ CLAIMS = (
         relation=">=",
         threshold=0.8,
         compute=_inversions_seen,
+        account="capacity",
+        against="The more frequent task is learned further although the rarer one has the "
+        "larger utility.",
     ),
 )

@@ -7,9 +7,17 @@ from typing import Literal
 
 import xarray as xr
 
-from rare_retention.evidence import intervals, states
+from rare_retention.evidence import control, intervals, states
 
 Relation = Literal[">", ">=", "<", "<="]
+
+Kind = Literal["claim", "check"]
+"""A check holds by construction, or says whether the numbers and the training are sound: it is
+shown apart, and not counted among the claims that are judged together."""
+
+Account = Literal["capacity", "acquisition", "retention", "none"]
+"""Why a larger student ends with more: its optimum has room for the task, it gains more from each
+exposure, or it loses less between them. "none": a verdict is the same whichever is true."""
 
 
 class NotTested(Exception):
@@ -29,6 +37,9 @@ class Claim:
         threshold: in the statistic's units.
         compute: results of a study -> the statistic [stream, initialisation], NaN where a value
             that it needs is missing; raises NotTested where the study cannot test the claim.
+        account: which of the three accounts a verdict speaks for, or against.
+        against: what result would be against the claim, in one plain sentence.
+        kind: a claim, or a check.
         interval: how the statistic's uncertainty is estimated.
         branches: whether it reads the branches of a study; others see its trunk alone.
     """
@@ -40,6 +51,9 @@ class Claim:
     relation: Relation
     threshold: float
     compute: Callable[[xr.Dataset], xr.DataArray]
+    account: Account
+    against: str
+    kind: Kind = "claim"
     interval: str = intervals.METHOD
     branches: bool = False
 
@@ -69,6 +83,8 @@ def over_points(
 ) -> xr.DataArray:
     """A statistic of each point of the grid, along a dimension `point`.
 
+    Points at which the rarest watched task is left out are controls of others: they do not count.
+
     Args:
         results: of a study.
         statistic: of one point; it raises NotTested where the point cannot test the claim.
@@ -80,6 +96,8 @@ def over_points(
     found: list[xr.DataArray] = []
     reason = "no run has finished"
     for point in states.points(results, keep):
+        if control.is_control(point):
+            continue
         try:
             found.append(statistic(point).reset_coords(drop=True))
         except NotTested as refusal:

@@ -19,7 +19,8 @@ from rare_retention.study.claims.claim import Claim
 
 BEFORE, AFTER = "before the first run", "after runs had begun"
 
-_FIELDS = ("statement", "statistic", "relation", "threshold", "interval", "code")
+_FIELDS = ("statement", "statistic", "relation", "threshold", "interval", "kind", "code")
+_COMMENTS = ("account", "against")  # fields of a claim that change no verdict
 
 
 def definition(claim: Claim) -> dict[str, Any]:
@@ -71,9 +72,14 @@ def _sources(start: str) -> set[str]:
 
 @functools.lru_cache
 def _plain(text: str) -> tuple[ast.Module, str]:
-    """A module's syntax tree, and its text without comments, docstrings and places."""
+    """A module's syntax tree, and its text without comments, docstrings and places.
+
+    What a claim's verdict speaks for is a comment too.
+    """
     tree = ast.parse(text)
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Claim"):
+            node.keywords = [each for each in node.keywords if each.arg not in _COMMENTS]
         body = getattr(node, "body", None)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
             node, clean=False
@@ -108,7 +114,7 @@ def note(stored: Mapping[str, Any], claim: Claim) -> str:
     before = stored.get(claim.name)
     if before is None:
         return "explored: its definition was not written down"
-    today = definition(claim)
+    today, before = definition(claim), {"kind": "claim"} | before  # once there were no checks
     changed = [name for name in _FIELDS if before[name] != today[name]]
     if changed:
         what = "; ".join(

@@ -1,4 +1,8 @@
-"""Claims on gradients: cosines by width, Theorem 4's bound, first-order changes."""
+"""Claims on gradients: cosines by width, Theorem 4's bound, first-order changes.
+
+Theorem 4's bound holds for any student: it is a check of the numbers. None speaks for one account:
+cosines of directions that have nothing to do with each other shrink with the width as well.
+"""
 
 import xarray as xr
 
@@ -52,6 +56,9 @@ CLAIMS = (
         relation="<",
         threshold=0.0,
         compute=_cosine_by_width,
+        account="none",
+        against="The cosine of common and rare gradients is as large in wide students. That it "
+        "is smaller speaks for no account: it would be by chance too.",
     ),
     Claim(
         name="common_gradient_bound",
@@ -63,6 +70,10 @@ CLAIMS = (
         relation=">=",
         threshold=1.0,
         compute=_bound,
+        account="none",
+        against="A measured gradient exceeds its bound: the numbers are wrong, since the "
+        "theorem is not.",
+        kind="check",
     ),
     Claim(
         name="first_order_change",
@@ -73,5 +84,8 @@ CLAIMS = (
         relation="<=",
         threshold=0.2,
         compute=_first_order,
+        account="none",
+        against="The rare loss changes by what its gradient does not say, so that first-order "
+        "effects explain nothing of it.",
     ),
 )

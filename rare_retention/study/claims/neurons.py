@@ -40,6 +40,8 @@ CLAIMS = (
         relation="<=",
         threshold=0.2,
         compute=_one_neuron,
+        account="capacity",
+        against="The one neuron stays with the rare task, or between the two.",
     ),
     Claim(
         name="two_neurons_learn_both",
@@ -50,5 +52,7 @@ CLAIMS = (
         relation=">=",
         threshold=0.9,
         compute=_two_neurons,
+        account="capacity",
+        against="With a neuron to spare the rare task is still not learned.",
     ),
 )

@@ -22,8 +22,10 @@ from rare_retention.study.claims.claim import (
     require,
     require_sizes,
 )
+from rare_retention.wording import plural
 
 _UNLEARNED = "the task is not learned"
+_FEWEST_LAYERS = 3  # of two the first is the one or the other
 
 
 def _r2_by_size(results: xr.Dataset) -> xr.DataArray:
@@ -60,8 +62,11 @@ def _modes_by_frequency(results: xr.Dataset) -> xr.DataArray:
 
 def _first_layer(results: xr.Dataset) -> xr.DataArray:
     _require(results, "null_effect")
-    if results.sizes["layer"] < 2:
-        raise NotTested("the models have one layer only")
+    if results.sizes["layer"] < _FEWEST_LAYERS:
+        raise NotTested(
+            f"the models have {plural(results.sizes['layer'], 'layer')}: which of fewer than "
+            f"{_FEWEST_LAYERS} matters most says little of the first"
+        )
 
     def ratio(task: str, point: xr.Dataset) -> xr.DataArray:
         sizes = _learning_sizes(point, task)
@@ -137,6 +142,9 @@ CLAIMS = (
         relation=">",
         threshold=0.1,
         compute=_r2_by_size,
+        account="none",
+        against="Values can be read off the smallest model's first layer as well as off the "
+        "largest one's.",
     ),
     Claim(
         name="modes_grow_with_frequency",
@@ -149,16 +157,22 @@ CLAIMS = (
         relation=">",
         threshold=0.0,
         compute=_modes_by_frequency,
+        account="none",
+        against="Where the sum is shown more often models have no more Fourier modes of it than "
+        "elsewhere, chance taken off.",
     ),
     Claim(
         name="first_layer_is_most_causal",
         statement="Of all MLP layers the first matters most for an injected task.",
         source="Fig. 10",
         statistic="Effect of the null intervention on the first MLP layer over the largest effect "
-        "on any other at the last snapshot, mean over the sizes that learn the task.",
+        "on any other at the last snapshot, mean over the sizes that learn the task, of models of "
+        "three layers or more.",
         relation=">",
         threshold=1.0,
         compute=_first_layer,
+        account="none",
+        against="Some later MLP layer matters as much for the task as the first.",
     ),
     Claim(
         name="value_is_causal",
@@ -171,5 +185,8 @@ CLAIMS = (
         relation=">=",
         threshold=0.9,
         compute=_value_is_causal,
+        account="none",
+        against="Exchanging the subspace leaves the answer as it was, however well the value "
+        "can be read there.",
     ),
 )

@@ -11,9 +11,12 @@ import xarray as xr
 
 from rare_retention.evidence import intervals
 from rare_retention.evidence.intervals import Covers, Interval
-from rare_retention.study.claims.claim import Claim, NotTested, Relation
+from rare_retention.study.claims.claim import Account, Claim, Kind, NotTested, Relation
 
 Outcome = Literal["holds", "fails", "inconclusive", "not tested"]
+
+CHECKED = {"holds": "passed", "fails": "failed"}
+"""How the verdict on a check is called."""
 
 _RELATIONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
@@ -27,6 +30,9 @@ class Verdict:
         statement: the claim in one sentence.
         source: where the paper makes it.
         statistic: what was computed.
+        kind: a claim, or a check.
+        account: which account of why larger students end with more the verdict speaks for.
+        against: what result would be against the claim.
         interval: how its uncertainty was estimated.
         verdict: `holds` where the whole interval is on the claim's side of the threshold, `fails`
             where all of it is on the other, `inconclusive` where the threshold lies within or one
@@ -43,13 +49,17 @@ class Verdict:
         initialisations: initialisations behind it.
         note: why not tested or inconclusive, and what was left out; may be empty.
         p: two-sided p-value of the threshold, NaN without an interval.
-        together: the verdict where all claims that were judged with it share one error of 5%.
+        together: the verdict where all claims that were judged with it share one error of 5%;
+            checks do not count among them.
     """
 
     claim: str
     statement: str
     source: str
     statistic: str
+    kind: Kind
+    account: Account
+    against: str
     interval: str
     verdict: Outcome
     estimate: float
@@ -65,6 +75,11 @@ class Verdict:
     note: str
     p: float
     together: Outcome
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word: a check has passed or failed."""
+        return CHECKED.get(self.verdict, self.verdict) if self.kind == "check" else self.verdict
 
     def noting(self, note: str) -> "Verdict":
         """The same with one more note, if there is one to make."""
@@ -122,6 +137,9 @@ def _verdict(
         statement=claim.statement,
         source=claim.source,
         statistic=claim.statistic,
+        kind=claim.kind,
+        account=claim.account,
+        against=claim.against,
         interval=claim.interval,
         verdict=word,
         estimate=found.estimate,
@@ -143,10 +161,12 @@ def _verdict(
 def judged_together(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts with `together` by Holm's method: of many claims some hold or fail by chance.
 
+    Checks are none of these claims: as many of them as one likes make no claim harder to hold.
+
     Args:
         verdicts: of one study, each by itself.
     """
-    each = intervals.holm([verdict.p for verdict in verdicts])
+    each = intervals.holm([math.nan if v.kind == "check" else v.p for v in verdicts])
     return [
         dataclasses.replace(verdict, together="inconclusive")
         if adjusted > 1 - intervals.CONFIDENCE and verdict.verdict in ("holds", "fails")

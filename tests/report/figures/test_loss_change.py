@@ -1,5 +1,6 @@
 """What an exposure gains and a size keeps, on planted gains."""
 
+import made_control
 import made_injection
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ def test_loss_changes_since_just_before_an_exposure(study):
     assert titles(figure) == [
         "gap G = 20",
         "gap G = 100",
-        "gain",
-        "share kept",
+        "gain per exposed row",
+        "retention factor",
         "half-life (steps)",
     ]
     panel = figure.axes[1]
@@ -48,9 +49,8 @@ def test_what_each_size_keeps_stands_beside_it(study):
     gain, kept, life = figure.axes[2:5]
     found = cycles(results.sel(gap=100))
     shown = marks(gain, "1").get_ydata()
-    np.testing.assert_allclose(shown, found["gain"].mean(("cycle", *UNITS)), rtol=1e-5)
-    share = retention.share_kept(found).mean(UNITS)
-    np.testing.assert_allclose(marks(kept, "1").get_ydata(), share, rtol=1e-5)
+    np.testing.assert_allclose(8 * shown, found["gain"].mean(("cycle", *UNITS)), rtol=1e-5)
+    assert [text.get_text() for text in kept.texts] == ["no control"]
     assert lines(life, "1")[0].get_ydata()[0] == pytest.approx(6, rel=0.1)
     assert [tick.get_text() for tick in gain.get_xticklabels()] == ["4M", "20M", "80M"]
 
@@ -65,7 +65,7 @@ def test_cycles_of_a_learned_task_do_not_count(study):
     )  # that of step 699, which learns it, too
     assert early.sizes["cycle"] < found.sizes["cycle"]
     shown = marks(FIGURES["loss_change"].draw(results).axes[1], "0").get_ydata()
-    np.testing.assert_allclose(shown, early.mean(("cycle", *UNITS)), rtol=1e-5)
+    np.testing.assert_allclose(8 * shown, early.mean(("cycle", *UNITS)), rtol=1e-5)
 
 
 def test_half_lives_beyond_the_gap_are_marked():
@@ -80,6 +80,16 @@ def test_loss_changes_of_a_synthetic_study(study):
     figure = FIGURES["loss_change"].draw(study("injection"))
     assert "of the signal" in figure.legends[0].get_title().get_text()
     assert lines(figure.axes[1], 16)[0].get_ydata().min() < 0
+
+
+def test_a_study_with_a_control_shows_its_factors_and_no_panel_of_the_control():
+    results = made_control.results((0.3, 0.6), (0.2, 0.2))
+    widths = {"width": ("size", [3, 6]), "initialisation": [0], "size": [3, 6]}
+    results = results.assign(loss=1 - results["signal"]).assign_coords(widths)
+    figure = FIGURES["loss_change"].draw(results.assign_attrs(inputs=64))
+    assert titles(figure)[1:] == ["gain per exposed row", "retention factor", "half-life (steps)"]
+    kept = marks(figure.axes[2], "0").get_ydata()
+    np.testing.assert_allclose(kept, [0.3, 0.6], atol=1e-6)
 
 
 def test_loss_change_without_cycles_says_so(study):

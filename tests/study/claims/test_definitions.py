@@ -10,8 +10,10 @@ from rare_retention.study.claims import CLAIMS, definitions
 from rare_retention.study.claims.claim import Claim
 
 
-def claim(compute=len, threshold=0.5):
-    return Claim("c", "C is large.", "us", "c", ">", threshold, compute)
+def claim(compute=len, threshold=0.5, **more):
+    return Claim(
+        "c", "C is large.", "us", "c", ">", threshold, compute, "none", "C is small.", **more
+    )
 
 
 def written(text, name="own_claims"):
@@ -49,6 +51,19 @@ def test_code_is_what_is_computed_and_not_what_is_said_of_it(module):
     )
     assert definitions.code(module(same)) == digest
     assert definitions.code(module(PLAIN.replace("+ 1", "+ 2"))) != digest
+
+
+CLAIMED = "\n\nclaim = Claim(name='c', threshold=0.5, account='none', against='It is not.')\n"
+
+
+def test_what_a_verdict_speaks_for_is_no_part_of_the_code(module):
+    """Other words for what would be against a claim change no verdict; a threshold does."""
+    head = "def Claim(**fields):\n    return fields\n\n\n" + PLAIN.split("\n\n", 1)[1]
+    digest = definitions.code(module(head + CLAIMED))
+    same = CLAIMED.replace("It is not.", "No.").replace("'none'", "'capacity'")
+    assert definitions.code(module(head + same)) == digest
+    other = CLAIMED.replace("0.5", "0.6")
+    assert definitions.code(module(head + other)) != digest
 
 
 def test_code_behind_what_is_imported_counts(module, monkeypatch, tmp_path):
@@ -94,5 +109,9 @@ def test_what_changed_or_came_late_is_said():
         ": threshold: 0.5 -> 0.1"
     )
     assert definitions.note(early, claim(compute=max)).endswith(": the code that computes it")
+    check = definitions.note(early, claim(kind="check"))
+    assert check.endswith(": kind: 'claim' -> 'check'")
+    older = {"c": {name: value for name, value in early["c"].items() if name != "kind"}}
+    assert definitions.note(older, claim()) == ""
     late = definitions.fixed({}, [claim()], begun=True)
     assert definitions.note(late, claim()).endswith(", after runs had begun")

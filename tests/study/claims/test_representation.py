@@ -134,7 +134,11 @@ def test_a_task_that_the_largest_size_does_not_learn_is_not_asked_for(paper):
         (R2, {"size": [2]}, "the study has one size only"),
         (MODES, {"per_token": 0}, "the study does not vary the frequency"),
         (MODES, {"per_token": [0]}, "fewer than two values of the frequency have a finished run"),
-        (FIRST, {"layer": [0]}, "the models have one layer only"),
+        (
+            FIRST,
+            {"layer": [0, 1]},
+            "the models have 2 layers: which of fewer than 3 matters most says little of the first",
+        ),
         (CAUSAL, {"task": [0]}, "the study injects no task"),
     ],
 )

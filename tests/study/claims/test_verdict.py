@@ -19,15 +19,24 @@ from rare_retention.study.claims.verdict import judge_claim, judged_together
 NAN = np.nan
 
 
-def claim(relation, threshold, values):
+def claim(relation, threshold, values, **more):
     measured = xr.DataArray(np.asarray(values, np.float64), dims=("stream", "initialisation"))
     return Claim(
-        "made-up", "It is so.", "Fig. 0", "A number.", relation, threshold, lambda _: measured
+        name="made-up",
+        statement="It is so.",
+        source="Fig. 0",
+        statistic="A number.",
+        relation=relation,
+        threshold=threshold,
+        compute=lambda _: measured,
+        account="none",
+        against="It is not.",
+        **more,
     )
 
 
-def verdict(relation, threshold, values):
-    return judge_claim(claim(relation, threshold, values), xr.Dataset())
+def verdict(relation, threshold, values, **more):
+    return judge_claim(claim(relation, threshold, values, **more), xr.Dataset())
 
 
 # Two streams at 0.9 and 1.1: the interval is 1 +- 12.7 * 0.1, from -0.27 to 2.27.
@@ -171,8 +180,7 @@ def test_streams_that_disagree_are_inconclusive(burst, students):
     results = burst()
     other = burst((wide, middle, narrow))
     results["signal"][1] = other["signal"][1]
-    for name in ("retention_grows_with_width", "wide_accumulates", "narrow_loses_its_gain"):
-        assert judge(results, [name])[0].verdict == "inconclusive"
+    assert judge(results, ["wide_accumulates"])[0].verdict == "inconclusive"
 
 
 def test_every_claim_says_what_it_is():
@@ -182,6 +190,30 @@ def test_every_claim_says_what_it_is():
         assert entry.statistic.endswith(".")
         assert entry.source
         assert "Student" in entry.interval
+
+
+ACCOUNTS = {"capacity", "acquisition", "retention", "none"}
+
+
+def test_every_claim_says_what_it_speaks_for_and_what_would_be_against_it():
+    """In a sentence of its own, that says more than that the claim would not hold."""
+    for name, entry in CLAIMS.items():
+        assert entry.account in ACCOUNTS and entry.kind in ("claim", "check"), name
+        assert entry.kind == "claim" or entry.account == "none", name
+        assert entry.against.endswith(".") and len(entry.against.split()) >= 9, name
+        assert not {"threshold", "statistic"} & set(entry.against.lower().split()), name
+    assert len({entry.against for entry in CLAIMS.values()}) == len(CLAIMS)
+
+
+def test_what_cannot_fail_is_a_check():
+    """Theorems, tasks that are most of a batch, orders in which tasks are shown, training."""
+    assert {name for name, entry in CLAIMS.items() if entry.kind == "check"} == {
+        "common_gradient_bound",
+        "injection_gradient_points_to_the_task",
+        "frequency_orders_learning",
+        "parities_learned_by_frequency",
+        "learns_text",
+    }
 
 
 def test_verdicts_come_in_the_order_asked_for(mixed):
@@ -234,3 +266,16 @@ def test_many_claims_share_one_error():
     assert [each.together for each in together] == ["inconclusive", "inconclusive", "holds"]
     assert [each.verdict for each in together] == ["holds"] * 3
     assert judged_together(alone[:1])[0].together == "holds"
+
+
+def test_checks_do_not_count_among_many_claims():
+    """Two checks beside a claim that holds: it holds together with them, whatever they say."""
+    rows = [[0.0, 1.0, 2.0], [0.4, 1.0, 1.6], [0.4, 1.0, 1.6]]
+    kinds, limits = ("claim", "check", "check"), (-1.6, -0.6, 3.0)
+    alone = [
+        verdict(">", t, np.array(r)[:, None], kind=k)
+        for r, t, k in zip(rows, limits, kinds, strict=True)
+    ]
+    together = judged_together(alone)
+    assert [each.together for each in together] == ["holds", "holds", "fails"]
+    assert [each.word for each in together] == ["holds", "passed", "failed"]
