@@ -11,6 +11,8 @@ from rare_retention.evidence import intervals, states
 
 Relation = Literal[">", ">=", "<", "<="]
 
+CHECK = "no interval: the claim is a theorem, and every unit must obey it"
+
 
 class NotTested(Exception):
     """A study, or a point of its grid, cannot test a claim; the message says why."""
@@ -28,8 +30,12 @@ class Claim:
         relation: how the statistic stands to the threshold where the claim holds.
         threshold: in the statistic's units.
         compute: results of a study -> the statistic [stream, initialisation], NaN where a value
-            that it needs is missing; raises NotTested where the study cannot test the claim.
-        interval: how the statistic's uncertainty is estimated.
+            that it needs is missing; raises NotTested where the study cannot test the claim. The
+            attribute `intervals.CELLS` of a share says how many cases stand behind each unit's.
+        bounds: the least and the greatest value that the statistic can have, which its interval
+            respects (`intervals.bounded`); None: it has none (`intervals.student_t`).
+        check: whether the claim is a theorem, so that a study checks its numbers and estimates
+            nothing: it holds if it does for every unit, without an interval.
     """
 
     name: str
@@ -39,7 +45,17 @@ class Claim:
     relation: Relation
     threshold: float
     compute: Callable[[xr.Dataset], xr.DataArray]
-    interval: str = intervals.METHOD
+    bounds: tuple[float, float] | None = None
+    check: bool = False
+
+    @property
+    def interval(self) -> str:
+        """How the statistic's uncertainty is estimated."""
+        if self.check:
+            return CHECK
+        if self.bounds is None:
+            return intervals.METHOD
+        return intervals.BOUNDED.format(low=self.bounds[0], high=self.bounds[1])
 
 
 def require(results: xr.Dataset, *names: str) -> None:
@@ -60,6 +76,16 @@ def require_sizes(results: xr.Dataset) -> None:
     """
     if results.sizes["size"] < 2:
         raise NotTested("the study has one size only")
+
+
+def counted(share: xr.DataArray, cells: Iterable[int]) -> xr.DataArray:
+    """A share with the number of cases behind that of each unit, for `intervals.bounded`.
+
+    Args:
+        share: statistic of a claim.
+        cells: cases at each grid point.
+    """
+    return share.assign_attrs({intervals.CELLS: sum(cells)})
 
 
 def over_points(

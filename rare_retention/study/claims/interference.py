@@ -63,6 +63,7 @@ CLAIMS = (
         relation=">=",
         threshold=1.0,
         compute=_bound,
+        check=True,
     ),
     Claim(
         name="first_order_change",

@@ -171,5 +171,6 @@ CLAIMS = (
         relation=">=",
         threshold=0.9,
         compute=_value_is_causal,
+        bounds=(0, 1),
     ),
 )
