@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import exposures, retention, states
+from rare_retention.evidence import exposures, forgetting, retention, states
 from rare_retention.evidence.retention import LEARNED
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colour, Colours
@@ -90,7 +90,7 @@ def _summaries(
         own = (shade, f"{index}", index, len(points))
         sizes.marks(gain, retention.mean_gain(found, counted), *own)
         sizes.marks(kept, retention.share_kept(found, counted), *own)
-        _half_lives(life, retention.half_life(found, counted), *own)
+        _half_lives(life, forgetting.of_cycles(found, counted), *own)
     gain.set_title("gain")
     kept.set_title("share kept")
     life.set_title("half-life (steps)")
@@ -102,8 +102,7 @@ def _half_lives(
     axes: Axes, lives: xr.Dataset, shade: Colour, label: str, index: int, count: int
 ) -> None:
     intervals = [
-        retention.half_life_interval(lives.isel(size=i, drop=True))
-        for i in range(lives.sizes["size"])
+        forgetting.life_interval(lives.isel(size=i, drop=True)) for i in range(lives.sizes["size"])
     ]
     middle, low, high = (
         np.array([getattr(one, name) for one in intervals]) for name in ("estimate", "low", "high")
