@@ -7,7 +7,7 @@ from typing import Literal
 
 import xarray as xr
 
-from rare_retention.evidence import intervals, states
+from rare_retention.evidence import control, intervals, states
 
 Relation = Literal[">", ">=", "<", "<="]
 
@@ -111,6 +111,29 @@ def over_points(
     if not found:
         raise NotTested(reason)
     return xr.concat(found, "point", coords="minimal", compat="override", join="outer")
+
+
+def over_controls(
+    results: xr.Dataset, statistic: Callable[[xr.Dataset, xr.Dataset], xr.DataArray]
+) -> xr.DataArray:
+    """A statistic of each point at which the rare task is shown and of its control, along `point`.
+
+    Args:
+        results: of a study.
+        statistic: of a point and of the same without the task.
+
+    Raises:
+        NotTested: the study has no control.
+    """
+    require(results, "exposure_step", "watch")
+    found = [statistic(point, own) for point, own in control.arms(results)]
+    if not found:
+        raise NotTested(
+            "what shrinks with size by itself cannot be told apart: the study has no arm in which "
+            "the rare task is never shown (an axis over exposure.left_out)"
+        )
+    plain = [each.reset_coords(drop=True) for each in found]
+    return xr.concat(plain, "point", coords="minimal", compat="override", join="outer")
 
 
 def over_tasks(

@@ -168,7 +168,8 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         made_control.protected((0.0, 0.95), (0.93, 0.96), streams=1),
         made_language.language(**alone),
         made_language.gaps(**alone),
-        made_injection.study(**alone),
+        made_injection.with_sham(made_injection.study(**alone)),
+        made_control.with_sham(mixed(**alone)),
         made_representation.representation(streams=1).isel(initialisation=[0]),
     )
     tested = set()
