@@ -1,7 +1,7 @@
 """How much of a size gap is acquisition, how much retention, how much neither.
 
 Two ways. From measured factors: an exposure lifts a level v to v + a (1 - v), and the gap after it
-leaves rho of that. Repeated, the level just before an exposure tends to
+leaves rho of that. Repeated, the level just before an exposure tends to::
 
     v* = rho a / (1 - rho (1 - a)),
 

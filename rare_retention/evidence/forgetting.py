@@ -2,7 +2,7 @@
 
 A curve of forgetting is a level above control, by the steps since training went on without the
 task. It is described by its own half-life and by a fit of two numbers, in which a share a stays and
-the rest has a half-life h:
+the rest has a half-life h::
 
     level(t) = level(0) (a + (1 - a) 2^(-t/h))
 

@@ -7,7 +7,7 @@ that are drawn, unless the study holds some of them. With one stream the initial
 units, and the interval covers these only. One unit gives an estimate and no interval.
 
 How often 95% intervals hold the mean depends on how units scatter. Simulated, in percent, at 3, 5
-and 8 units (`tests/evidence/test_intervals.py`); what is below 93 is less than is said of it:
+and 8 units (`tests/evidence/test_intervals.py`); what is below 93 is less than is said of it::
 
     method       units                                3    5    8
     student_t    normal                              95   95   95
