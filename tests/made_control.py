@@ -60,6 +60,18 @@ def in_mixture(results, widths):
     )
 
 
+def with_sham(results, cosine=0.01):
+    """Results beside those of the same students without the task, whose cosine is then this one."""
+    null = results.assign(
+        cosine=xr.full_like(results["cosine"], cosine),
+        exposure_step=results["exposure_step"] * np.nan,
+    )
+    both = xr.concat([results, null], "left_out", data_vars="all", join="exact")
+    both = both.assign_coords(left_out=["()", "(-1,)"])
+    lead = [dim for dim in ("stream", "prior_exponent") if dim in both.dims]
+    return both.transpose(*lead, "left_out", "size", ...)
+
+
 def protected(bare, kept, noise=0.003, streams=STREAMS):
     """A study in which sizes end at `bare` levels, and at `kept` where they are protected."""
     rng = np.random.default_rng(1)

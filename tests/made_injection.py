@@ -42,15 +42,15 @@ def learned(steps, gap, gain, half_life):
     return 0.45 * np.tanh(value / 0.45)
 
 
-def gram(steps, gap, size, rng):
+def gram(steps, gap, size, rng, rests=REST, left_out=False):
     """Gram matrices [step, block, vector, other] of vectors with the planted cosines."""
     names = gradients.names(("comparison",))
-    shown = (steps % gap == 0) & (steps > 0)
+    shown = (steps % gap == 0) & (steps > 0) & (not left_out)
     found = np.empty((len(steps), len(BLOCKS), len(names), len(names)))
     for b, weaker in enumerate((0.5, 1.0, 0.3)):
         reference = np.eye(6)[0]
         own = np.where(shown, 1.0, 0.0)[:, None] * _at_cosine(0.6 * weaker, 1)
-        rest = _at_cosine(REST[size] * weaker + 0.01 * rng.standard_normal(len(steps)), 2)
+        rest = _at_cosine(rests[size] * weaker + 0.01 * rng.standard_normal(len(steps)), 2)
         whole = _at_cosine(SHOWN[size] * weaker + 0.01 * rng.standard_normal(len(steps)), 3)
         rest = np.where(shown[:, None], 5 * whole - own, 5 * rest)
         update = -0.01 * (own + rest)
@@ -66,9 +66,18 @@ def _at_cosine(cosine, axis):
     return cosine[:, None] * np.eye(6)[0] + np.sqrt(1 - cosine[:, None] ** 2) * np.eye(6)[axis]
 
 
-def study(gaps=GAPS, gain=GAIN, half_life=HALF_LIFE, streams=2, initialisations=1, total=1500):
-    """Results over gaps; the comparison task is injected."""
-    rng = np.random.default_rng(0)
+def study(
+    gaps=GAPS,
+    gain=GAIN,
+    half_life=HALF_LIFE,
+    streams=2,
+    initialisations=1,
+    total=1500,
+    rests=REST,
+    left_out=False,
+):
+    """Results over gaps; the comparison task is injected, or left out."""
+    rng = np.random.default_rng(int(left_out))
     steps = {gap: steps_of(gap, total, 12) for gap in gaps}
     union = np.unique(np.concatenate(list(steps.values())))
     base = made_language.language(
@@ -85,7 +94,7 @@ def study(gaps=GAPS, gain=GAIN, half_life=HALF_LIFE, streams=2, initialisations=
                 value = learned(union, gap, gain[j] * rng.uniform(0.9, 1.1), half_life[j])
                 here = (unit[0], i, j, unit[1])
                 loss[(*here, slice(None), 1)] = GUESSING * (1 - value)
-                grams[here] = gram(union, gap, j, rng)
+                grams[here] = gram(union, gap, j, rng, rests, left_out)
                 loss[here][absent], grams[here][absent] = np.nan, np.nan
     dims = base["loss"].dims
     labels = {"block": list(BLOCKS), "vector": vectors, "other": vectors}
@@ -96,6 +105,16 @@ def study(gaps=GAPS, gain=GAIN, half_life=HALF_LIFE, streams=2, initialisations=
         gram=((*dims[:-1], *labels), grams.astype(np.float32)),
     )
     return made_exposures.with_bursts(found.assign_coords(labels))
+
+
+def with_sham(results, rests=(-0.02, -0.02, -0.02), **options):
+    """A study beside the same with the task left out, in which g_nt has these cosines with g_r."""
+    shape = {"streams": results.sizes["stream"], "initialisations": results.sizes["initialisation"]}
+    null = study(tuple(results["gap"].values.tolist()), **shape, rests=rests, left_out=True)
+    null = null.assign(exposure_step=null["exposure_step"] * np.nan, **options)
+    both = xr.concat([results, null], "left_out", data_vars="all", join="exact")
+    both = both.assign_coords(left_out=["()", "(-1,)"])
+    return both.transpose("stream", "gap", "left_out", "size", ...)
 
 
 def calibration(peaks, gain, streams=2, initialisations=1):

@@ -17,7 +17,7 @@ SEEN = "## What was seen"
 def verdict_row(v: dict) -> str:
     """One row of the table of verdicts; an absent number is a dash."""
     found = ["–" if v[key] is None else f"{v[key]:.3g}" for key in ("estimate", "low", "high")]
-    tested = v["low"] is not None
+    tested = v["low"] is not None and v["low"] != v["high"]
     covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']} ({v['differ']})"
     said = f"{v['statement']} ({v['note']})" if v["note"] else v["statement"]
     limit, span = (

@@ -9,16 +9,13 @@ What a gap leaves is no matter of rises: rise over gain, summed over cycles, is 
 over the gains, whatever is kept in between. `evidence.control` has the factor that a gap leaves.
 """
 
-import dataclasses
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rare_retention.evidence import exposures, intervals, states, text_tasks
-from rare_retention.evidence.intervals import Interval
+from rare_retention.evidence import exposures, forgetting, states, text_tasks
 from rare_retention.theory.checks import Array, IntArray
 
 LEAST_GAIN = 0.01
@@ -385,42 +382,6 @@ def gain_per_row(of: xr.Dataset, rows: xr.DataArray, where: xr.DataArray) -> xr.
     return gain.rename("gain").assign_attrs(units="per row", long_name="gain per exposed row")
 
 
-def half_life(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.Dataset:
-    """Median half-life over the cycles of each student, as if no cycle had ended before it.
-
-    Args:
-        of: result of `cycles`.
-        where: bool, the cycles that count; all by default.
-
-    Returns:
-        `half_life` in steps, NaN without a gain, and `censored`: the half-lives from the middle
-        one on are longer than their cycles, and the median of what was seen is a lower bound.
-    """
-    counted = of["half_life"].notnull()
-    if where is not None:
-        counted = counted & where
-    steps = of["half_life"].where(counted)
-    longer = steps.where(~of["censored"], np.inf).where(counted)
-    middle = longer.median("cycle")
-    beyond = np.isinf(middle)
-    seen = steps.median("cycle")
-    return xr.Dataset({"half_life": middle.where(~beyond, seen), "censored": beyond})
-
-
-def half_life_interval(of: xr.Dataset) -> Interval:
-    """Student's t interval of the half-lives of one size, in steps.
-
-    Args:
-        of: result of `half_life`, over units alone.
-
-    Returns:
-        The interval; its upper end is infinite where a student's half-life is censored: the
-        estimate is a lower bound then.
-    """
-    found = intervals.student_t(of["half_life"])
-    return dataclasses.replace(found, high=math.inf) if of["censored"].any() else found
-
-
 def _cycle(
     learned: Array, steps: IntArray, cycle: Cycle, least_gain: float
 ) -> dict[str, NDArray[Any]]:
@@ -434,7 +395,7 @@ def _cycle(
     gain = peak - before
     # A state missing inside is the peak to argmax, which makes the gain NaN and not meant.
     meant = gain > max(least_gain, 0.0)
-    half_life, lost = _half_life(inside, at, best, before + gain / 2)
+    half_life, lost = forgetting.falls_to(inside, at, best, before + gain / 2)
     return {
         "before": before,
         "best": peak,
@@ -445,23 +406,6 @@ def _cycle(
         "half_life": np.where(meant, half_life, np.nan),
         "censored": meant & ~lost,
     }
-
-
-def _half_life(
-    inside: Array, at: IntArray, best: IntArray, level: Array
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Steps from the peak to the level, or to the last state; and whether the level was met."""
-    place = np.arange(len(at))
-    fallen = (place > best[..., None]) & (inside <= level[..., None])
-    lost = np.asarray(fallen.any(-1))
-    # Where nothing has fallen, index 1 only keeps the arithmetic within bounds.
-    after = np.where(lost, np.argmax(fallen, axis=-1), 1)
-    above = np.take_along_axis(inside, after[..., None] - 1, -1)[..., 0]
-    below = np.take_along_axis(inside, after[..., None], -1)[..., 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = (above - level) / (above - below)
-    met = at[after - 1] + part * (at[after] - at[after - 1])
-    return np.where(lost, met, at[-1]) - at[best], lost
 
 
 def _attributes(name: str, value: xr.DataArray) -> dict[str, str]:

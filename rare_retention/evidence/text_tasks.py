@@ -199,8 +199,19 @@ def learned_in_order(times: xr.DataArray) -> xr.DataArray:
     Args:
         times: steps until the task is learned [per_token, size, ...], infinite where it never is.
     """
+    counted = ordered_pairs(times)
+    earlier = times < times.rename(per_token="rarer")
+    share: xr.DataArray = earlier.where(counted).mean(("per_token", "rarer", "size"))
+    return share.where(states.complete(times))
+
+
+def ordered_pairs(times: xr.DataArray) -> xr.DataArray:
+    """Which pairs of frequencies `learned_in_order` counts; bool [per_token, size, ..., rarer].
+
+    Args:
+        times: as there.
+    """
     rarer = times.rename(per_token="rarer")
     learned = np.isfinite(times) | np.isfinite(rarer)
-    counted = (rarer["rarer"] < times["per_token"]) & learned
-    share: xr.DataArray = (times < rarer).where(counted).mean(("per_token", "rarer", "size"))
-    return share.where(states.complete(times))
+    pairs: xr.DataArray = (rarer["rarer"] < times["per_token"]) & learned
+    return pairs

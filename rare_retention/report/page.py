@@ -176,6 +176,7 @@ def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
     """A judged claim as the texts of a row of the table."""
     word, kind, account = (str(verdict[name]) for name in ("verdict", "kind", "account"))
     low, high = number(verdict["low"]), number(verdict["high"])
+    wide = verdict["low"] != verdict["high"]  # units that are all equal may have no interval
     kept = ("claim", "statement", "source", "statistic", "kind", "against", "note", "together")
     return {name: str(verdict[name]) for name in kept} | {
         "verdict": word,
@@ -184,7 +185,7 @@ def verdict_row(verdict: Mapping[str, Any]) -> dict[str, str]:
         "symbol": _SYMBOLS[word],
         "css": _css(word),
         "estimate": number(verdict["estimate"]),
-        "interval": f"{low} to {high}" if _NOTHING not in (low, high) else "",
+        "interval": f"{low} to {high}" if _NOTHING not in (low, high) and wide else "",
         "covers": _covers(verdict),
         "test": f"{_RELATIONS[verdict['relation']]} {number(verdict['threshold'])}",
     }

@@ -24,7 +24,7 @@ def test_its_claims_hold(tmp_path):
     verdicts = json.loads((tmp_path / "claims.json").read_text())
     assert {v["claim"]: v["verdict"] for v in verdicts} == {
         "larger_learns_rarer": "holds",
-        "frequency_orders_learning": "holds",
+        "frequency_orders_learning": "inconclusive",  # two pairs of frequencies on each stream
         "learns_text": "holds",
     }
     results = load(epath.Path(tmp_path) / "results.nc")

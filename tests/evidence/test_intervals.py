@@ -1,4 +1,6 @@
-"""Student's t intervals against scipy's own, and by how often they cover a known truth."""
+"""Intervals against scipy's own, and by how often they cover a known truth."""
+
+import re
 
 import numpy as np
 import pytest
@@ -79,6 +81,74 @@ def test_equal_units_give_an_interval_of_no_width():
     """Three times 0.1 sums to 0.30000000000000004: rounding must not widen it or move it."""
     found = student_t(table([[0.1], [0.1], [0.1]]))
     assert found.low == found.high == found.estimate == 0.1
+    assert found.alike and not student_t(table([[0.1], [0.1], [0.2]])).alike
+
+
+@pytest.mark.parametrize(
+    ("value", "ends"), [(1, (0.292, 1)), (0, (0, 0.708)), (0.5, (0.146, 0.854))]
+)
+def test_equal_units_within_bounds_follow_the_rule_of_three(value, ends):
+    """Of three equal ones at least 0.025^(1/3) = 0.29 of all are as they are."""
+    found = intervals.bounded(table([[value]] * 3), 0, 1)
+    assert found.estimate == value
+    assert (found.low, found.high) == pytest.approx(ends, abs=1e-3)
+    turned = intervals.bounded(table([[10 - 20 * value]] * 3), -10, 10)
+    assert (turned.high, turned.low) == pytest.approx([10 - 20 * end for end in ends], abs=0.02)
+
+
+def test_counted_cells_give_at_least_the_exact_interval():
+    """5 x 8 of 40 cells as scipy has it; units that differ more than cells do widen it."""
+    whole = intervals.bounded(table([[1.0]] * 5), 0, 1, 8)
+    expected = stats.binomtest(40, 40).proportion_ci(0.95, "exact")
+    assert (whole.low, whole.high) == pytest.approx((expected.low, expected.high))
+    rows = [[0.5], [0.75], [0.625]]
+    some = intervals.bounded(table(rows), 0, 1, 8)
+    expected = stats.binomtest(15, 24).proportion_ci(0.95, "exact")
+    assert some.low <= expected.low and some.high >= expected.high
+    apart = intervals.bounded(table([[0.0], [1.0], [0.9]]), 0, 1, 1000)
+    assert (apart.low, apart.high) == (0, 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.sampled_from([None, 1, 7, 50]))
+def test_an_interval_stays_within_bounds_and_has_a_width(units, cells):
+    found = intervals.bounded(xr.DataArray(units, dims="stream"), 0, 1, cells)
+    assert 0 <= found.low <= found.estimate <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_values_outside_bounds_are_refused_and_one_unit_has_no_interval():
+    with pytest.raises(ValueError, match="expected values from 0 to 1"):
+        intervals.bounded(table([[0.5], [1.2]]), 0, 1)
+    alone = intervals.bounded(table([[0.5]]), 0, 1, 9)
+    assert alone.estimate == 0.5 and np.isnan([alone.low, alone.high]).all()
+    assert np.isnan(intervals.bounded(table([[NAN]]), 0, 1).estimate)
+
+
+def test_signed_ranks_are_those_of_the_table_of_wilcoxon():
+    """At n = 8 the fourth of the 36 means from either side: P(W <= 3) = 5/256."""
+    units = np.array([0.3, 1.0, 2.2, 3.1, 4.5, 5.0, 7.7, 9.1])
+    found = intervals.signed_rank(xr.DataArray(units, dims="stream"))
+    means = np.sort([(a + b) / 2 for i, a in enumerate(units) for b in units[i:]])
+    assert (found.low, found.high) == pytest.approx((means[3], means[-4]))
+    assert found.estimate == pytest.approx(np.median(means))
+    shifted = units - found.low
+    assert stats.wilcoxon(shifted + 1e-6).pvalue < 0.05 <= stats.wilcoxon(shifted - 1e-6).pvalue
+    few = intervals.signed_rank(xr.DataArray(units[:5], dims="stream"))
+    assert (few.low, few.high) == (-np.inf, np.inf)
+
+
+def test_units_known_from_one_side_stay_in_the_interval():
+    """Two of eight are only known to lie above: the lower end holds, the upper end moves out."""
+    units = np.array([0.3, 1.0, 2.2, 3.1, 4.5, 5.0, 7.7, 9.1])
+    least = xr.DataArray(units, dims="stream")
+    whole = intervals.signed_rank(least)
+    most = least.where(least < 7, np.inf)
+    found = intervals.signed_rank(least, most)
+    assert (found.censored, found.units) == (2, 8)
+    assert found.low == whole.low and found.high > whole.high
+    unknown = intervals.signed_rank(least.where(least > 1, -np.inf), most)
+    assert unknown.censored == 4 and (unknown.low, unknown.high) == (-np.inf, np.inf)
 
 
 def test_missing_values_are_left_out_and_counted():
@@ -104,6 +174,68 @@ def test_the_interval_covers_streams_with_their_confidence():
         found = student_t(table(values))
         inside += found.low <= 5 <= found.high
     assert stats.binomtest(int(inside), draws, 0.95).pvalue > 1e-3
+
+
+def beta_binomial(rng, size, mean, correlation, cells=20):
+    """Shares of cells that err together."""
+    both = 1 / correlation - 1
+    return rng.binomial(cells, rng.beta(mean * both, (1 - mean) * both, size)) / cells
+
+
+WITHIN = (0.0, 1.0)
+PAIRS_OF_EXPONENTIAL = 0.8392  # median of the mean of two: that of a gamma of shape 2, halved
+DRAWN = {
+    "normal": (lambda rng, size: rng.normal(0, 1, size), 0, {}),
+    "exponential": (lambda rng, size: rng.exponential(1, size), 1, {}),
+    "lognormal, sigma 1": (lambda rng, size: rng.lognormal(0, 1, size), np.exp(0.5), {}),
+    "uniform": (lambda rng, size: rng.uniform(0, 1, size), 0.5, {}),
+    "beta(0.5, 5)": (lambda rng, size: rng.beta(0.5, 5, size), 1 / 11, {}),
+    "20 cells, mean 0.9, counted": (
+        lambda rng, size: rng.binomial(20, 0.9, size) / 20, 0.9, {"cells": 20}),
+    "20 cells, mean 0.99, counted": (
+        lambda rng, size: rng.binomial(20, 0.99, size) / 20, 0.99, {"cells": 20}),
+    "20 cells, mean 0.99, not counted": (
+        lambda rng, size: rng.binomial(20, 0.99, size) / 20, 0.99, {}),
+    "one cell, mean 0.9, counted": (
+        lambda rng, size: rng.binomial(1, 0.9, size) / 1.0, 0.9, {"cells": 1}),
+    "20 cells, mean 0.9, alike to 0.2": (
+        lambda rng, size: beta_binomial(rng, size, 0.9, 0.2), 0.9, {"cells": 20}),
+    "exponential, median of pairs": (
+        lambda rng, size: rng.exponential(1, size), PAIRS_OF_EXPONENTIAL, {}),
+}  # fmt: skip
+
+
+def coverage(method, name, count, draws, seed=0):
+    """Share of intervals of so many units that hold the truth."""
+    draw, truth, options = DRAWN[name]
+    rows = draw(np.random.default_rng(seed), (draws, count))
+    limits = WITHIN if method == "bounded" else ()
+    inside = 0
+    for row in rows:
+        values = xr.DataArray(row, dims="stream")
+        found = getattr(intervals, method)(values, *limits, **options)
+        inside += found.low <= truth <= found.high
+    return inside / draws
+
+
+SAID = re.findall(
+    r"^    (student_t|bounded|signed_rank) +(.*?)  +(\d+) +(\d+) +(\d+)$", intervals.__doc__, re.M
+)
+
+
+@pytest.mark.parametrize(("method", "name", "numbers"), [(m, n, each) for m, n, *each in SAID])
+def test_coverage_is_what_the_module_says(method, name, numbers):
+    """Nominal is 95: what is less, for skewed and bounded units, the module's table says."""
+    draws = 250
+    for count, percent in zip((3, 5, 8), numbers, strict=True):
+        said = int(percent) / 100
+        error = 4 * np.sqrt(max(said * (1 - said), 0.005) / draws) + 0.005
+        assert coverage(method, name, count, draws) == pytest.approx(said, abs=error), count
+
+
+def test_every_method_and_kind_of_unit_has_a_coverage():
+    assert {method for method, *_ in SAID} == {"student_t", "bounded", "signed_rank"}
+    assert {name for _, name, *_ in SAID} == set(DRAWN)
 
 
 def test_a_p_value_is_that_of_scipy_and_agrees_with_the_interval():

@@ -8,7 +8,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rare_retention.evidence import retention
+from rare_retention.evidence import forgetting, retention
 
 GAP, CYCLES = 64, 5
 GAIN = np.array([0.3, 0.2])
@@ -393,7 +393,7 @@ def test_planted_gains_of_an_injected_task_are_found():
     found = cycles(retention.learned(point), 100, least_gain=0.01)
     np.testing.assert_allclose(found["gain"], 0.02, rtol=0.12)
     assert (found["lag"] == made_injection.LAG).all()
-    lives = retention.half_life(found)["half_life"].mean(("stream", "initialisation"))
+    lives = forgetting.of_cycles(found)["half_life"].mean(("stream", "initialisation"))
     np.testing.assert_allclose(lives, [5, 10, 20], rtol=0.1)
 
 
@@ -424,41 +424,3 @@ def test_cycles_count_until_the_task_is_learned_for_the_first_time():
         xr.Dataset({"before": (("size", "cycle"), before), "exposure": ("cycle", [0, 1, 2])})
     )
     assert found.values.tolist() == [[True] * 3, [True, False, False], [False] * 3]
-
-
-def lives(*rows, censored):
-    """Cycles of three streams [stream, cycle]."""
-    dims = ("stream", "cycle")
-    return xr.Dataset(
-        {"half_life": (dims, np.array(rows, float)), "censored": (dims, np.array(censored))}
-    )
-
-
-def test_a_half_life_is_the_median_of_its_cycles_and_has_an_interval():
-    found = retention.half_life(
-        lives([1, 2, 9], [3, 4, 8], [5, 6, np.nan], censored=np.eye(3, dtype=bool)[[2, 2, 2]])
-    )
-    assert found["half_life"].values.tolist() == [2, 4, 5.5]
-    assert not found["censored"].any()
-    interval = retention.half_life_interval(found)
-    assert interval.estimate == pytest.approx(11.5 / 3)
-    assert interval.low < 2.1 and 5.5 < interval.high < np.inf
-
-
-def test_a_lower_bound_is_not_taken_for_a_half_life():
-    """Two of five are longer than 3 and 4 steps, so that the middle one is 10."""
-    rows = lives([5, 6, 10, 3, 4], censored=[[False, False, False, True, True]])
-    found = retention.half_life(rows)
-    assert (found["half_life"].item(), found["censored"].item()) == (10, False)
-
-
-def test_a_half_life_beyond_the_gap_is_a_lower_bound():
-    rows = lives([9, 2, 9], [3, 4, 8], censored=[[True, False, True], [False, False, False]])
-    found = retention.half_life(rows)
-    assert found["half_life"].values.tolist() == [9, 4]
-    assert found["censored"].values.tolist() == [True, False]
-    interval = retention.half_life_interval(found)
-    assert (interval.estimate, interval.high) == (6.5, np.inf)
-    one = retention.half_life(rows, xr.DataArray([False, True, False], dims="cycle"))
-    assert one["half_life"].values.tolist() == [2, 4]
-    assert not one["censored"].any()

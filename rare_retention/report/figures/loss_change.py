@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rare_retention.evidence import control, exposures, retention, states
+from rare_retention.evidence import control, exposures, forgetting, retention, states
 from rare_retention.evidence.retention import LEARNED
 from rare_retention.report.figures import data, sizes, style
 from rare_retention.report.figures.style import Colour, Colours
@@ -105,7 +105,7 @@ def _summaries(
         above = None if control_of is None else control.excess_cycles(point, control_of)
         if above is not None:
             sizes.marks(kept, control.retention_factor(above), *line)
-        _half_lives(life, retention.half_life(found, retention.not_yet(found)), *line)
+        _half_lives(life, forgetting.of_cycles(found, retention.not_yet(found)), *line)
     if not kept.containers:
         kept.text(0.5, 0.5, "no control", transform=kept.transAxes, ha="center")
     gain.set_title("gain per exposed row")
@@ -119,8 +119,7 @@ def _half_lives(
     axes: Axes, lives: xr.Dataset, shade: Colour, label: str, index: int, count: int
 ) -> None:
     intervals = [
-        retention.half_life_interval(lives.isel(size=i, drop=True))
-        for i in range(lives.sizes["size"])
+        forgetting.life_interval(lives.isel(size=i, drop=True)) for i in range(lives.sizes["size"])
     ]
     middle, low, high = (
         np.array([getattr(one, name) for one in intervals]) for name in ("estimate", "low", "high")

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from rare_retention.evidence import capture, states
-from rare_retention.study.claims.claim import Claim, NotTested, over_points, require
+from rare_retention.study.claims.claim import Claim, NotTested, counted, over_points, require
 from rare_retention.theory import utility
 
 _NEEDED = ("signal", "frequency", "spectrum")
@@ -12,9 +12,17 @@ _NEEDED = ("signal", "frequency", "spectrum")
 
 def _staircase(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED)
-    shares = over_points(results, lambda point: capture.staircase_agreement(_mixed(point)))
+    cells: list[int] = []
+
+    def agreement(point: xr.Dataset) -> xr.DataArray:
+        share = capture.staircase_agreement(_mixed(point))
+        judged = capture.levels_learned(point)["judged"].sum(("size", "task"))
+        cells.append(int(judged.where(judged > 0).min()))  # of the least level that tasks have
+        return share
+
+    shares = over_points(results, agreement)
     # Levels that no task has are NaN for all; units that miss a size are NaN at every level.
-    return shares.mean("point", skipna=False).min("level")
+    return counted(shares.mean("point", skipna=False).min("level"), cells)
 
 
 def _prediction(results: xr.Dataset) -> xr.DataArray:
@@ -60,15 +68,18 @@ def _rare_of_widest(results: xr.Dataset) -> xr.DataArray:
 def _rank_one(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED)
 
+    cells: list[int] = []
+
     def agreement(point: xr.Dataset) -> xr.DataArray:
         directions = np.sum(states.mixture(_mixed(point))[1] > 0, axis=1)
         if np.any(directions != 1):
             raise NotTested(f"tasks have up to {directions.max()} directions, not one")
         widths = capture.rank_one_widths(point)
         same = (widths["empirical"] == widths["predicted"]).mean("task")
+        cells.append(point.sizes["task"])
         return same.where(states.complete(widths["empirical"]))
 
-    return over_points(results, agreement).mean("point", skipna=False)
+    return counted(over_points(results, agreement).mean("point", skipna=False), cells)
 
 
 def _above_capacity(results: xr.Dataset) -> xr.DataArray:
@@ -106,13 +117,16 @@ def _complexity_error(results: xr.Dataset) -> xr.DataArray:
 def _inversions_seen(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED)
 
+    inversions: list[int] = []
+
     def seen(point: xr.Dataset) -> xr.DataArray:
         cells, pairs = _inverted(point)
+        inversions.append(int(pairs.sum()))
         levels = cells["observed"].fillna(0).sum("level")
         same = _rarer_has_more(levels).where(pairs).mean(("size", "task", "rarer"))
         return same.where(states.complete(cells["observed"].max("level", skipna=False)))
 
-    return over_points(results, seen).mean("point", skipna=False)
+    return counted(over_points(results, seen).mean("point", skipna=False), inversions)
 
 
 def _mixed(point: xr.Dataset) -> xr.Dataset:
@@ -184,6 +198,7 @@ CLAIMS = (
         compute=_staircase,
         account="capacity",
         against="Tasks appear at other widths than N*_k(m): wider ones, or in another order.",
+        bounds=(0, 1),
     ),
     Claim(
         name="prediction",
@@ -235,6 +250,7 @@ CLAIMS = (
         compute=_rank_one,
         account="capacity",
         against="Tasks of one direction appear at widths that do not count the more frequent ones.",
+        bounds=(0, 1),
     ),
     Claim(
         name="above_capacity_unlearned",
@@ -288,5 +304,6 @@ CLAIMS = (
         account="capacity",
         against="The more frequent task is learned further although the rarer one has the "
         "larger utility.",
+        bounds=(0, 1),
     ),
 )

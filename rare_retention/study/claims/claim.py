@@ -19,6 +19,8 @@ Account = Literal["capacity", "acquisition", "retention", "none"]
 """Why a larger student ends with more: its optimum has room for the task, it gains more from each
 exposure, or it loses less between them. "none": a verdict is the same whichever is true."""
 
+THEOREM = "no interval: the claim is a theorem, and every unit must obey it"
+
 
 class NotTested(Exception):
     """A study, or a point of its grid, cannot test a claim; the message says why."""
@@ -36,11 +38,15 @@ class Claim:
         relation: how the statistic stands to the threshold where the claim holds.
         threshold: in the statistic's units.
         compute: results of a study -> the statistic [stream, initialisation], NaN where a value
-            that it needs is missing; raises NotTested where the study cannot test the claim.
+            that it needs is missing; raises NotTested where the study cannot test the claim. The
+            attribute `intervals.CELLS` of a share says how many cases stand behind each unit's.
         account: which of the three accounts a verdict speaks for, or against.
         against: what result would be against the claim, in one plain sentence.
         kind: a claim, or a check.
-        interval: how the statistic's uncertainty is estimated.
+        bounds: the least and the greatest value that the statistic can have, which its interval
+            respects (`intervals.bounded`); None: it has none (`intervals.student_t`).
+        theorem: whether a study checks the numbers of a theorem and estimates nothing: it holds if
+            it does for every unit, without an interval.
         branches: whether it reads the branches of a study; others see its trunk alone.
     """
 
@@ -54,8 +60,18 @@ class Claim:
     account: Account
     against: str
     kind: Kind = "claim"
-    interval: str = intervals.METHOD
+    bounds: tuple[float, float] | None = None
+    theorem: bool = False
     branches: bool = False
+
+    @property
+    def interval(self) -> str:
+        """How the statistic's uncertainty is estimated."""
+        if self.theorem:
+            return THEOREM
+        if self.bounds is None:
+            return intervals.METHOD
+        return intervals.BOUNDED.format(low=self.bounds[0], high=self.bounds[1])
 
 
 def require(results: xr.Dataset, *names: str) -> None:
@@ -76,6 +92,16 @@ def require_sizes(results: xr.Dataset) -> None:
     """
     if results.sizes["size"] < 2:
         raise NotTested("the study has one size only")
+
+
+def counted(share: xr.DataArray, cells: Iterable[int]) -> xr.DataArray:
+    """A share with the number of cases behind that of each unit, for `intervals.bounded`.
+
+    Args:
+        share: statistic of a claim.
+        cells: cases at each grid point.
+    """
+    return share.assign_attrs({intervals.CELLS: sum(cells)})
 
 
 def over_points(
@@ -105,6 +131,29 @@ def over_points(
     if not found:
         raise NotTested(reason)
     return xr.concat(found, "point", coords="minimal", compat="override", join="outer")
+
+
+def over_controls(
+    results: xr.Dataset, statistic: Callable[[xr.Dataset, xr.Dataset], xr.DataArray]
+) -> xr.DataArray:
+    """A statistic of each point at which the rare task is shown and of its control, along `point`.
+
+    Args:
+        results: of a study.
+        statistic: of a point and of the same without the task.
+
+    Raises:
+        NotTested: the study has no control.
+    """
+    require(results, "exposure_step", "watch")
+    found = [statistic(point, own) for point, own in control.arms(results)]
+    if not found:
+        raise NotTested(
+            "what shrinks with size by itself cannot be told apart: the study has no arm in which "
+            "the rare task is never shown (an axis over exposure.left_out)"
+        )
+    plain = [each.reset_coords(drop=True) for each in found]
+    return xr.concat(plain, "point", coords="minimal", compat="override", join="outer")
 
 
 def over_tasks(

@@ -21,6 +21,7 @@ from rare_retention.evidence import exposures, states, text_tasks
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
+    counted,
     over_points,
     over_tasks,
     require,
@@ -45,6 +46,8 @@ def _smallest_minus_largest(results: xr.Dataset) -> xr.DataArray:
 
 
 def _learned_in_order(results: xr.Dataset) -> xr.DataArray:
+    cells: list[int] = []
+
     def share(task: str, point: xr.Dataset) -> xr.DataArray:
         def reach(at: xr.Dataset) -> xr.DataArray:
             return text_tasks.first_reach(text_tasks.left(at, task), text_tasks.LEARNED)
@@ -52,9 +55,11 @@ def _learned_in_order(results: xr.Dataset) -> xr.DataArray:
         times = _by(point, "per_token", reach)
         if not np.isfinite(times).any():
             raise NotTested(_UNLEARNED)
+        pairs = text_tasks.ordered_pairs(times).sum(("per_token", "rarer", "size"))
+        cells.append(int(pairs.where(pairs > 0).min()))
         return text_tasks.learned_in_order(times)
 
-    return _over_injected(results, share, "per_token")
+    return counted(_over_injected(results, share, "per_token"), cells)
 
 
 def _between_curves(results: xr.Dataset) -> xr.DataArray:
@@ -219,6 +224,7 @@ CLAIMS = (
         against="A task is learned later at a frequency at which more of it has been shown: it "
         "is not shown as asked for, or training fails.",
         kind="check",
+        bounds=(0, 1),
     ),
     Claim(
         name="gap_raises_task_loss",

@@ -188,5 +188,6 @@ CLAIMS = (
         account="none",
         against="Exchanging the subspace leaves the answer as it was, however well the value "
         "can be read there.",
+        bounds=(0, 1),
     ),
 )

@@ -20,6 +20,7 @@ from rare_retention.evidence import states, subtasks
 from rare_retention.study.claims.claim import (
     Claim,
     NotTested,
+    counted,
     over_points,
     require,
     require_sizes,
@@ -29,13 +30,16 @@ _FEWEST_RANKS = 3  # two subtasks always correlate to +1 or -1
 
 
 def _order(results: xr.Dataset) -> xr.DataArray:
+    ranks: list[int] = []
+
     def correlation(point: xr.Dataset) -> xr.DataArray:
         if point.sizes["task"] < _FEWEST_RANKS:
             raise NotTested(f"a rank correlation needs {_FEWEST_RANKS} subtasks")
         times = subtasks.first_learned(_widest(point))
+        ranks.append(point.sizes["task"] - 1)
         return subtasks.order(times, subtasks.frequency(point))
 
-    return _mean(results, correlation)
+    return counted(_mean(results, correlation), ranks)
 
 
 def _own_rows(results: xr.Dataset) -> xr.DataArray:
@@ -53,11 +57,14 @@ def _own_rows(results: xr.Dataset) -> xr.DataArray:
 def _share_by_width(results: xr.Dataset) -> xr.DataArray:
     require_sizes(results)
 
+    cells: list[int] = []
+
     def difference(point: xr.Dataset) -> xr.DataArray:
+        cells.append(point.sizes["task"])
         share = subtasks.share_learned(point)
         return share.isel(size=-1, drop=True) - share.isel(size=0, drop=True)
 
-    return _mean(results, difference)
+    return counted(_mean(results, difference), cells)
 
 
 def _mean(results: xr.Dataset, statistic: Callable[[xr.Dataset], xr.DataArray]) -> xr.DataArray:
@@ -85,6 +92,7 @@ CLAIMS = (
         against="Subtasks of which more has been shown are learned later: the mixture is not "
         "the one that was asked for.",
         kind="check",
+        bounds=(-1, 1),
     ),
     Claim(
         name="rarer_parity_needs_more_own_rows",
@@ -100,6 +108,7 @@ CLAIMS = (
         compute=_own_rows,
         account="none",
         against="A rarer subtask is learned within as many rows of its own as a more frequent one.",
+        bounds=(-1, 1),
     ),
     Claim(
         name="wider_learns_more_parities",
@@ -112,5 +121,6 @@ CLAIMS = (
         compute=_share_by_width,
         account="none",
         against="The narrow student has learned as many subtasks at the end.",
+        bounds=(-1, 1),
     ),
 )

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
 
 from rare_retention.evidence import intervals
 from rare_retention.evidence.intervals import Covers, Interval
 from rare_retention.study.claims.claim import Account, Claim, Kind, NotTested, Relation
+from rare_retention.theory.checks import Array
 
 Outcome = Literal["holds", "fails", "inconclusive", "not tested"]
 
@@ -36,7 +38,8 @@ class Verdict:
         interval: how its uncertainty was estimated.
         verdict: `holds` where the whole interval is on the claim's side of the threshold, `fails`
             where all of it is on the other, `inconclusive` where the threshold lies within or one
-            unit alone gives no interval, `not tested` where the study cannot say.
+            unit alone gives no interval, `not tested` where the study cannot say. A check holds
+            where every unit is on the claim's side, and fails where one is not.
         estimate: the statistic, NaN where not tested.
         low: lower end of its interval, NaN without one.
         high: upper end of its interval, NaN without one.
@@ -98,16 +101,21 @@ def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
         values = claim.compute(results)
     except NotTested as refusal:
         return _verdict(claim, "not tested", _NOTHING, results, [str(refusal)])
-    found = intervals.student_t(values)
+    found = _interval(claim, values, intervals.CONFIDENCE)
     dropped = ""
     if found.missing:
         dropped = f"{found.missing} of {values.size} statistics are missing"
     if not found.units:
         reason = "no student has all that the statistic needs"
         return _verdict(claim, "not tested", _NOTHING, results, [reason])
-    alone = "one unit only: no interval" if found.units == 1 else ""
-    alike = "all units are equal: no spread to judge by" if _alike(found) else ""
-    return _verdict(claim, outcome(claim, found), found, results, [alone, alike, dropped])
+    alone = "one unit only: no interval" if found.units == 1 and not claim.theorem else ""
+    alike = f"all {found.units} units are equal" if found.alike else ""
+    notes = [alone, alike, dropped]
+    if claim.theorem:
+        word = _checked(claim, intervals.units_of(values).values)
+        found = dataclasses.replace(found, low=math.nan, high=math.nan)
+        return _verdict(claim, word, found, results, notes)
+    return _verdict(claim, outcome(claim, found), found, results, notes, _p(claim, values, found))
 
 
 def outcome(claim: Claim, found: Interval) -> Outcome:
@@ -121,15 +129,36 @@ def outcome(claim: Claim, found: Interval) -> Outcome:
     return "inconclusive" if any(ends) else "fails"
 
 
-def _alike(found: Interval) -> bool:
-    return found.units > 1 and found.low == found.high
+def _interval(claim: Claim, values: xr.DataArray, confidence: float) -> Interval:
+    if claim.bounds is None or claim.theorem:
+        return intervals.student_t(values, confidence)
+    return intervals.bounded(values, *claim.bounds, values.attrs.get(intervals.CELLS), confidence)
+
+
+def _p(claim: Claim, values: xr.DataArray, found: Interval) -> float:
+    if claim.bounds is None:
+        return intervals.p_value(found, claim.threshold)
+    return intervals.p_where(
+        lambda confidence: _interval(claim, values, confidence), claim.threshold
+    )
+
+
+def _checked(claim: Claim, units: Array) -> Outcome:
+    """What a check says: a theorem has no exceptions."""
+    obeyed = _RELATIONS[claim.relation](units, claim.threshold)
+    return "holds" if bool(np.all(obeyed)) else "fails"
 
 
 _NOTHING = Interval(math.nan, math.nan, math.nan, 0, "none", 0, 0, 0)
 
 
 def _verdict(
-    claim: Claim, word: Outcome, found: Interval, results: xr.Dataset, notes: list[str]
+    claim: Claim,
+    word: Outcome,
+    found: Interval,
+    results: xr.Dataset,
+    notes: list[str],
+    p: float = math.nan,
 ) -> Verdict:
     notes = [*notes, _unfinished(results)]
     return Verdict(
@@ -153,7 +182,7 @@ def _verdict(
         streams=found.streams,
         initialisations=found.initialisations,
         note="; ".join(note for note in notes if note),
-        p=intervals.p_value(found, claim.threshold),
+        p=p,
         together=word,
     )
 

@@ -1,5 +1,6 @@
 """Claims on gradients, on made-up states that obey or break them."""
 
+import made_control
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,6 +13,12 @@ ALL = ("cosine_shrinks_with_width", "common_gradient_bound", "first_order_change
 def one(results, name):
     (verdict,) = judge(results, [name])
     return verdict
+
+
+@pytest.fixture
+def mixed(mixed):
+    """The same with an arm in which the rare task is never shown; 6 streams."""
+    return lambda **options: made_control.with_sham(mixed(**{"streams": 6} | options))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -30,10 +37,26 @@ def test_estimates_are_what_was_planted(mixed):
 
 def test_cosines_that_grow_with_width_fail(mixed):
     results = mixed()
-    reverse = results["cosine"].copy(data=results["cosine"].to_numpy()[:, :, ::-1])
-    verdict = one(results.assign(cosine=-reverse), ALL[0])
+    turned = results["cosine"].isel(size=slice(None, None, -1)).to_numpy()
+    verdict = one(results.assign(cosine=-results["cosine"].copy(data=turned)), ALL[0])
     assert verdict.verdict == "fails"
     assert verdict.estimate == pytest.approx(1)
+
+
+def test_cosines_that_shrink_alike_without_the_task_say_nothing(mixed):
+    """Both 1/width but for noise: by itself it falls in every stream, beyond the sham in half."""
+    results = mixed(streams=24)
+    rng = np.random.default_rng(0)
+    size = 1 / results["size"].to_numpy()[:, None, None, None]
+    noisy = size * rng.uniform(0.5, 1.5, results["cosine"].shape)
+    found = one(results.assign(cosine=(results["cosine"].dims, noisy)), ALL[0])
+    assert found.verdict == "inconclusive" and abs(found.estimate) < 0.5
+
+
+def test_without_an_arm_that_is_never_shown_the_task_it_is_not_tested(mixed):
+    found = one(mixed().isel(left_out=0), ALL[0])
+    assert found.verdict == "not tested" and "never shown" in found.note
+    assert "exposure.left_out" in found.note
 
 
 def test_cosines_of_early_states_do_not_count(mixed):
@@ -62,7 +85,7 @@ def test_changes_that_are_not_predicted_fail(mixed):
 def test_the_rarest_watched_task_is_judged(mixed):
     """A second, more frequent watched task whose gradients say the opposite changes nothing."""
     results = mixed()
-    other = results[["cosine", "reference", "predicted_change"]]
+    other = results[["cosine", "reference", "predicted_change", "exposure_step"]]
     other = other.assign_coords(watch=["regression 3"]).map(np.negative)
     both = results.drop_dims("watch").assign(
         {name: xr.concat([other[name], results[name]], "watch") for name in other}

@@ -205,7 +205,10 @@ def test_one_size_compares_nothing(paper, name):
 
 
 def test_one_size_has_an_order_of_learning(paper):
-    assert one(paper.isel(size=[2]), "frequency_orders_learning").verdict == "holds"
+    verdict = one(paper.isel(size=[2]), "frequency_orders_learning")
+    assert (verdict.estimate, verdict.high) == (1, 1)
+    # One size has few pairs of frequencies: all in order is not yet nine tenths of them.
+    assert verdict.verdict == "inconclusive" and 0.5 < verdict.low < 0.9
 
 
 @pytest.mark.parametrize("name", BY_FREQUENCY)

@@ -20,7 +20,7 @@ def one(results, name):
 
 
 def test_subtasks_in_the_order_of_frequency_hold():
-    found = one(made_parity.parity(), ORDER)
+    found = one(made_parity.parity(streams=4), ORDER)
     assert found.verdict == "holds"
     assert found.estimate > 0.98
 
@@ -32,7 +32,7 @@ def test_an_order_against_frequency_fails():
 
 
 def test_students_that_learn_nothing_fail():
-    results = made_parity.parity(reach=(0, 0, 0))
+    results = made_parity.parity(reach=(0, 0, 0), streams=12)
     assert (one(results, ORDER).verdict, one(results, ORDER).estimate) == ("fails", 0)
     assert one(results, ROWS).verdict == "not tested"
     assert (one(results, WIDE).verdict, one(results, WIDE).estimate) == ("fails", 0)
@@ -41,7 +41,7 @@ def test_students_that_learn_nothing_fail():
 @pytest.mark.parametrize(("exponent", "verdict"), [(0.5, "holds"), (-0.5, "fails")])
 def test_own_rows_tell_what_exposure_does_not(exponent, verdict):
     """In either case subtasks are learned in the order of frequency."""
-    results = made_parity.parity(exponent=exponent, base=8000 if exponent < 0 else 2000)
+    results = made_parity.parity(exponent=exponent, base=8000 if exponent < 0 else 2000, streams=8)
     assert one(results, ROWS).verdict == verdict
     assert one(results, ORDER).verdict == "holds"
 
@@ -54,9 +54,9 @@ def test_equal_needs_favour_neither_side():
 
 
 def test_the_wide_student_must_learn_more():
-    found = one(made_parity.parity(), WIDE)
+    found = one(made_parity.parity(streams=3), WIDE)
     assert (found.verdict, found.estimate) == ("holds", pytest.approx(10 / 12))
-    assert one(made_parity.parity(reach=(5, 5, 6)), WIDE).verdict == "fails"
+    assert one(made_parity.parity(reach=(5, 5, 6), streams=40), WIDE).verdict == "fails"
 
 
 def test_missing_students_are_left_out():

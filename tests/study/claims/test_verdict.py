@@ -1,6 +1,7 @@
 """Verdicts from intervals, what is said where there is none, and the names of claims."""
 
 import json
+from dataclasses import replace
 
 import made_control
 import made_injection
@@ -13,7 +14,7 @@ import xarray as xr
 
 from rare_retention.errors import ConfigError
 from rare_retention.study.claims import CLAIMS, check_names, judge
-from rare_retention.study.claims.claim import Claim, NotTested, over_points
+from rare_retention.study.claims.claim import Claim, NotTested, counted, over_points
 from rare_retention.study.claims.verdict import judge_claim, judged_together
 
 NAN = np.nan
@@ -76,6 +77,63 @@ def test_one_unit_is_inconclusive_and_shows_its_estimate():
     assert found.estimate == 0.9
     assert (found.units, found.covers) == (1, "none")
     assert found.note == "one unit only: no interval"
+
+
+def test_equal_units_of_a_bounded_statistic_have_an_interval():
+    """Three shares of 1: of further units at least 0.025^(1/3) = 0.29 are so, the rest anything."""
+    measured = xr.DataArray([1.0, 1.0, 1.0], dims="stream")
+    entry = Claim(
+        "c",
+        "It is so.",
+        "us",
+        "A share.",
+        ">=",
+        0.9,
+        lambda _: measured,
+        "none",
+        "No.",
+        bounds=(0, 1),
+    )
+    found = judge_claim(entry, xr.Dataset())
+    assert (found.estimate, found.high, found.verdict) == (1, 1, "inconclusive")
+    assert found.low == pytest.approx(0.025 ** (1 / 3))
+    assert found.note == "all 3 units are equal" and "within 0 to 1" in found.interval
+    assert judge_claim(replace(entry, threshold=0.2), xr.Dataset()).verdict == "holds"
+    many = replace(entry, compute=lambda _: counted(measured, [20, 28]))
+    found = judge_claim(many, xr.Dataset())
+    assert found.verdict == "holds" and found.low == pytest.approx(0.025 ** (1 / 144))
+
+
+def test_a_p_value_of_a_bounded_statistic_agrees_with_its_interval():
+    measured = xr.DataArray([0.7, 0.8, 0.95], dims="stream")
+    entry = Claim(
+        "c",
+        "It is so.",
+        "us",
+        "A share.",
+        ">=",
+        0.5,
+        lambda _: measured,
+        "none",
+        "No.",
+        bounds=(0, 1),
+    )
+    found = judge_claim(entry, xr.Dataset())
+    for move, outside in ((-1e-6, True), (1e-6, False)):
+        p = judge_claim(replace(entry, threshold=found.low + move), xr.Dataset()).p
+        assert p == pytest.approx(0.05, abs=1e-4) and (p < 0.05) == outside
+
+
+@pytest.mark.parametrize(("units", "word"), [([1, 1], "holds"), ([1, 0.99], "fails")])
+def test_a_check_holds_if_it_does_for_every_unit(units, word):
+    measured = xr.DataArray(units, dims="stream")
+    entry = Claim(
+        "c", "So.", "us", "A share.", ">=", 1.0, lambda _: measured, "none", "No.", theorem=True
+    )
+    found = judge_claim(entry, xr.Dataset())
+    assert (found.verdict, found.together) == (word, word)
+    assert np.isnan([found.low, found.high, found.p]).all()
+    assert judged_together([found, found])[0].together == word
 
 
 def test_left_out_statistics_are_noted():
@@ -143,14 +201,16 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         made_control.protected((0.0, 0.95), (0.93, 0.96), streams=1),
         made_language.language(**alone),
         made_language.gaps(**alone),
-        made_injection.study(**alone),
+        made_injection.with_sham(made_injection.study(**alone)),
+        made_control.with_sham(mixed(**alone)),
         made_representation.representation(streams=1).isel(initialisation=[0]),
     )
     tested = set()
     for results in studies:
         for found in judge(results):
-            assert found.verdict in ("inconclusive", "not tested")
-            if found.verdict == "inconclusive":
+            check = CLAIMS[found.claim].theorem  # a theorem can be checked on one student
+            assert found.verdict in ("holds" if check else "inconclusive", "not tested")
+            if found.verdict != "not tested":
                 tested.add(found.claim)
                 assert np.isfinite(found.estimate)
     assert tested == set(CLAIMS)
@@ -189,7 +249,7 @@ def test_every_claim_says_what_it_is():
         assert entry.statement.endswith(".")
         assert entry.statistic.endswith(".")
         assert entry.source
-        assert "Student" in entry.interval
+        assert "Student" in entry.interval or entry.theorem
 
 
 ACCOUNTS = {"capacity", "acquisition", "retention", "none"}
