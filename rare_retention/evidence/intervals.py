@@ -55,7 +55,7 @@ DRAWN = {"batches": "batches", "weights": "initial weights", "tasks": "tasks"}
 
 Covers = Literal["streams", "initialisations", "none"]
 
-_ROUNDING = 1e-6  # of the width between bounds: float32 may stand so far outside
+_ROUNDING = 1e-6  # of the width between bounds: float32 may stand so far outside, or apart
 _HALVINGS = 30  # of where a p-value lies
 
 
@@ -164,10 +164,12 @@ def bounded(
         ends = [_t_interval(shares, confidence)[1:], _arcsine(shares, confidence)]
         if cells is not None:
             ends.append(_exact(estimate, cells * len(shares), confidence))
-        elif np.ptp(shares) == 0:
+        elif np.ptp(shares) <= _ROUNDING:
             alike = ((1 - confidence) / 2) ** (1 / len(shares))
             ends.append((estimate * alike, 1 - (1 - estimate) * alike))
-    least, most = max(min(e[0] for e in ends), 0.0), min(max(e[1] for e in ends), 1.0)
+    # Rounding must not put the estimate outside.
+    least = max(min(estimate, *(end[0] for end in ends)), 0.0)
+    most = min(max(estimate, *(end[1] for end in ends)), 1.0)
     if len(shares) < 2:
         least = most = math.nan
     estimate, least, most = (low + (high - low) * share for share in (estimate, least, most))
