@@ -27,6 +27,7 @@ from rare_retention.settings.competition import Competition
 from rare_retention.settings.competition_objective import Alignments
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.setting import SETTINGS
+from rare_retention.study.claims import CLAIMS
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import stored_study
 from rare_retention.train.loop import train
@@ -36,7 +37,10 @@ OWN = Path(__file__).parent / "own_study.py"
 
 @pytest.fixture(scope="module")
 def study():
-    return load(str(OWN))
+    known = dict(CLAIMS)
+    yield load(str(OWN))
+    CLAIMS.clear()  # what the file has added is for these tests alone
+    CLAIMS.update(known)
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper")
             tasks=(Comparison(per_token=1 / (1024 * 512)),),
             sizes=("20M", "300M", "1B"),
             compute=Compute(dtype="bfloat16", remat="full"),
+            reference="all",
         ),
         exposure=Exposure(placement="burst", gap=100, background="even"),
         optimizer=olmo(50_000),

@@ -6,6 +6,10 @@ the left of it they have faded. Theorem 4's bound on the common gradient is meas
 gradient it bounds.
 
     python -m launch.study --config=configs/synthetic/residual.py:small --workdir=runs/residual
+    python -m launch.study --config=configs/synthetic/residual.py:complexity --workdir=runs/complex
+
+The complexity setting is the paper's with tasks of equal and of unequal complexity, the most
+frequent one the simplest (Fig. 15). It and the paper's size have not been run yet.
 
 The small setting takes about two minutes on 2 CPU cores: 3 streams x 9 widths, 5000 steps. Its
 inputs are more than the tasks' 72 directions, so that a random encoder of width 48 holds a quarter
@@ -22,11 +26,14 @@ from typing import Literal
 from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
-from rare_retention.study.grid import Study
+from rare_retention.study.grid import Axis, Study
 from rare_retention.tasks.regression import RegressionTasks
 
+# Exponents of the rarest and of the most frequent task.
+SPECTRA = ((2.0, 2.0), (1.8, 2.2), (1.5, 3.0))
 
-def get_config(size: Literal["paper", "small"] = "paper") -> Study:
+
+def get_config(size: Literal["paper", "small", "complexity"] = "paper") -> Study:
     """A fine ladder of widths at the steepest prior, beta = 2."""
     paper = Run(
         setting=Regression(
@@ -53,7 +60,10 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
     return Study(
         name="rare signal against the common residual",
         question=__doc__,
-        run=paper if size == "paper" else small,
+        run=small if size == "small" else paper,
+        grid=(Axis(field="setting.tasks.spectrum_exponents", values=SPECTRA),)
+        if size == "complexity"
+        else (),
         streams=3,
         figures=("residual_axis", "interference", "observed_vs_predicted"),
         claims=(

@@ -7,6 +7,11 @@ runs with the rare task left out are the control: what a student has of it beyon
 can keep or lose.
 
     python -m launch.study --config=configs/synthetic/retention.py:small --workdir=runs/retention
+    python -m launch.study --config=configs/synthetic/retention.py:complexity --workdir=runs/complex
+
+The complexity setting is the paper's at a gap of 64, with tasks of equal and of unequal
+complexity, the most frequent one the simplest (Fig. 16). It and the paper's size have not been run
+yet.
 
 The small setting has 5 streams x 4 gaps x 6 students of 6000 steps, and as many in the control. It
 takes about two minutes on 2 CPU cores without the control, which has not been run yet. It is the
@@ -29,7 +34,11 @@ from rare_retention.tasks.regression import RegressionTasks
 RARE = 0.97 / 400  # at the longest gap of the small setting an injection is 248 of the 256 rows
 
 
-def get_config(size: Literal["paper", "small"] = "paper") -> Study:
+# Exponents of the rarest and of the most frequent task.
+SPECTRA = ((2.0, 2.0), (1.8, 2.2), (1.5, 3.0))
+
+
+def get_config(size: Literal["paper", "small", "complexity"] = "paper") -> Study:
     """Gaps x widths at beta = 2."""
     paper = Run(
         setting=Regression(
@@ -58,16 +67,19 @@ def get_config(size: Literal["paper", "small"] = "paper") -> Study:
         measure=Measurement(every=200, cycles=12),
         snapshots=Snapshots(cycles=2),
     )
-    gaps = (64, 128, 256, 512, 1024, 1280) if size == "paper" else (50, 100, 200, 400)
+    gaps = (50, 100, 200, 400) if size == "small" else (64, 128, 256, 512, 1024, 1280)
+    varied = Axis(field="exposure.gap", values=gaps)
+    if size == "complexity":
+        varied = Axis(field="setting.tasks.spectrum_exponents", values=SPECTRA)
     return Study(
         name="retention between injections",
         question=__doc__,
-        run=paper if size == "paper" else small,
+        run=small if size == "small" else paper,
         grid=(
-            Axis(field="exposure.gap", values=gaps),
+            varied,
             Axis(field="exposure.left_out", values=((), (-1,))),
         ),
-        streams=3 if size == "paper" else 5,
+        streams=5 if size == "small" else 3,
         figures=("injection", "gap_width", "interference"),
         claims=(
             "gap_lowers_rare_signal",

@@ -46,6 +46,9 @@ LEFT_OUT = {
 What is measured is part of it too: a run that goes on has to go on with metrics of the same shape.
 """
 
+LATER = {"reference": "evaluated"}
+"""Fields that came later, and the value at which a run is what it was before there were any."""
+
 
 @config
 class Language:
@@ -69,6 +72,8 @@ class Language:
         task_seed: of the tasks' tokens, their values and the split into training and test half,
             which each stream has drawn anew unless the run holds them (`Run.held`).
         evaluated: instances of each half that are evaluated, all where there are fewer.
+        reference: instances whose loss is a watched task's reference loss, so that its gradient is
+            g_r: "evaluated", those of the training half, or "all" of both halves, as in the paper.
         watch: ids of the injected tasks that are followed; negative ids count from the last, -1.
         neurons: K, neurons of the first layer's SwiGLU on which gradients are compared: those with
             the largest gradient of the rarest watched task's loss (paper Fig. 9).
@@ -87,6 +92,7 @@ class Language:
     compute: Compute = Compute()
     task_seed: Annotated[int, Field(ge=0, lt=SEEDS)] = 0
     evaluated: Positive = 1000
+    reference: Literal["evaluated", "all"] = "evaluated"
     watch: tuple[int, ...] = (-1,)
     neurons: Positive = 16
 
@@ -234,7 +240,7 @@ class Language:
 
     def recipe(self) -> dict[str, Any]:
         """All fields but `LEFT_OUT`; of the corpus what it was found to be, with its files."""
-        tree = to_dict(self)
+        tree = without(to_dict(self), LATER)
         for group, fields in LEFT_OUT.items():
             for name in fields:
                 del tree[group][name]
@@ -311,6 +317,10 @@ class Language:
         return language_objective.Numbers(
             train=tuple(one.tokens[one.train[:most]] for one in found),
             test=tuple(one.tokens[one.test[:most]] for one in found),
+            reference=tuple(
+                one.tokens if self.reference == "all" else one.tokens[one.train[:most]]
+                for one in found
+            ),
             labels=tuple(
                 np.unique(one.tokens[:, -1]) if task.answer == 1 else np.zeros(0, np.int32)
                 for task, one in zip(self.tasks, found, strict=True)

@@ -25,6 +25,7 @@ class Numbers(NamedTuple):
         train: instances of each injected task's training half that are evaluated, int32
             [n, length].
         test: of its test half.
+        reference: those whose loss is its reference loss.
         labels: tokens among which the answers of each task are, int32 [c]; none where an answer
             has several tokens.
         text: held-out windows, int32 [H, T].
@@ -33,6 +34,7 @@ class Numbers(NamedTuple):
 
     train: tuple[Array, ...]
     test: tuple[Array, ...]
+    reference: tuple[Array, ...]
     labels: tuple[Array, ...]
     text: Array
     prompts: tuple[tuple[Array, Array, Array], ...]
@@ -153,8 +155,8 @@ class NextToken(Objective):
         return Losses(by_task, outputs.apart, outputs.recorded)
 
     def reference(self, model: LanguageModel, numbers: Numbers) -> jax.Array:
-        """Loss of the watched tasks, [len(watch)], as `loss` in `probe`."""
-        asked = [(numbers.train[k - 1], self.answers[k - 1]) for k in self.watch_ids]
+        """Loss of the watched tasks' answers, [len(watch)], on what `Language.reference` names."""
+        asked = [(numbers.reference[k - 1], self.answers[k - 1]) for k in self.watch_ids]
         return jnp.stack([answers(model, *each).loss for each in asked])
 
     def probe(self, model: LanguageModel, numbers: Numbers) -> dict[str, jax.Array]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 import tiny_text
@@ -18,6 +19,7 @@ from rare_retention.models.olmo_shape import Olmo
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.language import Language
 from rare_retention.settings.setting import labels
+from rare_retention.settings.traced import traced_of
 from rare_retention.tasks import Comparison, DigitAddition, ModularAddition, Recall
 from rare_retention.text.documents import TextFiles
 from rare_retention.text.preparation import prepare
@@ -261,7 +263,7 @@ def test_windows_are_read_as_the_type_they_are_written_in(tmp_path):
     assert wide.recipe() != SETTING.recipe()
 
 
-TWO = (Comparison(per_token=0.01), Comparison(per_token=0.001))
+TWO = (Comparison(per_token=0.01, symbols=9), Comparison(per_token=0.001, symbols=9))
 
 
 def test_tasks_of_one_kind_have_names_and_tokens_of_their_own():
@@ -357,3 +359,25 @@ def test_long_instances_need_longer_windows():
 def test_a_size_that_an_architecture_cannot_have_is_refused():
     with pytest.raises(ConfigError, match=r"sizes\[0\]: expected a divisor of heads = 2, got 3"):
         tiny_text.language(architecture=Llama(kv_heads=3))
+
+
+def test_reference_losses_are_over_the_training_half_or_over_all_instances():
+    """Of all: the mean over both halves, in their shares."""
+    setting = tiny_text.language(evaluated=1000)
+    whole = dataclasses.replace(setting, reference="all")
+    own = setting.numbers(0)
+    np.testing.assert_array_equal(own.reference[0], own.train[0])
+    assert len(whole.numbers(0).reference[0]) == len(own.train[0]) + len(own.test[0])
+    traced, params = traced_of(setting), setting.family.init(0)
+    found = jax.jit(traced.probe)(params, own)
+    loss = jax.jit(traced_of(whole).reference)(params, whole.numbers(0))
+    for group, measured in found.items():
+        halves = [measured[f"{half}loss"][:, -1] for half in ("", "test_")]
+        counts = len(own.train[-1]), len(own.test[-1])
+        mean = sum(n * np.asarray(one) for n, one in zip(counts, halves, strict=True)) / sum(counts)
+        np.testing.assert_allclose(loss[group][:, 0], mean, rtol=1e-5)
+
+
+def test_a_field_that_came_later_leaves_former_runs_what_they_were():
+    assert "reference" not in tiny_text.language().recipe()
+    assert tiny_text.language(reference="all").recipe()["reference"] == "all"
