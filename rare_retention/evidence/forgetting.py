@@ -191,25 +191,31 @@ def life_interval(of: xr.Dataset, name: str = "half_life", flag: str = "censored
     return units.interval(2.0**found.estimate, low, high, count)
 
 
-def compare(small: xr.Dataset, large: xr.Dataset) -> Interval:
-    """Interval of log2 of the ratio of half-lives, large over small, paired by unit.
+def ratios(small: xr.Dataset, large: xr.Dataset) -> xr.Dataset:
+    """The least and the greatest value of log2 of the ratio of half-lives, large over small.
 
-    Where no unit is censored it is Student's t. Else it is that of signed ranks, in which a unit is
-    known from the side that its censoring leaves: of a large one whose half-life is censored the
-    ratio is that large at least. Fewer than 6 units have no finite end then.
+    Both are the ratio where no half-life is censored. Of a large one that is censored the ratio is
+    that large at least, of a small one that small at most.
 
     Args:
         small: `half_life` and `censored` over units alone.
         large: the same of the larger size.
+
+    Returns:
+        `least` and `most` of each unit, for `intervals.between`.
     """
-    if not (small["censored"] | large["censored"]).any():
-        return intervals.student_t(_log2(large["half_life"]) - _log2(small["half_life"]))
     there = small["half_life"].notnull() & large["half_life"].notnull()
     # A peak in the last state leaves a bound of 0 steps: as good as none, and without a logarithm.
     ratio = _log2(large["half_life"].clip(_LEAST)) - _log2(small["half_life"].clip(_LEAST))
     least = ratio.where(~small["censored"], -np.inf).where(there)
     most = ratio.where(~large["censored"], np.inf).where(there)
-    return intervals.signed_rank(least, most)
+    return xr.Dataset({"least": least, "most": most})
+
+
+def compare(small: xr.Dataset, large: xr.Dataset) -> Interval:
+    """Interval of log2 of the ratio of half-lives, paired by unit; arguments as `ratios`."""
+    found = ratios(small, large)
+    return intervals.between(found["least"], found["most"])
 
 
 def _log2(values: xr.DataArray) -> xr.DataArray:

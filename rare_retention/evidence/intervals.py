@@ -213,6 +213,15 @@ def signed_rank(
     return least.interval(estimate, float(ends[0]), float(ends[1]), censored)
 
 
+def between(least: xr.DataArray, most: xr.DataArray, confidence: float = CONFIDENCE) -> Interval:
+    """Interval of units that are known, or known from one side.
+
+    Student's t where all are known, else that of signed ranks; arguments as `signed_rank`.
+    """
+    known = bool((least == most).where(least.notnull(), other=True).all())
+    return student_t(least, confidence) if known else signed_rank(least, most, confidence)
+
+
 def units_of(
     values: xr.DataArray, known: Callable[[Array], NDArray[np.bool_]] = np.isfinite
 ) -> Units:

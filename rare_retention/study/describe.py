@@ -137,6 +137,8 @@ def variables(study: Study) -> set[str]:
     varied = {axis.name for axis in study.grid}
     found = {*quantities(study.run), *setting.constants(), *named, *varied, "gap", "watch"}
     found |= {"exposure_step", "exposure_count", "is_withheld", "is_left_out"}
+    if study.branches:
+        found |= {"branch", "turn"}
     if isinstance(setting, Language):
         found |= {name for kind in KINDS.values() for name in kind.quantities}
     return found

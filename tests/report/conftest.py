@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import made_branches
 import made_exposures
 import made_injection
 import made_language
@@ -329,6 +330,7 @@ MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "gap_width": retention,
     "competition": neurons,
     "parity": made_parity.parity,
+    "branches": made_branches.results,
     "complexity": spectra,
     "rank_one": ranks,
     "long_horizon": horizon,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from rare_retention.errors import ConfigError
 from rare_retention.report.figures import (
+    branches,
     causal,
     competition,
     complexity,
@@ -101,6 +102,14 @@ FIGURES: dict[str, FigureSpec] = {
             "small_loses_most_in_a_gap",
             "protection_closes_the_gap",
         ),
+    ),
+    "branches": FigureSpec(
+        branches.branches,
+        "Level of the rare task by the steps since each branch went on from its run, by size.",
+        (),
+        (_LEARNED, "loss", "watch", "turn"),
+        ("larger_forgets_slower", "protection_keeps_the_level"),
+        branches=True,
     ),
     "loss_change": FigureSpec(
         loss_change.loss_change,

@@ -15,6 +15,7 @@ import xarray as xr
 from rare_retention.errors import ConfigError
 from rare_retention.evidence import states
 from rare_retention.study.claims import (
+    branches,
     capture,
     forgetting,
     gains,
@@ -36,6 +37,7 @@ CLAIMS: dict[str, Claim] = {
         *capture.CLAIMS,
         *gains.CLAIMS,
         *forgetting.CLAIMS,
+        *branches.CLAIMS,
         *interference.CLAIMS,
         *gradients.CLAIMS,
         *neurons.CLAIMS,

@@ -39,7 +39,8 @@ class Claim:
         threshold: in the statistic's units.
         compute: results of a study -> the statistic [stream, initialisation], NaN where a value
             that it needs is missing; raises NotTested where the study cannot test the claim. The
-            attribute `intervals.CELLS` of a share says how many cases stand behind each unit's.
+            attribute `intervals.CELLS` of a share says how many cases stand behind each unit's. Of
+            a statistic that may be known from one side alone a Dataset of `least` and `most`.
         account: which of the three accounts a verdict speaks for, or against.
         against: what result would be against the claim, in one plain sentence.
         kind: a claim, or a check.
@@ -56,7 +57,7 @@ class Claim:
     statistic: str
     relation: Relation
     threshold: float
-    compute: Callable[[xr.Dataset], xr.DataArray]
+    compute: Callable[[xr.Dataset], xr.DataArray | xr.Dataset]
     account: Account
     against: str
     kind: Kind = "claim"

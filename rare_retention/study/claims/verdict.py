@@ -90,9 +90,10 @@ class Verdict:
         return dataclasses.replace(self, note=notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain JSON values; NaN becomes None."""
+        """The verdict as plain JSON values; NaN and infinite ends become None."""
         plain = dataclasses.asdict(self)
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
+        finite = {k for k, v in plain.items() if not isinstance(v, float) or math.isfinite(v)}
+        return {k: v if k in finite else None for k, v in plain.items()}
 
 
 def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
@@ -104,14 +105,16 @@ def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
     found = _interval(claim, values, intervals.CONFIDENCE)
     dropped = ""
     if found.missing:
-        dropped = f"{found.missing} of {values.size} statistics are missing"
+        every = next(iter(values.values())) if isinstance(values, xr.Dataset) else values
+        dropped = f"{found.missing} of {every.size} statistics are missing"
     if not found.units:
         reason = "no student has all that the statistic needs"
         return _verdict(claim, "not tested", _NOTHING, results, [reason])
     alone = "one unit only: no interval" if found.units == 1 and not claim.theorem else ""
     alike = f"all {found.units} units are equal" if found.alike else ""
-    notes = [alone, alike, dropped]
-    if claim.theorem:
+    sided = f"of {found.censored} units one bound is known alone" if found.censored else ""
+    notes = [alone, alike, sided, dropped]
+    if claim.theorem and isinstance(values, xr.DataArray):
         word = _checked(claim, intervals.units_of(values).values)
         found = dataclasses.replace(found, low=math.nan, high=math.nan)
         return _verdict(claim, word, found, results, notes)
@@ -129,14 +132,16 @@ def outcome(claim: Claim, found: Interval) -> Outcome:
     return "inconclusive" if any(ends) else "fails"
 
 
-def _interval(claim: Claim, values: xr.DataArray, confidence: float) -> Interval:
+def _interval(claim: Claim, values: xr.DataArray | xr.Dataset, confidence: float) -> Interval:
+    if isinstance(values, xr.Dataset):
+        return intervals.between(values["least"], values["most"], confidence)
     if claim.bounds is None or claim.theorem:
         return intervals.student_t(values, confidence)
     return intervals.bounded(values, *claim.bounds, values.attrs.get(intervals.CELLS), confidence)
 
 
-def _p(claim: Claim, values: xr.DataArray, found: Interval) -> float:
-    if claim.bounds is None:
+def _p(claim: Claim, values: xr.DataArray | xr.Dataset, found: Interval) -> float:
+    if claim.bounds is None and not found.censored:
         return intervals.p_value(found, claim.threshold)
     return intervals.p_where(
         lambda confidence: _interval(claim, values, confidence), claim.threshold

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import made_branches
 import made_control
 import made_injection
 import made_language
@@ -199,6 +200,7 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         made_parity.parity(**alone),
         made_control.results((0.3, 0.6), (0.2, 0.2), streams=1),
         made_control.protected((0.0, 0.95), (0.93, 0.96), streams=1),
+        made_branches.results(streams=1),
         made_language.language(**alone),
         made_language.gaps(**alone),
         made_injection.with_sham(made_injection.study(**alone)),
@@ -273,6 +275,7 @@ def test_what_cannot_fail_is_a_check():
         "frequency_orders_learning",
         "parities_learned_by_frequency",
         "learns_text",
+        "protection_keeps_the_level",
     }
 
 

@@ -1,0 +1,40 @@
+import json
+
+import made_branches
+import numpy as np
+
+from rare_retention.evidence import branches, forgetting, states
+
+
+def test_branches_are_told_by_what_they_change():
+    results = made_branches.results()
+    assert branches.changed(results)["quiet"] == {"exposure.left_out": [-1]}
+    assert branches.quiet(results) == ["quiet"]
+    assert branches.protected(results) == ["protected"]
+    assert branches.changed(states.trunk(results.assign_attrs(study="{}"))) == {}
+
+
+def test_protection_of_another_task_is_no_protection():
+    other = made_branches.BRANCHES[1]
+    for along, found in ((0, ["protected"]), (1, [])):
+        changes = [*other["changes"], {"field": "rule.along", "value": along}]
+        study = json.dumps({"branches": [other | {"changes": changes}]})
+        assert branches.protected(made_branches.results().assign_attrs(study=study)) == found
+
+
+def test_levels_are_counted_from_each_streams_own_turn():
+    """Streams that turn off at steps of their own are compared at equal distances."""
+    (point,) = branches.points(made_branches.results(shift=7))
+    level = branches.level(point, "quiet")
+    assert level["step"].to_numpy().tolist() == list(made_branches.STEPS)
+    np.testing.assert_allclose(level.isel(step=0), 0.9)
+    found = forgetting.curves(level)
+    lives = found["half_life"].isel(initialisation=0).mean("stream")
+    np.testing.assert_allclose(lives, [50, 200], rtol=0.05)
+
+
+def test_the_trunk_has_none_of_a_branchs_states():
+    results = made_branches.results()
+    own = states.trunk(results)
+    assert own["step"].to_numpy().tolist() == [0, 40]
+    assert "turn" not in own and "branch" not in own.coords
