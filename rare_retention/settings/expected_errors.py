@@ -13,8 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from rare_retention.models.bottleneck import Bottleneck
+from rare_retention.parallel import platform
 from rare_retention.settings.objective import Losses
 from rare_retention.settings.regression_objective import Numbers, PopulationValues
+
+_TILE = 16  # numbers of a cache line
 
 
 class Expected(NamedTuple):
@@ -83,13 +86,26 @@ class _Kept(NamedTuple):
 def _forward(
     encoder: jax.Array, decoders: jax.Array, share: jax.Array, scale: jax.Array
 ) -> tuple[jax.Array, _Kept]:
-    flat, each = decoders.reshape(-1, len(encoder)), scale.reshape(-1, 1)
-    target = each * encoder[:, : len(flat)].T
+    flat = decoders.reshape(-1, len(encoder))
+    target = scale.reshape(-1, 1) * _transposed(encoder[:, : len(flat)])
     pull = flat @ (encoder @ encoder.T) - target
     error = (flat * (pull - target)).sum(-1).reshape(scale.shape) + jnp.square(scale)
     # What is learned to rounding may come out below zero, as a difference of larger numbers.
     losses = share * jnp.maximum(error.sum(-1), 0.0)
     return losses, _Kept(encoder, decoders, share, scale, pull)
+
+
+def _transposed(a: jax.Array) -> jax.Array:
+    """A matrix [m, n] as [n, m].
+
+    On CPU in tiles of whole cache lines: XLA reads a column number by number, which made a step of
+    Fig. 2's students a quarter longer.
+    """
+    rows, columns = a.shape
+    if platform() != "cpu" or columns % _TILE or columns == _TILE:
+        return a.T
+    tiles = a.reshape(rows, -1, _TILE).swapaxes(0, 1)
+    return jax.lax.map(jnp.transpose, tiles).reshape(columns, rows)
 
 
 def _backward(kept: _Kept, cotangent: jax.Array) -> tuple[jax.Array, jax.Array, None, None]:
@@ -98,7 +114,7 @@ def _backward(kept: _Kept, cotangent: jax.Array) -> tuple[jax.Array, jax.Array, 
     flat = decoders.reshape(pull.shape)
     weighted = weight * flat
     spare = encoder.shape[1] - len(flat)  # inputs of no task
-    wanted = jnp.pad((weighted * scale.reshape(-1, 1)).T, ((0, 0), (0, spare)))
+    wanted = jnp.pad(_transposed(weighted * scale.reshape(-1, 1)), ((0, 0), (0, spare)))
     return (
         (flat.T @ weighted) @ encoder - wanted,
         (weight * pull).reshape(decoders.shape),

@@ -127,6 +127,39 @@ def test_parts_are_the_gradients_of_the_watched_tasks(params):
             close({leaf: own[place] for leaf, own in found[name].items()}, expected)
 
 
+@pytest.mark.parametrize(("inputs", "width"), [(80, 48), (70, 16), (64, 33)])
+def test_students_of_many_tiles_have_the_same_gradients(inputs, width):
+    """Where matrices are transposed in tiles of 16 numbers, and where they cannot be."""
+    setting = Regression(
+        tasks=RegressionTasks(inputs=inputs, count=4, block=16, prior_exponent=1.0),
+        widths=(width,),
+        gradient="expected",
+    )
+    share, scale = np.array([0.5, 0.25, 0.25, 0.0]), np.arange(1, 17) ** -1.0
+    (stack,) = jax.jit(setting.family.init)(0).values()
+    encoder, decoders = (np.asarray(stack[n][0], np.float64) for n in ("encoder", "decoders"))
+    target = np.zeros((4, 16, inputs))
+    for k, j in np.ndindex(4, 16):
+        target[k, j, 16 * k + j] = scale[j]
+    error = decoders @ encoder - target
+    weighted = 2 * share[:, None, None] * error
+    value, pullback = jax.vjp(
+        lambda *own: expected_losses(
+            *own, jnp.asarray(share, jnp.float32), jnp.asarray(setting.numbers(0).scale)
+        ),
+        stack["encoder"][0],
+        stack["decoders"][0],
+    )
+    np.testing.assert_allclose(value, share * np.square(error).sum((1, 2)), rtol=1e-5)
+    close(
+        dict(zip(("encoder", "decoders"), pullback(jnp.ones(4)), strict=True)),
+        {
+            "encoder": np.einsum("kjn,kjd->nd", decoders, weighted),
+            "decoders": np.einsum("kjd,nd->kjn", weighted, encoder),
+        },
+    )
+
+
 def test_what_is_learned_costs_nothing_and_no_less():
     """Rounding does not make a loss negative; gradients vanish."""
     rng = np.random.default_rng(0)
