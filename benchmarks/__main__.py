@@ -2,12 +2,13 @@
 
 import argparse
 
-from benchmarks import gradient_evidence, language_step, synthetic_step, token_loader
+from benchmarks import exact_inputs, gradient_evidence, language_step, synthetic_step, token_loader
 from benchmarks.timing import machine
 
 BENCHMARKS = {
     "synthetic_step": synthetic_step,
     "language_step": language_step,
+    "exact_inputs": exact_inputs,
     "token_loader": token_loader,
     "gradient_evidence": gradient_evidence,
 }

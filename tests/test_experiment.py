@@ -15,6 +15,7 @@ from rare_retention.experiment import (
     changes,
 )
 from rare_retention.optimizer import Optimizer
+from rare_retention.settings import regression
 from rare_retention.train.plan import data_key
 
 CHANGES = {
@@ -89,6 +90,8 @@ def test_the_recipe_is_all_that_the_config_says_but_what_is_left_out():
     for group, names in LATER_OF.items():
         for name in names:
             del tree[group][name]
+    for name in regression.LATER:
+        del tree["setting"][name]
     assert all(recipe[name] == tree[name] for name in recipe.keys() & tree.keys())
     published = dataclasses.replace(tiny.run(), optimizer=Optimizer(warmup=4, warmup_from=0.1))
     assert published.recipe()["optimizer"]["warmup_from"] == 0.1

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import ConfigError, config
+from rare_retention.config import ConfigError, config, without
 from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
 from rare_retention.settings.mixture import rarest_watched, watched
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     import jax
 
     from rare_retention.models.bottleneck import Bottleneck
+    from rare_retention.settings.expected_errors import ExpectedErrors
     from rare_retention.settings.regression_objective import SquaredErrors
+
+LATER = {"gradient": "sampled"}
+"""Fields that came later, and the value at which a setting is what it was before there were any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,7 @@ class Bottlenecks(Family):
         inputs: D.
         tasks: K.
         block: d_T.
+        expected: whether they are trained on expected gradients, whose products are others.
     """
 
     widths: tuple[int, ...]
@@ -42,6 +47,7 @@ class Bottlenecks(Family):
     inputs: int
     tasks: int
     block: int
+    expected: bool = False
 
     @property
     def models(self) -> tuple[Student, ...]:
@@ -61,7 +67,14 @@ class Bottlenecks(Family):
         return Bottleneck(model.width, self.inputs, self.tasks, self.block, rngs=rngs)
 
     def flops(self, rows: int) -> dict[int | str, float]:
-        """Encoder forward and backward (4 B D N), decoders forward and backward (6 B d_T N)."""
+        """Encoder forward and backward (4 B D N), decoders forward and backward (6 B d_T N).
+
+        Of an expected gradient, whatever the rows: W W^T and its product with the decoders, the
+        decoders' second moment and its product with W (4 N^2 (D + K d_T)).
+        """
+        if self.expected:
+            sides = self.inputs + self.tasks * self.block
+            return {width: 4.0 * width**2 * sides for width in self.widths}
         unit = rows * (4.0 * self.inputs + 6.0 * self.block)
         return {width: width * unit for width in self.widths}
 
@@ -78,6 +91,16 @@ class Regression(TaskRows):
     The tasks are not drawn: their directions are axes of the input, whose distribution is the same
     in every direction.
 
+    Of a batch with n_k rows of task k, inputs x ~ N(0, I_D) are drawn, or averaged over: the
+    expected loss of its B rows is sum_k (n_k / B) ||D_k W - A_k||_F^2, with A_k x the target of
+    task k. Before it is clipped, its gradient is the mean of the sampled ones over inputs; what
+    clipping and Adam make of it is not the mean of what they make of those. Without sampling noise
+    Adam's steps are other ones: a task that is shown in bursts is overwritten more (a student of
+    width 24 held 0.30 of it where the sampled one held 0.87). Use it to find what is learned in
+    the end, as in Figs. 2 and 21, or beside the sampled gradient to tell drift from noise, and not
+    in place of it where retention is measured. Streams then differ in their initial weights and
+    in the counts of their batches alone.
+
     Attributes:
         kind: tag of this setting in a config tree.
         tasks: the mixture of regressions.
@@ -85,6 +108,8 @@ class Regression(TaskRows):
         initialisations: students of each width, which differ in their initial draw only.
         watch: ids of the tasks whose interference is followed; negative ids count from the
             rarest, -1.
+        gradient: "sampled", of inputs that are drawn for every batch; or "expected", over all
+            inputs, given the rows of each task in the batch.
     """
 
     size_field: ClassVar[str] = "widths"
@@ -94,6 +119,7 @@ class Regression(TaskRows):
     widths: tuple[int, ...] = (8, 16, 32, 64, 128, 256)
     initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
     watch: tuple[int, ...] = (-1,)
+    gradient: Literal["sampled", "expected"] = "sampled"
 
     def __post_init__(self) -> None:
         if not self.widths:
@@ -125,8 +151,12 @@ class Regression(TaskRows):
 
     @property
     def draws_inputs(self) -> bool:
-        """Inputs are drawn from the step's key."""
-        return True
+        """Inputs are drawn from the step's key, unless they are averaged over."""
+        return self.gradient == "sampled"
+
+    def recipe(self) -> dict[str, Any]:
+        """All fields; those at `LATER` are left out."""
+        return without(super().recipe(), LATER)
 
     def constants(self) -> dict[str, tuple[Quantity, np.ndarray]]:
         """Prior pi_k and spectra lambda_{k,j}."""
@@ -152,14 +182,17 @@ class Regression(TaskRows):
             inputs=self.tasks.inputs,
             tasks=self.tasks.count,
             block=self.tasks.block,
+            expected=self.gradient == "expected",
         )
 
     @cached_property
-    def objective(self) -> "SquaredErrors":
+    def objective(self) -> "SquaredErrors | ExpectedErrors":
         """What the students are trained on; the first that needs JAX."""
+        from rare_retention.settings.expected_errors import ExpectedErrors
         from rare_retention.settings.regression_objective import SquaredErrors
 
-        return SquaredErrors(
+        errors = ExpectedErrors if self.gradient == "expected" else SquaredErrors
+        return errors(
             tasks=self.tasks.count,
             watch_ids=self.watch_ids,
             rarest=rarest_watched(self),

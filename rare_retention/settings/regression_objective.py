@@ -50,11 +50,11 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SquaredErrors(RowObjective):
-    """Squared error of each row, summed over its d_T targets; implements `Objective`.
+class PopulationValues(RowObjective):
+    """Base of the objectives of the bottleneck students: what is measured of them.
 
-    What is measured are losses, captured shares and gradients on the whole population, which have
-    closed forms.
+    These are losses, captured shares and gradients on the whole population, which have closed
+    forms.
 
     Attributes:
         dimension: D, of the inputs.
@@ -79,26 +79,6 @@ class SquaredErrors(RowObjective):
             "basis_gradient": Quantity((), "norm", "|G_F(U)| at U = orth(W^T)"),
             "basis_bound": Quantity((), "norm", "2 sqrt(lambda_1(M_F) delta_F(U)) (Theorem 4)"),
         }
-
-    def inputs(self, batch: jax.Array, key: jax.Array, numbers: Numbers) -> Rows:
-        """Freshly drawn inputs of a batch, and their targets."""
-        rows, pieces = batch.shape[0], shards("batch")
-        x = constrain(jax.random.normal(key, (rows, self.dimension)), "batch", None)
-        y = targets(numbers.scale, x, batch)
-        x, y, task = (
-            constrain(a.reshape(pieces, rows // pieces, *a.shape[1:]), "batch")
-            for a in (x, y, batch)
-        )
-        tiles = jax.vmap(lambda ids: tile(ids, self.tasks, _TILE))(task)
-        return Rows(x, y, tiles, jax.nn.one_hot(tiles.task, self.tasks))
-
-    def losses(self, model: Bottleneck, inputs: Rows) -> Losses:
-        """Mean squared error of the rows, split by task."""
-        x, y, tiles, owner = inputs
-        rows = x.shape[0] * x.shape[1]
-        error = jax.vmap(model)(x, tiles) - jax.vmap(lambda a, i: a[i])(y, tiles.source)
-        error = error * tiles.filled[..., None]
-        return Losses(jnp.einsum("ptk,pt->k", owner, jnp.square(error).sum((-2, -1))) / rows)
 
     def reference(self, model: Bottleneck, numbers: Numbers) -> jax.Array:
         """Population loss of the watched tasks, [len(watch)]."""
@@ -128,6 +108,31 @@ class SquaredErrors(RowObjective):
             "basis_gradient": jnp.linalg.norm(population.common_gradient(basis, moment)),
             "basis_bound": 2 * jnp.sqrt(moment.max() * jnp.maximum(residual, 0.0)),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredErrors(PopulationValues):
+    """Squared error of each row, summed over its d_T targets; implements `Objective`."""
+
+    def inputs(self, batch: jax.Array, key: jax.Array, numbers: Numbers) -> Rows:
+        """Freshly drawn inputs of a batch, and their targets."""
+        rows, pieces = batch.shape[0], shards("batch")
+        x = constrain(jax.random.normal(key, (rows, self.dimension)), "batch", None)
+        y = targets(numbers.scale, x, batch)
+        x, y, task = (
+            constrain(a.reshape(pieces, rows // pieces, *a.shape[1:]), "batch")
+            for a in (x, y, batch)
+        )
+        tiles = jax.vmap(lambda ids: tile(ids, self.tasks, _TILE))(task)
+        return Rows(x, y, tiles, jax.nn.one_hot(tiles.task, self.tasks))
+
+    def losses(self, model: Bottleneck, inputs: Rows) -> Losses:
+        """Mean squared error of the rows, split by task."""
+        x, y, tiles, owner = inputs
+        rows = x.shape[0] * x.shape[1]
+        error = jax.vmap(model)(x, tiles) - jax.vmap(lambda a, i: a[i])(y, tiles.source)
+        error = error * tiles.filled[..., None]
+        return Losses(jnp.einsum("ptk,pt->k", owner, jnp.square(error).sum((-2, -1))) / rows)
 
 
 def targets(scale: jax.Array, x: jax.Array, task: jax.Array) -> jax.Array:

@@ -23,6 +23,13 @@ SETTINGS = [
         initialisations=2,
         watch=(2, 1),
     ),
+    Regression(
+        tasks=RegressionTasks(inputs=14, count=3, block=4),
+        widths=(5, 2),
+        initialisations=2,
+        watch=(2, 1),
+        gradient="expected",
+    ),
     Competition(neurons=(3, 1), initialisations=2),
     Parity(tasks=3, bits=5, subset=2, widths=(5, 2), initialisations=2, watch=(2, 1)),
     tiny_text.language(
