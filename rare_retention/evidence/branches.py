@@ -1,7 +1,7 @@
 """What students hold along the branches of a study, by the steps since each turned off."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rare_retention.evidence import retention, states
 DIM = "branch"
 """Dimension of the results; its first place is the trunk."""
 
+_OUT = "exposure.left_out"
 _LOOKED_AT = ("measure", "snapshots", "checkpoints", "mesh")
 """Fields of a run that change nothing of what is learned."""
 
@@ -24,30 +25,65 @@ def changed(results: xr.Dataset) -> dict[str, dict[str, Any]]:
     Args:
         results: of a study; without branches there is none.
     """
-    study: Mapping[str, Any] = json.loads(results.attrs.get("study", "{}"))
     return {
         branch["name"]: {
             change["field"]: change["value"]
             for change in branch["changes"]
             if change["field"].partition(".")[0] not in _LOOKED_AT
         }
-        for branch in study.get("branches", ())
+        for branch in _declared(results)
     }
 
 
+def _declared(results: xr.Dataset) -> Sequence[Mapping[str, Any]]:
+    study: Mapping[str, Any] = json.loads(results.attrs.get("study", "{}"))
+    found: Sequence[Mapping[str, Any]] = study.get("branches", ())
+    return found
+
+
+def _without(results: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Further changes of the branches in which the rarest watched task is left out."""
+    tasks = results["task"].to_numpy().tolist()
+    rare = tasks.index(states.rarest(results))
+    found = {}
+    for name, own in changed(results).items():
+        out = own.get(_OUT, ())
+        if rare in {k % len(tasks) for k in out}:
+            found[name] = {field: value for field, value in own.items() if field != _OUT}
+    return found
+
+
 def quiet(results: xr.Dataset) -> list[str]:
-    """Branches in which nothing changes but that tasks are left out: curves of forgetting."""
-    return [name for name, own in changed(results).items() if own.keys() == {"exposure.left_out"}]
+    """Branches that go on without the task and change nothing else: curves of forgetting."""
+    return [name for name, own in _without(results).items() if not own]
 
 
-def protected(results: xr.Dataset) -> list[str]:
-    """Branches without tasks in which a rule protects the task itself, and not another one."""
+def protected(results: xr.Dataset, another: bool = False) -> list[str]:
+    """Branches without the task in which a rule protects it.
+
+    Args:
+        results: of a study.
+        another: those in which the rule protects another task in its place, the control.
+    """
     return [
         name
-        for name, own in changed(results).items()
-        if "exposure.left_out" in own
-        and own.get("rule.kind") == "protection"
-        and own.get("rule.along") in (None, own.get("rule.gaps", 0))
+        for name, own in _without(results).items()
+        if own.get("rule.kind") == "protection"
+        and (own.get("rule.along") in (None, own.get("rule.gaps", 0))) != another
+    ]
+
+
+def relearned(results: xr.Dataset) -> list[tuple[str, str]]:
+    """Branches in which the task is shown for the first time, and those that show it again.
+
+    A pair is what a branch without the task goes on from, and one that goes on from it with the
+    same changes.
+    """
+    of, changes = {own["name"]: own["of"] for own in _declared(results)}, changed(results)
+    return [
+        (of[of[again]], again)
+        for again, own in changes.items()
+        if of[again] in quiet(results) and own == changes.get(of[of[again]])
     ]
 
 
@@ -62,8 +98,8 @@ def level(point: xr.Dataset, name: str) -> xr.DataArray:
         As `retention.level`, with `step` counted from the state that the branch goes on from; the
         steps that all streams have.
     """
-    found = retention.level(point.sel({DIM: name}))
-    turn = point["turn"].sel({DIM: name})
+    own = point.sel({DIM: name}, drop=True)
+    found, turn = retention.level(own), own["turn"]
     if "stream" not in found.dims:
         return _since(found, float(turn))
     each = [

@@ -1,5 +1,3 @@
-import json
-
 import made_branches
 import numpy as np
 
@@ -7,19 +5,14 @@ from rare_retention.evidence import branches, forgetting, states
 
 
 def test_branches_are_told_by_what_they_change():
+    """A branch that shows the task for the first time leaves out another one: it is not quiet."""
     results = made_branches.results()
-    assert branches.changed(results)["quiet"] == {"exposure.left_out": [-1]}
+    assert branches.changed(results)["quiet"] == {"exposure.left_out": [-1, -2]}
     assert branches.quiet(results) == ["quiet"]
     assert branches.protected(results) == ["protected"]
-    assert branches.changed(states.trunk(results.assign_attrs(study="{}"))) == {}
-
-
-def test_protection_of_another_task_is_no_protection():
-    other = made_branches.BRANCHES[1]
-    for along, found in ((0, ["protected"]), (1, [])):
-        changes = [*other["changes"], {"field": "rule.along", "value": along}]
-        study = json.dumps({"branches": [other | {"changes": changes}]})
-        assert branches.protected(made_branches.results().assign_attrs(study=study)) == found
+    assert branches.protected(results, another=True) == ["along another"]
+    assert branches.relearned(results) == [("shown", "again")]
+    assert branches.changed(results.assign_attrs(study="{}")) == {}
 
 
 def test_levels_are_counted_from_each_streams_own_turn():

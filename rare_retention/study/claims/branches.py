@@ -1,8 +1,11 @@
 """Claims on branches: what students lose once the batches go on without the task."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import xarray as xr
 
-from rare_retention.evidence import branches, forgetting, states
+from rare_retention.evidence import branches, forgetting, savings, states
 from rare_retention.study.claims.claim import Claim, NotTested, require, require_sizes
 
 NO_BRANCH = (
@@ -11,7 +14,17 @@ NO_BRANCH = (
 )
 
 
-def _curves(results: xr.Dataset, name: str, point: xr.Dataset) -> xr.Dataset:
+LEARNED = 0.9
+"""Level at which a task counts as learned, the first time and again."""
+
+
+def _mean(found: Sequence[Any]) -> Any:
+    """Mean over branches and grid points."""
+    joined = xr.concat(found, "point", coords="minimal", compat="override", join="outer")
+    return joined.mean("point", skipna=False)
+
+
+def _curves(name: str, point: xr.Dataset) -> xr.Dataset:
     """Curves of forgetting of the smallest and the largest size along a branch."""
     level = branches.level(point, name).isel(size=[0, -1])
     if level.sizes["step"] < 4:
@@ -35,7 +48,7 @@ def _half_lives(results: xr.Dataset) -> xr.Dataset:
     for name in branches.quiet(results):
         for point in branches.points(results):
             try:
-                each = _curves(results, name, point)
+                each = _curves(name, point)
             except NotTested as refusal:
                 reason = str(refusal)
                 continue
@@ -43,8 +56,7 @@ def _half_lives(results: xr.Dataset) -> xr.Dataset:
             found.append(forgetting.ratios(small, large))
     if not found:
         raise NotTested(reason)
-    joined = xr.concat(found, "point", coords="minimal", compat="override", join="outer")
-    return joined.mean("point", skipna=False)
+    return _mean(found)
 
 
 def _kept(results: xr.Dataset) -> xr.DataArray:
@@ -61,8 +73,49 @@ def _kept(results: xr.Dataset) -> xr.DataArray:
             found.append(share.mean("size"))
     if not found:
         raise NotTested("the study has no branch in which the task is left out and protected")
-    joined = xr.concat(found, "point", coords="minimal", compat="override", join="outer")
-    return joined.mean("point", skipna=False)
+    return _mean(found)
+
+
+def _of_another(results: xr.Dataset) -> xr.DataArray:
+    """Level at the end where another task is protected, less that where nothing is."""
+    require(results, "turn")
+    others, bare = branches.protected(results, another=True), branches.quiet(results)
+    if not (others and bare):
+        raise NotTested(
+            "the study has no branches without the task in which another one is protected, and "
+            "nothing is"
+        )
+    found = []
+    for point in branches.points(results):
+        ends = [
+            branches.level(point, name).isel(step=-1, drop=True).reset_coords(drop=True)
+            for name in (others[0], bare[0])
+        ]
+        found.append(abs(ends[0] - ends[1]).mean("size"))
+    return _mean(found)
+
+
+def _savings(results: xr.Dataset) -> xr.Dataset:
+    """Least and greatest difference of savings, largest minus smallest size."""
+    require(results, "turn")
+    require_sizes(results)
+    pairs = branches.relearned(results)
+    if not pairs:
+        raise NotTested(
+            "the study has no branch in which the task is shown again after a quiet one"
+        )
+    found = []
+    for first, again in pairs:
+        for point in branches.points(results):
+            learning, second = (
+                branches.level(point, name).isel(size=[0, -1]) for name in (first, again)
+            )
+            each = savings.savings(learning, second, LEARNED)[["low", "high"]]
+            small, large = (each.isel(size=i).reset_coords(drop=True) for i in (0, -1))
+            found.append(
+                xr.Dataset({"least": large.low - small.high, "most": large.high - small.low})
+            )
+    return _mean(found)
 
 
 CLAIMS = (
@@ -93,6 +146,38 @@ CLAIMS = (
         account="none",
         against="What is protected fades all the same: the rule is no stand-in for not forgetting.",
         kind="check",
+        branches=True,
+    ),
+    Claim(
+        name="protection_of_another_changes_nothing",
+        statement="The same rule along the gradient of another task leaves the level as it is "
+        "without a rule.",
+        source="our own check of the protection",
+        statistic="Distance of the levels at the end of the two branches without the task, mean "
+        "over sizes and grid points.",
+        relation="<",
+        threshold=0.03,
+        compute=_of_another,
+        account="none",
+        against="Taking any task's gradient out of the updates keeps this one: what is kept is no "
+        "matter of its own gradient.",
+        kind="check",
+        branches=True,
+    ),
+    Claim(
+        name="savings_grow_with_size",
+        statement="A large student saves a larger share of the steps when it learns the task again "
+        "after batches without it.",
+        source="our own; after Ebbinghaus",
+        statistic=f"1 - steps to relearn over steps to learn, to a level of {LEARNED:g} twice in a "
+        "row: largest size minus smallest, mean over pairs of branches and grid points; of a task "
+        "that does not get there these are bounds.",
+        relation=">",
+        threshold=0.0,
+        compute=_savings,
+        account="retention",
+        against="The large student takes as large a share of the steps as the small one, or a "
+        "larger one: what it forgets is lost, not covered.",
         branches=True,
     ),
 )

@@ -50,3 +50,27 @@ def test_protected_levels_are_checked():
     assert found.verdict == "holds" and found.kind == "check"
     fades = made_branches.results((20, 20))
     assert verdict(fades, "protection_keeps_the_level").verdict == "fails"
+
+
+@pytest.mark.parametrize(("apart", "word"), [(0.0, "holds"), (0.2, "fails")])
+def test_protection_of_another_task_is_compared_with_none(apart, word):
+    found = verdict(made_branches.results(apart=apart), "protection_of_another_changes_nothing")
+    assert found.verdict == word and found.kind == "check"
+
+
+@pytest.mark.parametrize(
+    ("saves", "word"), [((0.1, 0.5), "holds"), ((0.5, 0.5), "inconclusive"), ((0.6, 0.2), "fails")]
+)
+def test_savings_are_shares_of_each_sizes_own_steps(saves, word):
+    """Learning twice as fast the first time and again is no saving."""
+    made = made_branches.results(learn=(250, 125), saves=saves, noise=0.2, streams=6)
+    found = verdict(made, "savings_grow_with_size")
+    assert found.verdict == word
+
+
+def test_a_task_that_is_not_learned_again_bounds_its_savings():
+    found = verdict(
+        made_branches.results(learn=(250, 125), saves=(-2.0, 0.5), noise=0.2, streams=8),
+        "savings_grow_with_size",
+    )
+    assert found.verdict == "holds" and "one bound is known alone" in found.note

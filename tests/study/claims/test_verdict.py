@@ -276,6 +276,7 @@ def test_what_cannot_fail_is_a_check():
         "parities_learned_by_frequency",
         "learns_text",
         "protection_keeps_the_level",
+        "protection_of_another_changes_nothing",
     }
 
 

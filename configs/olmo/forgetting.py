@@ -1,0 +1,84 @@
+"""Does a larger language model forget more slowly, or does it learn faster?
+
+Text alone at first; then the comparison task in every batch until all sizes know it; then text
+alone again. From the state in which they know it the same models go on in four ways, on the same
+text: as they are, with the task protected, with a task protected in its place that is never shown,
+and, after 300 steps of text, with the task once more. Each is a branch of the run before it: the
+same weights, the same batches. The task that is never shown has tokens of its own and is watched
+throughout.
+
+    python -m launch.study --config=configs/olmo/forgetting.py --workdir=runs/forgetting_lm
+    python -m launch.study --config=configs/olmo/forgetting.py:mini --workdir=runs/forgetting_mini
+
+COST
+
+The thresholds of the claims come from a pilot of this setting; it was explored. SEEN
+"""
+
+from typing import Literal
+
+from rare_retention.experiment import Exposure, Measurement, Run
+from rare_retention.optimizer import Optimizer
+from rare_retention.settings.language import Language
+from rare_retention.study.branch import Branch, Change
+from rare_retention.study.grid import Study
+from rare_retention.tasks import Comparison
+from rare_retention.text.corpus import Corpus
+
+SHAM, RARE = 1, 2  # ids of the tasks; the text is 0
+TEXT, LEARN, GAP = 200, 500, 300  # steps
+PROTECTED = (("rule.kind", "protection"), ("rule.gaps", 1), ("rule.after", 0))
+
+
+def _branch(name: str, of: str, at: int, steps: int, *changes: tuple[str, object]) -> Branch:
+    return Branch(
+        name=name,
+        of=of,
+        at=at,
+        steps=steps,
+        changes=tuple(Change(field=field, value=value) for field, value in changes),
+    )
+
+
+def get_config(size: Literal["small", "mini"] = "small") -> Study:
+    """Four sizes in a trunk of text and five branches."""
+    batch, window = 32, 32
+    task = Comparison(per_token=0.03, symbols=16)
+    shown, text = ("exposure.left_out", (SHAM,)), ("exposure.left_out", (SHAM, RARE))
+    learned, after = TEXT + LEARN, TEXT + LEARN + GAP
+    return Study(
+        name="forgetting of language models",
+        question=__doc__,
+        run=Run(
+            setting=Language(
+                corpus=Corpus(vocabulary=512, held_out=128),
+                window=window,
+                tasks=(task, task),
+                per_sequence=3,
+                sizes=("tiny-16", "tiny-32", "tiny-64", "tiny-128")
+                if size == "small"
+                else ("mini-64", "mini-128", "mini-256", "mini-512"),
+                watch=(SHAM, RARE),
+            ),
+            exposure=Exposure(placement="even", left_out=(SHAM, RARE)),
+            optimizer=Optimizer(peak=3e-3, schedule="constant", beta2=0.95),
+            batch=batch,
+            steps=TEXT,
+            measure=Measurement(every=20, effect=False),
+        ),
+        branches=(
+            _branch("shown", "trunk", TEXT, LEARN, shown),
+            _branch("quiet", "shown", learned, GAP, text),
+            _branch("protected", "shown", learned, GAP, text, *PROTECTED),
+            _branch("along the sham", "shown", learned, GAP, text, *PROTECTED, ("rule.along", 0)),
+            _branch("again", "quiet", after, GAP, shown),
+        ),
+        streams=8,
+        figures=("branches",),
+        claims=(
+            "larger_forgets_slower",
+            "savings_grow_with_size",
+            "protection_keeps_the_level",
+            "protection_of_another_changes_nothing",
+        ),
+    )
