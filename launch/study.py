@@ -2,8 +2,7 @@
 
 Example:
     python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart
-    python -m launch.study --config=configs/quickstart_lm.py --config.apart=true \
-        --workdir=runs/quickstart_lm --units
+    python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart --units
 
 Running the same command again goes on where it was stopped, retraining nothing that is finished.
 `--units` lists the units with their state, and `--unit=NAME` trains one of them, on this machine or

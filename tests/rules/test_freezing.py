@@ -1,18 +1,14 @@
-"""Freezing of blocks of weights in gaps, and what rules in gaps refuse."""
+"""Freezing and protection of chosen blocks of weights in gaps."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-import tiny
 import tiny_text
 
-from rare_retention.config import ConfigError
 from rare_retention.rules.freezing import Freezing
 from rare_retention.rules.protection import Protection
 from rare_retention.rules.rule import Phase, Seen
 from rare_retention.settings.traced import traced_of
-from rare_retention.train.plan import make_plan
 
 SETTING = tiny_text.language(sizes=("2x16x32x2",), watch=(1, 2))
 TRACED = traced_of(SETTING)
@@ -67,17 +63,3 @@ def test_blocks_are_protected_each_by_itself():
             harmful.add(name)
         np.testing.assert_allclose(after[name], u - max(inner, 0) / (g * g).sum() * g, atol=1e-5)
     assert names == harmful and harmful
-
-
-@pytest.mark.parametrize(
-    ("rule", "message"),
-    [
-        ({"kind": "protection", "gaps": 1}, r"rule.gaps: expected a place in setting.watch, .*1"),
-        ({"kind": "protection", "along": 1}, "rule.along: expected a place in setting.watch"),
-        ({"kind": "freezing", "blocks": "('decoder',)"}, r"rule.blocks\[0\]: no block 'decoder'; "),
-    ],
-)
-def test_what_the_setting_has_not_is_refused(rule, message):
-    run = tiny.run(**{f"rule__{name}": value for name, value in rule.items()})
-    with pytest.raises(ConfigError, match=message):
-        make_plan(run, run.schedule())

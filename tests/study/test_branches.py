@@ -187,39 +187,6 @@ def test_units_say_what_they_go_on_from(done):
     )
 
 
-@pytest.mark.parametrize(
-    ("branch", "message"),
-    [
-        ({"name": "a", "at": 48, "steps": 4, "of": "b"}, r"branches\[0\].of: there is no 'b'"),
-        ({"name": "trunk", "at": 8, "steps": 4}, "a name of its own"),
-        ({"name": "a", "steps": 4}, "either `at` or `after_exposure`"),
-        (
-            {"name": "a", "at": 8, "steps": 4, "changes": ({"field": "stream", "value": 1},)},
-            "the same in a run and its branches",
-        ),
-    ],
-)
-def test_branches_that_cannot_be_are_refused(branch, message):
-    with pytest.raises(ConfigError, match=message):
-        tiny.study(branches=(branch,))
-
-
-@pytest.mark.parametrize(
-    ("branch", "message"),
-    [
-        ({"name": "a", "at": 49, "steps": 4}, r"branches\[0\].at: step 49 is none of the run's"),
-        ({"name": "a", "after_exposure": 6, "steps": 4}, "6, but the run has 6 exposures"),
-        (
-            {"name": "a", "at": 8, "steps": 4, "changes": ({"field": "exposure.gab", "value": 1},)},
-            r"branches\[0\].exposure.gab: .*did you mean",
-        ),
-    ],
-)
-def test_a_state_that_a_run_has_not_is_refused(branch, message):
-    with pytest.raises(ConfigError, match=message):
-        units(tiny.study(branches=(branch,)))
-
-
 def test_whole_states_count_in_the_budget():
     run = named(branched(run__snapshots__cycles=0))["trunk"].run
     plan, size = make_plan(run, run.schedule()), sizes(run)

@@ -108,7 +108,12 @@ FIGURES: dict[str, FigureSpec] = {
         "Level of the rare task by the steps since each branch went on from its run, by size.",
         (),
         (_LEARNED, "loss", "watch", "turn"),
-        ("larger_forgets_slower", "protection_keeps_the_level"),
+        (
+            "larger_forgets_slower",
+            "savings_grow_with_size",
+            "protection_keeps_the_level",
+            "protection_of_another_changes_nothing",
+        ),
         branches=True,
     ),
     "loss_change": FigureSpec(

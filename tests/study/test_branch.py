@@ -1,0 +1,73 @@
+"""Where a branch goes on, what it changes, and what is refused."""
+
+import pytest
+import tiny
+
+from rare_retention.config import ConfigError
+from rare_retention.study import branch as module
+from rare_retention.study.branch import Branch, Change
+from rare_retention.study.grid import units
+
+RUN = tiny.run()  # bursts in batches 7, 15, 23, 31, 39 and 47
+
+
+def test_a_branch_goes_on_at_a_step_or_just_after_an_exposure():
+    shown = module.exposures(RUN)
+    assert shown == [7, 15, 23, 31, 39, 47]
+    at = {n: module.start(Branch(name="a", after_exposure=n, steps=4), RUN, shown) for n in (0, -1)}
+    assert at == {0: 8, -1: 48}
+    assert module.start(Branch(name="a", at=11, steps=4), RUN, shown) == 11
+
+
+def test_exposures_of_a_branch_are_those_of_its_run_and_then_its_own():
+    change = Change(field="exposure.gap", value=5)
+    other = module.going_on(Branch(name="a", at=20, steps=12, changes=(change,)), RUN, 20)
+    assert (other.start, other.steps) == (20, 32)
+    own = other.schedule().exposures(20, 32, -1).tolist()
+    assert module.exposures(other, module.exposures(RUN)) == [7, 15, *own]
+
+
+def test_changes_of_what_is_measured_are_no_change_of_the_recipe():
+    changes = (
+        Change(field="measure.every", value=2),
+        Change(field="optimizer.peak", value=0.5),
+    )
+    run = module.going_on(Branch(name="a", at=20, steps=4, changes=changes), RUN, 20)
+    assert run.measure.every == 2 and run.optimizer.peak == 0.5
+    (turn,) = run.turns
+    assert turn.step == 20 and [line.partition(":")[0] for line in turn.changed] == [
+        "optimizer.peak"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("branch", "message"),
+    [
+        ({"name": "a", "at": 48, "steps": 4, "of": "b"}, r"branches\[0\].of: there is no 'b'"),
+        ({"name": "trunk", "at": 8, "steps": 4}, "a name of its own"),
+        ({"name": "a", "steps": 4}, "either `at` or `after_exposure`"),
+        (
+            {"name": "a", "at": 8, "steps": 4, "changes": ({"field": "stream", "value": 1},)},
+            "the same in a run and its branches",
+        ),
+    ],
+)
+def test_branches_that_cannot_be_are_refused(branch, message):
+    with pytest.raises(ConfigError, match=message):
+        tiny.study(branches=(branch,))
+
+
+@pytest.mark.parametrize(
+    ("branch", "message"),
+    [
+        ({"name": "a", "at": 49, "steps": 4}, r"branches\[0\].at: step 49 is none of the run's"),
+        ({"name": "a", "after_exposure": 6, "steps": 4}, "6, but the run has 6 exposures"),
+        (
+            {"name": "a", "at": 8, "steps": 4, "changes": ({"field": "exposure.gab", "value": 1},)},
+            r"branches\[0\].exposure.gab: .*did you mean",
+        ),
+    ],
+)
+def test_a_state_that_a_run_has_not_is_refused(branch, message):
+    with pytest.raises(ConfigError, match=message):
+        units(tiny.study(branches=(branch,)))
