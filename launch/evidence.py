@@ -3,9 +3,10 @@
 Examples:
     python -m launch.evidence --workdir=runs/quickstart_lm
     python -m launch.evidence --workdir=runs/x --kinds=probe,das --layer=1 --position=1
+    python -m launch.evidence --workdir=runs/x --kinds=scores
     python -m launch.evidence --model=OLMo-1B-hf --config=configs/olmo/gap.py --workdir=runs/1b
 
-The first two read every retention snapshot of a study and write evidence.nc beside its results,
+The first three read every retention snapshot of a study and write evidence.nc beside its results,
 from which `launch.report` draws and judges; the last asks a published model about the tasks of a
 config. The same command again goes on where it was stopped. Runs on one device.
 """
@@ -28,7 +29,11 @@ _DEFAULTS = Options()
 
 _MODEL = flags.DEFINE_string("model", None, "folder of a published model, in place of a study")
 _CONFIG = flags.DEFINE_string("config", None, "with --model: file of the study whose tasks it has")
-_KINDS = flags.DEFINE_list("kinds", list(KINDS), f"kinds of evidence: {', '.join(KINDS)}")
+_KINDS = flags.DEFINE_list(
+    "kinds",
+    [name for name, kind in KINDS.items() if not kind.by_name],
+    f"kinds of evidence: {', '.join(KINDS)}",
+)
 _LAYER = flags.DEFINE_integer(
     "layer", _DEFAULTS.layer, "state that is probed or searched: 0 the embedding, l after layer l"
 )
@@ -121,7 +126,7 @@ def _lines(found: xr.Dataset) -> Iterator[str]:
     for task in last["task"].to_numpy().tolist():
         yield f"{task}:"
         for name, values in last.sel(task=task).items():
-            if {"layer", "neuron"} & set(values.dims) or values.isnull().all():
+            if {"layer", "neuron", "pair"} & set(values.dims) or values.isnull().all():
                 continue
             ends = f"{float(values.min()):.3g} to {float(values.max()):.3g}"
             yield f"  {name:<18}{float(values.mean()):<9.3g}{ends}"

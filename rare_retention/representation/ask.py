@@ -12,6 +12,7 @@ from rare_retention.representation import das, fourier, neurons
 from rare_retention.representation.kinds import KINDS, Options, Subject
 from rare_retention.representation.probe import probe
 from rare_retention.representation.residuals import activations
+from rare_retention.representation.scores import label_scores
 from rare_retention.settings.quantity import Quantity
 
 Values = dict[str, NDArray[np.float64] | float]
@@ -44,6 +45,9 @@ def measure(
     sizes = {"size": len(models), "initialisation": draws, "task": len(subjects)}
     sizes |= {"layer": max(group[0].shape.layers for group in models.values())}
     sizes |= {"neuron": _NEURONS}
+    asked_of = list(subjects.values())
+    sizes |= {"pair": max(each.tokens[..., -1].size for each in asked_of)}
+    sizes |= {"label": max(len(np.unique(each.tokens[..., -1])) for each in asked_of)}
     arrays = {
         name: np.full([sizes[dim] for dim in (*_STUDENT, *each.dims)], np.nan)
         for name, each in asked.quantities.items()
@@ -133,10 +137,24 @@ def _neurons(model: LanguageModel, task: Subject, options: Options) -> Values:
     }
 
 
+def _scores(model: LanguageModel, task: Subject, options: Options) -> Values:
+    """Pairs in the order of TOK1 and then TOK2."""
+    del options
+    flat = task.tokens.reshape(-1, task.tokens.shape[-1])
+    _, right = np.unique(flat[:, -1], return_inverse=True)
+    known = np.full(len(flat), np.nan) if task.trained is None else task.trained.ravel()
+    return {
+        "label_score": label_scores(model, flat).astype(np.float64),
+        "right_label": right.astype(np.float64),
+        "trained_on": known.astype(np.float64),
+    }
+
+
 ASK: dict[str, Callable[[LanguageModel, Subject, Options], Values]] = {
     "probe": _probe,
     "fourier": _fourier,
     "das": _das,
     "neurons": _neurons,
+    "scores": _scores,
 }
 """What each kind of `KINDS` finds in a model that is asked about a task."""

@@ -50,16 +50,22 @@ class Subject(NamedTuple):
     Attributes:
         tokens: TOK1, TOK2 and LABEL of all pairs of values [S, S, 3].
         cyclic: whether the label is the sum of the values modulo S.
+        trained: whether each pair is in the half that is trained on, bool [S, S]; None where that
+            is not known.
     """
 
     tokens: NDArray[np.int32]
     cyclic: bool
+    trained: NDArray[np.bool_] | None = None
 
 
 def subject(task: Pairs, found: Instances) -> Subject:
     """A task and its instances."""
-    tokens = found.tokens.reshape(task.symbols, task.symbols, -1)
-    return Subject(tokens, isinstance(task, ModularAddition))
+    shape = (task.symbols, task.symbols)
+    trained = np.zeros(len(found.tokens), bool)
+    trained[found.train] = True
+    tokens = found.tokens.reshape(*shape, -1)
+    return Subject(tokens, isinstance(task, ModularAddition), trained.reshape(shape))
 
 
 class Kind(NamedTuple):
@@ -68,10 +74,12 @@ class Kind(NamedTuple):
     Attributes:
         options: fields of `Options` that it reads.
         quantities: what it finds in a model asked about a task; `layer` counts layers from 1.
+        by_name: whether it is measured only where it is asked for by its name, since it is large.
     """
 
     options: tuple[str, ...]
     quantities: dict[str, Quantity]
+    by_name: bool = False
 
     def read(self, options: Options) -> dict[str, Any]:
         """The options that this kind reads."""
@@ -149,6 +157,19 @@ KINDS: dict[str, Kind] = {
                 ("neuron",), "index", "neurons of largest task gradient in the strongest layer"
             ),
         },
+    ),
+    "scores": Kind(
+        (),
+        {
+            "label_score": Quantity(
+                ("pair", "label"), "nats", "log of the probability of each label, by its token"
+            ),
+            "right_label": Quantity(("pair",), "index", "place of the right label"),
+            "trained_on": Quantity(
+                ("pair",), "1", "1 for a pair of the training half, 0 of the test half"
+            ),
+        },
+        by_name=True,
     ),
 }
 """Every kind of evidence by its name."""

@@ -249,7 +249,7 @@ BAD = {
         ["--pairs=63"],
         "--pairs: expected 1 to 62, half of the different interventions on 5 symbols, got 63",
     ),
-    "kinds": (["--kinds=prob"], "--kinds=prob: expected some of probe,fourier,das,neurons"),
+    "kinds": (["--kinds=prob"], "--kinds=prob: expected some of probe,fourier,das,neurons,scores"),
     "no kind": (["--kinds="], "--kinds=: expected some of"),
     "config alone": (["--config=x.py"], "--model and --config go together"),
     "stray": (["more"], "unexpected argument 'more'"),

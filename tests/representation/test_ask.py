@@ -35,7 +35,7 @@ def test_every_kind_is_found_in_another_architecture(kind, monkeypatch):
     model = assemble(shape, drawn(shape))
     pairs = grid(5)
     label = 2 + (pairs.sum(-1, keepdims=True, dtype=np.int32) - 4) % 5
-    asked = {"sum": Subject(np.concatenate([pairs, label], -1), cyclic=True)}
+    asked = {"sum": Subject(np.concatenate([pairs, label], -1), True, np.eye(5) > 0)}
     found = measure(kind, {"one": [model]}, asked, Options(pairs=20, dimensions=2))
     for measured in KINDS[kind].quantities:
         assert np.isfinite(found[measured]).any(), measured
@@ -83,7 +83,7 @@ def test_probes_read_the_value_of_the_token_at_their_position(position):
 
 def test_measures_are_what_is_measured(models):
     subjects = {"sum": Subject(own_answers(models["deep"][0], grid(4)), cyclic=True)}
-    for name in ("probe", "fourier", "neurons"):
+    for name in ("probe", "fourier", "neurons", "scores"):
         values = ASK[name](models["deep"][0], subjects["sum"], Options())
         assert set(values) == set(KINDS[name].quantities)
 
