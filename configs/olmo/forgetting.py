@@ -1,18 +1,19 @@
 """Does a larger language model forget more slowly, or does it learn faster?
 
-Text alone at first; then the comparison task in every batch until all sizes know it; then text
-alone again. From the state in which they know it the same models go on in four ways, on the same
-text: as they are, with the task protected, with a task protected in its place that is never shown,
-and, after 300 steps of text, with the task once more. Each is a branch of the run before it: the
-same weights, the same batches. The task that is never shown has tokens of its own and is watched
-throughout.
+Text alone for 200 steps; then the comparison task in it for 500; then text alone again. From the
+state after the 700 steps the same models go on, on the same text: as they are, for 800 steps; with
+the task protected, and with a task protected in its place that is never shown, for 300; and, after
+300 steps of text, with the task once more. Each is a branch of the run before it: the same weights,
+the same batches. The task that is never shown has tokens of its own and is watched throughout.
 
     python -m launch.study --config=configs/olmo/forgetting.py --workdir=runs/forgetting_lm
     python -m launch.study --config=configs/olmo/forgetting.py:mini --workdir=runs/forgetting_mini
 
 COST
 
-The thresholds of the claims come from a pilot of this setting; it was explored. SEEN
+The thresholds of the claims come from a pilot, and the numbers of steps from one stream of another
+draw of the tasks, in which every size knew the training half after 500 steps; both were explored.
+SEEN
 """
 
 from typing import Literal
@@ -26,7 +27,7 @@ from rare_retention.tasks import Comparison
 from rare_retention.text.corpus import Corpus
 
 SHAM, RARE = 1, 2  # ids of the tasks; the text is 0
-TEXT, LEARN, GAP = 200, 500, 300  # steps
+TEXT, LEARN, GAP, LONG = 200, 500, 300, 800  # steps
 PROTECTED = (("rule.kind", "protection"), ("rule.gaps", 1), ("rule.after", 0))
 
 
@@ -68,7 +69,7 @@ def get_config(size: Literal["small", "mini"] = "small") -> Study:
         ),
         branches=(
             _branch("shown", "trunk", TEXT, LEARN, shown),
-            _branch("quiet", "shown", learned, GAP, text),
+            _branch("quiet", "shown", learned, LONG, text),
             _branch("protected", "shown", learned, GAP, text, *PROTECTED),
             _branch("along the sham", "shown", learned, GAP, text, *PROTECTED, ("rule.along", 0)),
             _branch("again", "quiet", after, GAP, shown),

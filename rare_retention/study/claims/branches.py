@@ -87,11 +87,12 @@ def _of_another(results: xr.Dataset) -> xr.DataArray:
         )
     found = []
     for point in branches.points(results):
-        ends = [
-            branches.level(point, name).isel(step=-1, drop=True).reset_coords(drop=True)
-            for name in (others[0], bare[0])
-        ]
-        found.append(abs(ends[0] - ends[1]).mean("size"))
+        levels = (
+            branches.level(point, name).reset_coords(drop=True) for name in (others[0], bare[0])
+        )
+        both = xr.align(*levels, join="inner", exclude=())
+        other, alone = (level.isel(step=-1, drop=True) for level in both)
+        found.append(abs(other - alone).mean("size"))
     return _mean(found)
 
 
@@ -153,8 +154,8 @@ CLAIMS = (
         statement="The same rule along the gradient of another task leaves the level as it is "
         "without a rule.",
         source="our own check of the protection",
-        statistic="Distance of the levels at the end of the two branches without the task, mean "
-        "over sizes and grid points.",
+        statistic="Distance of the levels at the last step that the two branches without the task "
+        "share, mean over sizes and grid points.",
         relation="<",
         threshold=0.03,
         compute=_of_another,

@@ -58,6 +58,14 @@ def test_protection_of_another_task_is_compared_with_none(apart, word):
     assert found.verdict == word and found.kind == "check"
 
 
+def test_branches_of_unequal_length_are_compared_where_both_go_on():
+    made = made_branches.results()
+    early = made["step"] <= made_branches.TURN + 200
+    for name in ("signal", "loss"):
+        made[name] = made[name].where(early | (made["branch"] != "along another"))
+    assert verdict(made, "protection_of_another_changes_nothing").verdict == "holds"
+
+
 @pytest.mark.parametrize(
     ("saves", "word"), [((0.1, 0.5), "holds"), ((0.5, 0.5), "inconclusive"), ((0.6, 0.2), "fails")]
 )
