@@ -36,7 +36,11 @@ def get_config() -> Study:
             setting=Language(
                 corpus=Corpus(vocabulary=512, held_out=128),
                 window=WINDOW,
-                tasks=(Comparison(per_token=FREQUENT, symbols=16),),
+                tasks=(
+                    Comparison(per_token=FREQUENT, symbols=16),
+                    Comparison(per_token=0, symbols=16),  # never shown: what is 0
+                ),
+                watch=(1, 2),
                 sizes=("tiny-16", "tiny-64"),
                 compute=Compute(remat="full"),  # on a CPU the fastest: less to write and read
             ),

@@ -23,6 +23,8 @@ gives to its size (`ladder.Size.learning_rate`), where the others train all size
 
 The mini and the ladder setting are for one GPU and need no download: they read the sources of
 Python's standard library, about 14 times over. None of the three has been run yet.
+
+A second task with tokens of its own is never shown and measured as the first is.
 """
 
 import dataclasses
@@ -46,7 +48,8 @@ def get_config(size: Literal["paper", "mini", "ladder"] = "paper") -> Study:
         setting=Language(
             corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
             window=4096,
-            tasks=(Comparison(),),
+            tasks=(Comparison(), Comparison(per_token=0)),
+            watch=(1, 2),
             compute=Compute(dtype="bfloat16", remat="full"),
         ),
         exposure=Exposure(placement="even"),
@@ -61,7 +64,8 @@ def get_config(size: Literal["paper", "mini", "ladder"] = "paper") -> Study:
         setting=Language(
             corpus=Corpus(vocabulary=4096, held_out=128),
             window=256,
-            tasks=(Comparison(),),
+            tasks=(Comparison(), Comparison(per_token=0)),
+            watch=(1, 2),
             sizes=MINI,
             compute=Compute(dtype="bfloat16"),
         ),

@@ -12,6 +12,8 @@ alone may overwrite what a burst has written.
 The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each, every size a unit
 of its own (`--units` lists them). The mini setting is for one GPU and needs no download. Neither
 has been run yet.
+
+A second task with tokens of its own is never shown and measured as the first is.
 """
 
 from typing import Literal
@@ -31,7 +33,8 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         setting=Language(
             corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
             window=512,
-            tasks=(Comparison(per_token=1 / (1024 * 512)),),
+            tasks=(Comparison(per_token=1 / (1024 * 512)), Comparison(per_token=0)),
+            watch=(1, 2),
             compute=Compute(dtype="bfloat16", remat="full"),
         ),
         exposure=Exposure(placement="burst", background="even"),
@@ -46,7 +49,11 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         setting=Language(
             corpus=Corpus(vocabulary=4096, held_out=128),
             window=256,
-            tasks=(Comparison(per_token=1 / (128 * 256), symbols=50),),
+            tasks=(
+                Comparison(per_token=1 / (128 * 256), symbols=50),
+                Comparison(per_token=0, symbols=50),
+            ),
+            watch=(1, 2),
             sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
             compute=Compute(dtype="bfloat16"),
         ),

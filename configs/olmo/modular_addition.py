@@ -13,6 +13,8 @@ frequencies reach from one instance in 64 sequences to eight in each.
 The paper's setting takes 5 frequencies x 3 streams of 50K steps with 1M tokens each, every size a
 unit of its own (`--units` lists them). The mini setting is for one GPU and needs no download.
 Neither has been run yet.
+
+A second task with tokens of its own is never shown and measured as the first is.
 """
 
 from typing import Literal
@@ -34,7 +36,8 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         setting=Language(
             corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
             window=1024,
-            tasks=(ModularAddition(),),
+            tasks=(ModularAddition(), ModularAddition(per_token=0)),
+            watch=(1, 2),
             per_sequence=9,
             compute=Compute(dtype="bfloat16", remat="full"),
         ),
@@ -50,7 +53,8 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         setting=Language(
             corpus=Corpus(vocabulary=4096, held_out=128),
             window=256,
-            tasks=(ModularAddition(symbols=50),),
+            tasks=(ModularAddition(symbols=50), ModularAddition(per_token=0, symbols=50)),
+            watch=(1, 2),
             per_sequence=9,
             sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
             compute=Compute(dtype="bfloat16"),

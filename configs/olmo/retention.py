@@ -26,6 +26,8 @@ at equal gain.
 
 Seen in the small setting: the largest model builds up more of the task than the smallest. What they
 keep of it was first judged by a statistic that does not measure keeping, and is open.
+
+A second task with tokens of its own is never shown and measured as the first is.
 """
 
 import dataclasses
@@ -49,7 +51,8 @@ def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper")
         setting=Language(
             corpus=Corpus(path="data/dolma", order="sequential", held_out=256),
             window=512,
-            tasks=(Comparison(per_token=1 / (1024 * 512)),),
+            tasks=(Comparison(per_token=1 / (1024 * 512)), Comparison(per_token=0)),
+            watch=(1, 2),
             sizes=("20M", "300M", "1B"),
             compute=Compute(dtype="bfloat16", remat="full"),
             reference="all",
@@ -66,7 +69,11 @@ def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper")
         setting=Language(
             corpus=Corpus(vocabulary=4096, held_out=128),
             window=256,
-            tasks=(Comparison(per_token=1 / (128 * 256), symbols=50),),
+            tasks=(
+                Comparison(per_token=1 / (128 * 256), symbols=50),
+                Comparison(per_token=0, symbols=50),
+            ),
+            watch=(1, 2),
             sizes=("mini-64", "mini-128", "mini-256", "mini-512"),
             compute=Compute(dtype="bfloat16"),
         ),
@@ -81,7 +88,11 @@ def get_config(size: Literal["paper", "mini", "small", "calibration"] = "paper")
         setting=Language(
             corpus=Corpus(vocabulary=512, held_out=64),
             window=32,
-            tasks=(Comparison(per_token=8 / (64 * 32), symbols=16),),
+            tasks=(
+                Comparison(per_token=8 / (64 * 32), symbols=16),
+                Comparison(per_token=0, symbols=16),
+            ),
+            watch=(1, 2),
             per_sequence=4,
             sizes=("tiny-16", "tiny-32", "tiny-64", "tiny-128"),
             compute=Compute(remat="full"),

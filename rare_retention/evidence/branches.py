@@ -45,10 +45,12 @@ def _without(results: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Further changes of the branches in which the rarest watched task is left out."""
     tasks = results["task"].to_numpy().tolist()
     rare = tasks.index(states.rarest(results))
-    found = {}
+    shares = results["frequency"]
+    shown = (shares > 0).any([d for d in shares.dims if d != "task"])
+    count, found = int(shown.sum()), {}  # the exposure numbers those that have a frequency
     for name, own in changed(results).items():
         out = own.get(_OUT, ())
-        if rare in {k % len(tasks) for k in out}:
+        if rare in {k % count for k in out}:
             found[name] = {field: value for field, value in own.items() if field != _OUT}
     return found
 

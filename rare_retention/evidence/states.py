@@ -122,7 +122,7 @@ def mixture(point: xr.Dataset) -> tuple[Array, Array]:
 
 
 def rarest(point: xr.Dataset) -> str:
-    """Name of the rarest of the watched tasks; of equally rare ones the last.
+    """Name of the rarest of the watched tasks that have a frequency; of equally rare ones the last.
 
     Raises:
         ValueError: the point has none of them.
@@ -134,6 +134,8 @@ def rarest(point: xr.Dataset) -> str:
     if "frequency" in point:
         shares = point["frequency"].sel(task=found)
         shares = shares.mean([d for d in shares.dims if d != "task"])
+        if (shares > 0).any():
+            shares = shares.where(shares > 0)
         found = [task for task, least in zip(found, shares == shares.min(), strict=True) if least]
     return str(found[-1])
 

@@ -64,7 +64,8 @@ class Schedule:
     several.
 
     Args:
-        frequencies: [K] positive, sum 1: share of the stream's slots for each task.
+        frequencies: [K], sum 1: share of the stream's slots for each task; 0 for tasks at the end
+            that are never shown. The exposure knows nothing of these: its ids are those of others.
         slots: B, of the global batch.
         exposure: how they are placed.
         seed: of the draws, the orders of slots and the phases.
@@ -84,8 +85,9 @@ class Schedule:
         wording: Wording | None = None,
     ) -> None:
         self._wording = Wording() if wording is None else wording
-        shares, exposure = _shares(frequencies), exposure or Exposure()
-        self.tasks = len(shares)
+        every, exposure = _shares(frequencies), exposure or Exposure()
+        self.tasks, shares = len(every), tuple(filter(None, every))
+        self._never = every[len(shares) :]
         self.slots = whole("batch", slots, least=1)
         self.seed = whole("seed", seed, most=2**64 - 1)
         self._asked = Asked(shares, self.slots, self.seed, self._wording)
@@ -96,6 +98,7 @@ class Schedule:
         self.shares = tuple(Fraction(0) if k in self._out else own for k, own in enumerate(shares))
         rest = 1 - sum(self.shares)
         self.shares = tuple(own + rest * (k == self._top) for k, own in enumerate(self.shares))
+        self.shares += self._never
         # The most frequent task takes the slots of those that are left out, drawn or not.
         taken = {self._top} if self.placement.drawn.intersection(self._out) else set()
         self.drawn = (self.placement.drawn | taken) - set(self._out)
@@ -112,7 +115,8 @@ class Schedule:
 
     def placed(self, step: int) -> NDArray[np.int64]:
         """Slots of each task in batch `step` as if none were left out: [K], sum B."""
-        return np.array(self.placement.counts(whole("step", step)), dtype=np.int64)
+        counts = [*self.placement.counts(whole("step", step)), *(0 for _ in self._never)]
+        return np.array(counts, dtype=np.int64)
 
     def counts(self, step: int) -> NDArray[np.int64]:
         """Slots of each task in batch `step`: [K], sum B."""
@@ -145,7 +149,7 @@ class Schedule:
 
     def _before(self, step: int, task: int) -> int:
         """Slots of a task that is not drawn in all batches before `step`."""
-        if task in self._out:
+        if not self.shares[task]:
             return 0
         taken = self._out if task == self._top else []
         return sum(self.placement.before(step, k) for k in (task, *taken))
@@ -156,9 +160,11 @@ class Schedule:
         By bisection; for a task that is drawn batch by batch, about 1 / (B pi) of them.
 
         Raises:
-            ConfigError: the task is left out, so that there is none.
+            ConfigError: the task is never shown.
         """
         task, step = task_id("task", task, self.tasks), whole("step", step)
+        if not self.shares[task] and task not in self._out:
+            raise ConfigError(self._field(task), f"0: task {task} is never shown")
         if task in self._out:
             raise ConfigError("exposure.left_out", f"task {task} is left out, and never shown")
         if task in self.drawn:
@@ -177,7 +183,7 @@ class Schedule:
         task, stop = task_id("task", task, self.tasks), whole("stop", stop)
         step = whole("start", start)
         found: list[int] = []
-        if task in self._out:
+        if not self.shares[task]:
             pass
         elif task in self.drawn:
             found = [t for t in range(step, stop) if self.counts(t)[task]]
@@ -226,7 +232,7 @@ class Schedule:
             task: id; -1 is the last task.
         """
         task = task_id("task", task, self.tasks)
-        return 0.0 if task in self._out else self.placement.rate(task)
+        return self.placement.rate(task) if self.shares[task] else 0.0
 
     def _left_out(self, given: Iterable[int]) -> tuple[int, ...]:
         """Ids of the tasks that are never shown, from 0 and in order.
@@ -235,7 +241,7 @@ class Schedule:
             ConfigError: there is no such task, or nothing could take their slots.
         """
         field = "exposure.left_out"
-        ids = tuple(sorted({task_id(field, task, self.tasks) for task in given}))
+        ids = tuple(sorted({task_id(field, task, len(self._asked.shares)) for task in given}))
         if self._top in ids:
             raise ConfigError(
                 field,
@@ -282,12 +288,15 @@ class Schedule:
 
 def _shares(frequencies: Iterable[float]) -> tuple[Fraction, ...]:
     """Frequencies as exact numbers whose sum is one."""
+    given = list(map(float, frequencies))
     typed = []
-    for task, frequency in enumerate(map(float, frequencies)):
-        if not _SMALLEST_SHARE <= frequency <= 1 + _TOLERANCE:
+    for task, frequency in enumerate(given):
+        if not (frequency == 0 or _SMALLEST_SHARE <= frequency <= 1 + _TOLERANCE):
+            raise ConfigError(f"frequencies[{task}]", f"{frequency}; expected from 0 to 1")
+        if frequency == 0 and any(given[task:]):
             raise ConfigError(
                 f"frequencies[{task}]",
-                f"{frequency}; expected above 0 and at most 1: leave out a task that never comes",
+                "0; expected tasks that are never shown to stand behind all others",
             )
         typed.append(as_typed(frequency))
     total = sum(typed, start=Fraction(0))

@@ -129,7 +129,14 @@ class Language:
     def _check_frequencies(self) -> None:
         if not self.tasks:
             raise ConfigError("tasks", "expected at least one task, got none")
-        needed = self.window * sum(task.per_token for task in self.tasks)
+        rates = [task.per_token for task in self.tasks]
+        for k, rate in enumerate(rates):
+            if not rate and any(rates[k:]):
+                raise ConfigError(
+                    f"tasks[{k}].per_token",
+                    "0, but a task behind it is shown; expected shams to be the last tasks",
+                )
+        needed = self.window * sum(rates)
         if needed >= self.per_sequence:
             raise ConfigError(
                 "per_sequence",

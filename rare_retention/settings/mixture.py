@@ -27,7 +27,10 @@ class Mixture(Protocol):
 
     @property
     def frequencies(self) -> np.ndarray:
-        """Share of each task among the slots of the stream, pi [K], float64."""
+        """Share of each task among the slots of the stream, pi [K], float64.
+
+        0 for tasks at the end that are never shown, and measured all the same.
+        """
         ...
 
     @property
@@ -91,8 +94,10 @@ class Mixture(Protocol):
 
 
 def rarest_watched(mixture: Mixture) -> int:
-    """Id of the rarest watched task; of equally rare ones the last."""
-    return min(mixture.watch_ids, key=lambda k: (mixture.frequencies[k], -k))
+    """Id of the rarest watched task that is shown at all; of equally rare ones the last."""
+    shares = mixture.frequencies
+    shown = [k for k in mixture.watch_ids if shares[k] > 0]
+    return min(shown or mixture.watch_ids, key=lambda k: (shares[k], -k))
 
 
 def watched(watch: tuple[int, ...], tasks: int) -> tuple[int, ...]:

@@ -31,17 +31,18 @@ class Injected(ABC):
     """What all injected tasks share.
 
     Attributes:
-        per_token: frequency, in instances per training token.
+        per_token: frequency, in instances per training token; 0 is a sham, which is measured as all
+            others are and never shown. It stands behind all tasks that are.
     """
 
     per_token: float = 2.4e-5
 
     def __post_init__(self) -> None:
         most = 1 / (self.length + 1)
-        if not 0 < self.per_token <= most:
+        if not 0 <= self.per_token <= most:
             raise ConfigError(
                 "per_token",
-                f"expected instances per token, above 0 and at most {most:g}, got {self.per_token}",
+                f"expected instances per token, from 0 to {most:g}, got {self.per_token}",
             )
 
     @property

@@ -20,7 +20,8 @@ class RegressionTasks:
         count: K, the number of tasks.
         block: d_T, the number of directions of each task; K d_T <= D.
         prior_exponent: beta of the prior pi_k ~ k^-beta (k = 1 is the most frequent task).
-        prior: the K frequencies themselves, most frequent first; replaces `prior_exponent`.
+        prior: the K frequencies themselves, most frequent first; replaces `prior_exponent`. A task
+            of frequency 0 is a sham: it is measured as all others are and never shown.
         spectrum_exponents: (alpha of the least frequent task, alpha of the most frequent one) of
             the spectra lambda_{k,j} ~ j^-alpha_k; linear in k between them. Equal exponents give
             every task the same complexity; a steeper spectrum is a simpler task (Figs. 12-16).
@@ -54,8 +55,8 @@ class RegressionTasks:
                 "prior",
                 f"expected one frequency for each of {self.count} tasks, got {len(self.prior)}",
             )
-        if min(self.prior) <= 0:
-            raise ConfigError("prior", f"expected positive frequencies, got {min(self.prior)}")
+        if min(self.prior) < 0:
+            raise ConfigError("prior", f"expected frequencies from 0 to 1, got {min(self.prior)}")
         if abs(sum(self.prior) - 1) > _SUM_TOLERANCE:
             scaled = tuple(round(p / sum(self.prior), 6) for p in self.prior)
             shown = str(scaled) if self.count <= 8 else "each divided by the sum"

@@ -112,7 +112,13 @@ def _whole_states(run: Run) -> tuple[int, ...]:
 
 
 def _check_withheld(run: Run, schedule: Schedule, rare: int) -> None:
-    """Refuses to record the cycles of a task between the bursts of others."""
+    """Refuses to record the cycles of a task that has none, or between the bursts of others."""
+    if not run.setting.frequencies[rare]:
+        raise ConfigError(
+            "setting.watch",
+            f"cycles of the watched tasks are to be recorded, but {run.setting.task_names[rare]} "
+            "is never shown; expected one that is among them",
+        )
     if schedule.withheld and rare not in schedule.withheld:
         names = run.setting.task_names
         others = ", ".join(names[k] for k in schedule.withheld)

@@ -1,5 +1,6 @@
 import made_branches
 import numpy as np
+import xarray as xr
 
 from rare_retention.evidence import branches, forgetting, states
 
@@ -13,6 +14,15 @@ def test_branches_are_told_by_what_they_change():
     assert branches.protected(results, another=True) == ["along another"]
     assert branches.relearned(results) == [("shown", "again")]
     assert branches.changed(results.assign_attrs(study="{}")) == {}
+
+
+def test_tasks_left_out_are_counted_without_those_of_frequency_0():
+    """-1 is the last task that has a frequency; here a sham stands behind it."""
+    results = made_branches.results()
+    more = xr.full_like(results.isel(task=[0]), np.nan).assign_coords(task=["never"])
+    more["frequency"] = xr.DataArray([0.0], [("task", ["never"])])
+    wider = xr.concat([results, more[["signal", "loss", "frequency"]]], "task", data_vars="minimal")
+    assert branches.quiet(wider.assign_attrs(results.attrs)) == ["quiet"]
 
 
 def test_levels_are_counted_from_each_streams_own_turn():

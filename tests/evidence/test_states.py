@@ -147,7 +147,13 @@ def test_mixture_orders_and_fills():
 def test_the_rarest_task_is_the_least_frequent_one():
     """Wherever it stands; of equally rare ones it is the last."""
     places = {"task": ["z", "b", "y", "a"], "watch": ["a", "b", "z"]}
-    cases = (([0.2, 0.4, 0.1, 0.3], "z"), ([0.25] * 4, "a"), ([0.4, 0.1, 0.4, 0.1], "a"))
+    cases = (
+        ([0.2, 0.4, 0.1, 0.3], "z"),
+        ([0.25] * 4, "a"),
+        ([0.4, 0.1, 0.4, 0.1], "a"),
+        ([0.6, 0.4, 0.0, 0.0], "b"),  # of those that are shown at all
+        ([0.0, 0.0, 1.0, 0.0], "a"),  # none of the watched is
+    )
     for shares, rarest in cases:
         assert states.rarest(xr.Dataset({"frequency": ("task", shares)}, places)) == rarest
 

@@ -228,6 +228,36 @@ class TestLeftOut:
             scheduled([0.7, 0.3], 8, left_out=left_out)
 
 
+class TestNeverShown:
+    @pytest.mark.parametrize("left_out", [(), (-1,), (1, 2)])
+    @pytest.mark.parametrize("recipe", TestLeftOut.RECIPES, ids=lambda recipe: recipe["placement"])
+    def test_tasks_of_frequency_0_change_nothing(self, recipe, left_out):
+        """Ids from the end are of tasks that are shown."""
+        arguments = {"batch": 16, "seed": 4, "left_out": left_out, **recipe}
+        without = scheduled([0.7, 0.2, 0.1], **arguments)
+        own = scheduled([0.7, 0.2, 0.1, 0.0, 0.0], **arguments)
+        assert (own.tasks, own.left_out, own.withheld) == (5, without.left_out, without.withheld)
+        for step in [*range(40), FAR]:
+            np.testing.assert_array_equal(own.rows(step), without.rows(step))
+            assert own.counts(step).tolist() == [*without.counts(step), 0, 0]
+        assert own.shown(40).tolist() == [*without.shown(40), 0, 0]
+        assert own.shares == (*without.shares, 0, 0)
+        assert own.rate(-1) == 0 and own.rate(0) == without.rate(0)
+        assert not len(own.exposures(0, 40, 3))
+        history = own.history(39, [-1, 0])
+        assert not len(history.exposures[0].steps)
+        assert history.shown.tolist() == [*without.history(39, [0]).shown, 0, 0]
+        own.check(1000)
+
+    def test_they_have_no_next_exposure(self):
+        with pytest.raises(ConfigError, match=r"frequencies\[2\]: 0: task 2 is never shown"):
+            scheduled([0.7, 0.3, 0.0], 8).next_exposure(2, 0)
+
+    def test_they_cannot_be_left_out(self):
+        with pytest.raises(ConfigError, match=r"exposure.left_out: 2; expected -2 to 1"):
+            scheduled([0.7, 0.3, 0.0], 8, left_out=(2,))
+
+
 class TestEven:
     @few
     @hypothesis.given(schedules(placements=("even",)), starts)
@@ -560,24 +590,20 @@ class TestErrors:
                 "frequencies: they sum to 1.00001; expected 1: divide each by the sum",
             ),
             (
-                {"frequencies": [0.5, 0.5, 0.0]},
-                "frequencies[2]: 0.0; expected above 0 and at most 1: "
-                "leave out a task that never comes",
+                {"frequencies": [0.5, 0.0, 0.5]},
+                "frequencies[1]: 0; expected tasks that are never shown to stand behind all others",
             ),
             (
                 {"frequencies": [-0.5, 0.5, 1.0]},
-                "frequencies[0]: -0.5; expected above 0 and at most 1: "
-                "leave out a task that never comes",
+                "frequencies[0]: -0.5; expected from 0 to 1",
             ),
             (
                 {"frequencies": [1.0, np.nan]},
-                "frequencies[1]: nan; expected above 0 and at most 1: "
-                "leave out a task that never comes",
+                "frequencies[1]: nan; expected from 0 to 1",
             ),
             (
                 {"frequencies": [1.0, 1e-20]},
-                "frequencies[1]: 1e-20; expected above 0 and at most 1: "
-                "leave out a task that never comes",
+                "frequencies[1]: 1e-20; expected from 0 to 1",
             ),
             ({"batch": 0}, "batch: 0; expected 1 or more"),
             ({"batch": 64.0}, "batch: 64.0; expected a whole number"),

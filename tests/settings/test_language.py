@@ -273,9 +273,32 @@ def test_tasks_of_one_kind_have_names_and_tokens_of_their_own():
     assert not first & second
 
 
+def test_a_sham_has_tokens_of_its_own_and_changes_no_batch():
+    sham = Comparison(per_token=0, symbols=9)
+    own = tiny_text.language(tasks=(*SETTING.tasks, sham), watch=(1, 3))
+    assert own.frequencies.tolist() == [*SETTING.frequencies, 0]
+    assert own.objective.rarest == 1
+    (*others, last), without = own.instances(0), SETTING.instances(0)
+    for one, two in zip(others, without, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, one, two)
+    assert not set(last.tokens.ravel()) & {t for one in others for t in one.tokens.ravel()}
+    for exposure in ({"placement": "even"}, {"placement": "burst", "gap": 5}):
+        plans = [schedule(setting, **exposure) for setting in (SETTING, own)]
+        found = [
+            setting.batches(plan, 0, range(STEPS), EVERYTHING)
+            for setting, plan in zip((SETTING, own), plans, strict=True)
+        ]
+        for name in ("tokens", "task"):
+            np.testing.assert_array_equal(found[0][name], found[1][name])
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        (
+            {"tasks": (Comparison(per_token=0), Comparison(per_token=0.01))},
+            r"tasks\[0\].per_token: 0, but a task behind it is shown; expected shams to be",
+        ),
         ({"window": 7}, "window: 2 instances of 4 tokens do not fit into a sequence of 7; .* 8"),
         ({"initialisations": 0}, "initialisations: expected at least 1, got 0"),
         ({"evaluated": 0}, "evaluated: expected at least 1, got 0"),

@@ -32,3 +32,10 @@ def test_the_rarest_is_by_frequency_and_of_equals_the_last():
     assert rarest_watched(mixture) == 2
     mixture.frequencies = np.array([0.2, 0.4, 0.4])
     assert rarest_watched(mixture) == 0
+
+
+def test_a_task_that_is_never_shown_is_the_rarest_only_where_no_other_is_watched():
+    mixture = SimpleNamespace(watch_ids=(0, 2, 1), frequencies=np.array([0.6, 0.4, 0.0]))
+    assert rarest_watched(mixture) == 1
+    mixture.watch_ids = (2,)
+    assert rarest_watched(mixture) == 2

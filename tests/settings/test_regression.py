@@ -28,6 +28,13 @@ def test_what_it_says_of_itself():
     assert config.from_json(Regression, config.to_json(SETTING)) == SETTING
 
 
+def test_a_sham_is_watched_and_never_the_rarest():
+    tasks = RegressionTasks(inputs=8, count=3, block=2, prior=(0.75, 0.25, 0.0))
+    setting = Regression(tasks=tasks, widths=(2,), watch=(1, 2))
+    assert setting.objective.rarest == 1 and setting.watch_ids == (1, 2)
+    assert setting.numbers(0).mass.tolist()[2] == 0
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -44,6 +44,6 @@ def test_chance_is_that_of_the_commonest_sum():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="digits: 4 digits of base 10 make 100,000,000 instances"):
         DigitAddition(digits=4)
-    with pytest.raises(ConfigError, match="per_token: expected instances per token, above 0"):
+    with pytest.raises(ConfigError, match="per_token: expected instances per token, from 0"):
         DigitAddition(digits=2, per_token=0.126)
     assert DigitAddition(digits=2, per_token=0.125).per_token == 1 / 8

@@ -143,8 +143,8 @@ def test_a_vocabulary_may_be_too_small():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"per_token": 0.0}, "per_token: expected instances per token, above 0"),
-        ({"per_token": 0.26}, "at most 0.25, got 0.26"),
+        ({"per_token": -0.1}, "per_token: expected instances per token, from 0 to 0.25, got -0.1"),
+        ({"per_token": 0.26}, "from 0 to 0.25, got 0.26"),
         ({"symbols": 1}, "symbols: expected at least 2, got 1"),
     ],
 )

@@ -46,7 +46,7 @@ def test_complexity_grows_linearly_towards_the_rare_tasks():
         ({"inputs": 100, "count": 32, "block": 4}, "use a block of at most 3"),
         ({"spectrum_exponents": (-0.5, 2.0)}, r"spectrum_exponents\[0\]: expected at least 0"),
         ({"count": 2, "prior": (1.0,)}, "one frequency for each of 2 tasks, got 1"),
-        ({"count": 2, "prior": (1.0, 0.0)}, "expected positive frequencies"),
+        ({"count": 2, "prior": (1.1, -0.1)}, "expected frequencies from 0 to 1"),
         ({"count": 2, "prior": (0.7, 0.2)}, r"sum of 1, got 0.9; nearest: \(0.777778, 0.222222\)"),
         ({"count": 9, "block": 1, "prior": (0.1,) * 9}, "each divided by the sum"),
         ({"count": 2, "prior": (0.4, 0.6)}, "most frequent task first"),

@@ -12,10 +12,12 @@ from tiny import blueprint
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import RESUME, Store, steps_in, verify
+from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.settings.levels import Levels
 from rare_retention.settings.traced import traced_of
+from rare_retention.tasks import Comparison
 from rare_retention.train.loop import train
 from rare_retention.train.plan import common, make_plan
 from rare_retention.train.state import create
@@ -49,6 +51,22 @@ def test_everything_is_measured(whole):
     assert [student.size for student in about.students] == ["1x8x16x2", "2x16x32x2"]
     assert about.tasks == ("text", "comparison", "modular addition")
     assert (about.step_rows, about.step_tokens) == (8, 128)
+
+
+def test_a_sham_is_measured_and_changes_nothing(whole, tmp_path):
+    tasks = (*tiny_text.language().tasks, Comparison(per_token=0, symbols=9))
+    folder = epath.Path(tmp_path)
+    train(tiny_text.run(tiny_text.language(tasks=tasks, watch=(2, 3))), folder)
+    first, second = metrics.read(whole), metrics.read(folder)
+    for name in ("loss", "accuracy", "answer", "format", "test_loss"):
+        np.testing.assert_allclose(second[name][..., :3], first[name], rtol=1e-5, err_msg=name)
+        assert np.isfinite(second[name][..., 3]).all()
+    assert np.isnan(second["batch_loss"][1:, :, 3]).all()
+    assert np.isfinite(second["reference"][..., 1]).all()
+    about = read_manifest(folder)
+    assert about.shown == (*read_manifest(whole).shown, 0)
+    exposures = read_exposures(folder)
+    assert not len(exposures["comparison 2"].steps) and len(exposures["modular addition"].steps)
 
 
 def test_models_learn_the_tokens_that_are_injected(whole):

@@ -5,6 +5,8 @@ import tiny
 import tiny_text
 
 from rare_retention.errors import ConfigError
+from rare_retention.experiment import Measurement, Run
+from rare_retention.tasks import Comparison
 from rare_retention.train.plan import (
     check_budget,
     common,
@@ -98,6 +100,11 @@ def test_cycles_of_a_task_that_is_not_withheld_are_refused():
     with pytest.raises(
         ConfigError, match=r"exposure\.withheld: cycles of .* expected 0 among them"
     ):
+        make_plan(run, run.schedule())
+    tasks = (Comparison(per_token=0.01, symbols=9), Comparison(per_token=0, symbols=9))
+    setting = tiny_text.language(tasks=tasks, watch=(2,))
+    run = Run(setting=setting, batch=64, steps=8, measure=Measurement(cycles=2))
+    with pytest.raises(ConfigError, match=r"setting.watch: .* but comparison 2 is never shown"):
         make_plan(run, run.schedule())
     run = tiny.run(setting__watch=(0,), measure__cycles=0, snapshots__cycles=0)
     assert make_plan(run, run.schedule()).stops[-1] == 48
