@@ -9,12 +9,12 @@ gap: after the task's first exposure, with no exposure among their updates. Of a
 shown the windows are those of the stream in which it is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import common_gradient, control, exposures, states
+from rare_retention.evidence import exposures, states
 
 ORDERS = ("first", "second")
 """First- and second-order change of the loss; recorded as `interference_first` and so on."""
@@ -39,7 +39,7 @@ def over_gaps(point: xr.Dataset, shown: xr.DataArray | None = None) -> xr.Datase
     """
 
     def total(windows: xr.Dataset) -> xr.Dataset:
-        return windows.sum("step", skipna=False, min_count=1)
+        return windows.sum("step", skipna=False).where(windows.sizes["step"] > 0)
 
     return _by_stream(point, shown, total)
 
@@ -60,13 +60,9 @@ def explained(point: xr.Dataset) -> xr.Dataset:
 
     def share(windows: xr.Dataset) -> xr.Dataset:
         first, second = (windows[order].sel(block=WHOLE, drop=True) for order in ORDERS)
-        predicted = {"first": first, "both": first + second}
-        pairs = {
-            name: xr.Dataset({"measured": windows["measured"], "predicted": values})
-            for name, values in predicted.items()
-        }
-        errors = {name: _error(pair) for name, pair in pairs.items()}
-        return 1 - xr.Dataset(errors)
+        left = xr.Dataset({"first": first, "both": first + second}) - windows["measured"]
+        error, size = (abs(each).sum("step", skipna=False) for each in (left, windows["measured"]))
+        return 1 - error / size.where(size > 0)
 
     return _by_stream(point, None, share)
 
@@ -90,15 +86,6 @@ def beyond_sham(point: xr.Dataset, sham: xr.Dataset) -> xr.Dataset:
     return (real[kept] - null[kept]).where(alike)
 
 
-def shams(results: xr.Dataset) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
-    """Grid points with the recorded orders, each with its control; nothing without an arm of them.
-
-    Args:
-        results: of a study.
-    """
-    yield from control.arms(results)
-
-
 def _by_stream(
     point: xr.Dataset, shown: xr.DataArray | None, of: Callable[[xr.Dataset], xr.Dataset]
 ) -> xr.Dataset:
@@ -108,10 +95,10 @@ def _by_stream(
     own = point[["reference", *names.values()]].sel(watch=task, drop=True).astype(np.float64)
     shown = exposures.of(point) if shown is None else shown
     found = []
-    for reference, steps in exposures.by_stream(own["reference"], shown):
+    for i, (reference, steps) in enumerate(exposures.by_stream(own["reference"], shown)):
         changes = reference.diff("step")
-        place = {"stream": reference["stream"]} if "stream" in reference.coords else {}
-        there = own.sel(place).sel(step=changes["step"])
+        there = own.isel(stream=i) if "stream" in own.dims else own
+        there = there.sel(step=changes["step"])
         windows = xr.Dataset(
             {order: there[name] for order, name in names.items()}
             | {"measured": changes, "steps": reference["step"].diff("step").astype(np.float64)}
