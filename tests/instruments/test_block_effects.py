@@ -1,12 +1,15 @@
 """Both orders by block against closed forms in float64 and nested derivatives, and in the step."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 import tiny_text
+from etils import epath
 
 from rare_retention.instruments.block_effects import FIRST, SECOND, Interference
 from rare_retention.instruments.effect import Effect
@@ -15,12 +18,14 @@ from rare_retention.mesh import MeshShape
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh, sharding
+from rare_retention.record import metrics
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.parity import Parity
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.setting import labels
 from rare_retention.settings.traced import traced_of
 from rare_retention.tasks.regression import RegressionTasks
+from rare_retention.train.loop import train
 from rare_retention.train.state import Arguments, Blueprint, create, shardings
 from rare_retention.train.step import Step
 
@@ -249,3 +254,19 @@ def test_on_eight_devices_and_in_pieces_it_measures_the_same(name):
         np.testing.assert_allclose(found[order], expected[order], rtol=1e-3, atol=1e-6)
     whole = found[FIRST][..., -1]
     np.testing.assert_allclose(whole, found["predicted_change"], rtol=1e-3, atol=1e-6)
+
+
+def test_a_run_records_both_orders_and_has_the_same_identity(tmp_path):
+    run = tiny.run(steps=12, measure__every=4, measure__cycles=0, snapshots__cycles=0)
+    measure = dataclasses.replace(run.measure, instruments=(Interference(),))
+    own = dataclasses.replace(run, measure=measure)
+    assert own.identity() == run.identity()
+    train(own, folder := epath.Path(tmp_path / "run"))
+    found = metrics.read(folder)
+    first = found[FIRST]
+    assert first.shape == (4, 4, 1, 3)  # states, students, watched tasks, blocks
+    assert np.isnan(first[0]).all() and np.isfinite(first[1:]).all()
+    np.testing.assert_allclose(first[..., -1], found["predicted_change"], rtol=1e-3, atol=1e-6)
+    change = np.diff(found["reference"], axis=0)
+    both = (first + found[SECOND])[1:, ..., -1]
+    assert np.abs(both - change).max() < 0.1 * np.abs(first[1:, ..., -1] - change).max()
