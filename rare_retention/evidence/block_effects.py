@@ -5,8 +5,9 @@ Recorded are sums over the updates since a stream's previous measurement of <u_b
 above 0 the task gets worse. Interference I_b = -sum of <u_b, g_r> has the other sign.
 
 A window goes from one state at which a stream was measured to the next. Those count that lie in a
-gap: after the task's first exposure, with no exposure among their updates. Of a task that is never
-shown the windows are those of the stream in which it is.
+gap: after the task's first exposure, with no exposure among their updates. Momentum goes on with
+what an exposure began, so that the first updates of a gap may still teach the task. A control has
+the windows of the point whose control it is.
 """
 
 from collections.abc import Callable

@@ -90,7 +90,7 @@ class Interference(Instrument):
 
 
 Blocks = dict[str, dict[str, "jax.Array"]]
-"""Group of students -> block that they have -> of each watched task [len(watch), R]."""
+"""Group of students -> block that they have -> [R], with an axis of watched tasks before it."""
 
 
 def _along(moment: Moment) -> tuple[Blocks, Blocks]:
