@@ -38,23 +38,31 @@ def gradient(
     return split, grads
 
 
-def parts(losses: ByTask, params: Params, select: jax.Array) -> Params:
-    """Gradients of parts of the loss.
+def parts(
+    losses: ByTask,
+    params: Params,
+    select: jax.Array,
+    of: Callable[[Params], Any] = lambda part: part,
+) -> Any:
+    """Gradients of parts of the loss, or what is to be known of each.
 
     Args:
         losses: the batch's losses as a function of the parameters.
         params: weights of all students.
         select: weight of each loss in each part, [P, K]; where its rows sum to ones, the parts sum
             to the gradient of the sum of the losses.
+        of: what is kept of a part, a tree of arrays; by default all of it. Parts come one after
+            another, so that what is not kept of one is not in memory during the next.
 
     Returns:
-        The parameters' tree, every leaf with a leading axis of P parts.
+        What `of` returns, by default the parameters' tree, every leaf with a leading axis of P
+        parts.
     """
     split, pullback = jax.vjp(losses, params)
 
     def part(weights: jax.Array) -> Any:
         cotangent = {name: jnp.broadcast_to(weights, loss.shape) for name, loss in split.items()}
-        return pullback(cotangent)[0]
+        return of(pullback(cotangent)[0])
 
     return jax.lax.map(part, select)
 
@@ -78,24 +86,35 @@ def watched_parts(
     return parts(lambda p: traced.watched_losses(p, rows, key, numbers), params, each)
 
 
+def inner(first: Any, second: Any) -> jax.Array:
+    """Inner product of two gradients, [R], for each student.
+
+    Whatever the students are trained in, products are taken in float32.
+
+    Args:
+        first: on some of one group's weights, a tree of leaves [R, ...].
+        second: the same.
+    """
+
+    def of_leaf(one: jax.Array, other: jax.Array) -> jax.Array:
+        products = one.astype(jnp.float32) * other.astype(jnp.float32)
+        return products.sum(range(1, products.ndim))
+
+    leaves = jax.tree.leaves(first), jax.tree.leaves(second)
+    return sum(map(of_leaf, *leaves), start=jnp.float32(0.0))
+
+
 def gram(vectors: Sequence[Any]) -> jax.Array:
     """Inner products of gradients with each other, [R, V, V], for each student.
 
-    Whatever the students are trained in, products are taken in float32. Each is a sum of its own:
-    XLA takes them all in one pass over the weights, where a matrix product would first stack and
-    transpose the gradients.
+    Each is a sum of its own: XLA takes them all in one pass over the weights, where a matrix
+    product would first stack and transpose the gradients.
 
     Args:
-        vectors: V gradients on some of one group's weights, trees of leaves [R, ...].
+        vectors: V gradients, as for `inner`.
     """
-    leaves = [jax.tree.leaves(tree) for tree in vectors]
-
-    def inner(first: jax.Array, second: jax.Array) -> jax.Array:
-        products = first.astype(jnp.float32) * second.astype(jnp.float32)
-        return products.sum(range(1, products.ndim))
-
     found: dict[tuple[int, int], jax.Array] = {}
-    for i, j in combinations_with_replacement(range(len(leaves)), 2):
-        found[i, j] = found[j, i] = sum(map(inner, leaves[i], leaves[j]), start=jnp.float32(0.0))
-    rows = [jnp.stack([found[i, j] for j in range(len(leaves))], -1) for i in range(len(leaves))]
+    for i, j in combinations_with_replacement(range(len(vectors)), 2):
+        found[i, j] = found[j, i] = inner(vectors[i], vectors[j])
+    rows = [jnp.stack([found[i, j] for j in range(len(vectors))], -1) for i in range(len(vectors))]
     return jnp.stack(rows, -2)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import made_block_effects
 import made_branches
 import made_exposures
 import made_injection
@@ -335,6 +336,7 @@ MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "rank_one": ranks,
     "long_horizon": horizon,
     "interference": retention,
+    "interference_by_block": made_block_effects.study,
     "size_frequency": language,
     "learning_curves": language,
     "injection_gap": made_language.gaps,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rare_retention.settings.objective import Losses
-from rare_retention.train.parts import gradient, gram, parts
+from rare_retention.train.parts import gradient, gram, inner, parts
 
 TASKS = 4
 
@@ -108,3 +108,19 @@ def test_inner_products_of_half_precision_are_taken_in_single():
     found = gram([vector])
     assert found.dtype == jnp.float32
     np.testing.assert_array_equal(found, [[[4 * (1 + 2**-7) ** 2]]])
+
+
+def test_of_each_part_only_what_is_asked_for_is_kept():
+    params = weights(2)
+    norms = parts(
+        losses, params, jnp.eye(TASKS), lambda part: {g: inner(p, p) for g, p in part.items()}
+    )
+    for group, own in parts(losses, params, jnp.eye(TASKS)).items():
+        squares = sum(np.square(leaf).sum(tuple(range(2, leaf.ndim))) for leaf in own.values())
+        np.testing.assert_allclose(norms[group], squares, rtol=1e-5)
+
+
+def test_inner_products_are_taken_in_float32():
+    vector = {"w": jnp.full((1, 4), 1 + 2**-7, jnp.bfloat16)}
+    assert inner(vector, vector).dtype == jnp.float32
+    np.testing.assert_allclose(inner(vector, vector), 4 * (1 + 2**-7) ** 2, rtol=1e-7)

@@ -24,6 +24,7 @@ from rare_retention.report.figures import (
     injection,
     injection_gap,
     interference,
+    interference_by_block,
     learning_curves,
     loss_change,
     parity,
@@ -200,6 +201,17 @@ FIGURES: dict[str, FigureSpec] = {
         (),
         ("reference", "predicted_change", "basis_gradient", "basis_bound", *_MIXTURE),
         ("common_gradient_bound", "first_order_change"),
+    ),
+    "interference_by_block": FigureSpec(
+        interference_by_block.interference_by_block,
+        "First- and second-order change of the rare task's loss by the updates between its "
+        "exposures, by block of weights and size, and their sums beside the measured change.",
+        (),
+        (
+            *("interference_first", "interference_second", "reference", "loss"),
+            *("block", "watch", "exposure_step"),
+        ),
+        ("two_orders_explain_changes",),
     ),
     "size_frequency": FigureSpec(
         size_frequency.size_frequency,

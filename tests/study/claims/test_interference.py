@@ -1,5 +1,6 @@
 """Claims on gradients, on made-up states that obey or break them."""
 
+import made_block_effects
 import made_control
 import numpy as np
 import pytest
@@ -93,3 +94,29 @@ def test_the_rarest_watched_task_is_judged(mixed):
     assert both["watch"].values.tolist() == ["regression 3", "regression 8"]
     for name in ALL:
         assert one(both, name).estimate == one(results, name).estimate
+
+
+TWO = "two_orders_explain_changes"
+
+
+def test_two_orders_that_are_the_measured_change_pass():
+    """As planted: the share is what no order says of each size's change, the mean over sizes."""
+    results = made_block_effects.study()
+    verdict = one(results, TWO)
+    told = np.sum(made_block_effects.FIRST, 1) + np.sum(made_block_effects.SECOND, 1)
+    assert verdict.verdict == "holds"
+    assert verdict.estimate == pytest.approx((told / (told + made_block_effects.MISSED)).mean())
+    # What the control's updates do is no part of it.
+    alone = one(results.isel(left_out=[0]), TWO)
+    assert alone.estimate == verdict.estimate
+
+
+@pytest.mark.parametrize("name", ["interference_first", "interference_second"])
+def test_without_one_of_the_two_orders_it_fails(name):
+    results = made_block_effects.study()
+    assert one(results.assign({name: -results[name]}), TWO).verdict == "fails"
+
+
+def test_without_the_instrument_two_orders_are_not_tested(mixed):
+    found = one(mixed(), TWO)
+    assert found.verdict == "not tested" and "interference_first" in found.note

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import made_block_effects
 import made_branches
 import made_control
 import made_injection
@@ -201,6 +202,7 @@ def test_single_students_are_inconclusive(mixed, burst, competition):
         made_control.results((0.3, 0.6), (0.2, 0.2), streams=1),
         made_control.protected((0.0, 0.95), (0.93, 0.96), streams=1),
         made_branches.results(streams=1),
+        made_block_effects.study(streams=1),
         made_language.language(**alone),
         made_language.gaps(**alone),
         made_injection.with_sham(made_injection.study(**alone)),
@@ -268,7 +270,7 @@ def test_every_claim_says_what_it_speaks_for_and_what_would_be_against_it():
 
 
 def test_what_cannot_fail_is_a_check():
-    """Theorems, tasks that are most of a batch, orders in which tasks are shown, training."""
+    """Theorems, expansions, tasks that are most of a batch, orders of exposures, training."""
     assert {name for name, entry in CLAIMS.items() if entry.kind == "check"} == {
         "common_gradient_bound",
         "injection_gradient_points_to_the_task",
@@ -277,6 +279,7 @@ def test_what_cannot_fail_is_a_check():
         "learns_text",
         "protection_keeps_the_level",
         "protection_of_another_changes_nothing",
+        "two_orders_explain_changes",
     }
 
 
