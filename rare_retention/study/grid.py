@@ -401,7 +401,9 @@ def _check_sizes(where: str, axis: Axis) -> None:
         raise ConfigError(f"{where}.named", "sizes have names of their own; expected none")
     groups = [value for value in axis.values if isinstance(value, tuple)]
     if len(groups) < len(axis.values):
-        raise ConfigError(f"{where}.values", f"expected tuples of sizes, such as (8,), got {axis.values}")
+        raise ConfigError(
+            f"{where}.values", f"expected tuples of sizes, such as (8,), got {axis.values}"
+        )
     sizes = Counter(size for group in groups for size in group)
     size, count = sizes.most_common(1)[0]
     if count > 1:
