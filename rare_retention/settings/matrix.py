@@ -1,4 +1,4 @@
-"""Which weights are matrices, for optimizers that read them so; no accelerator library is needed."""
+"""Which weights are matrices, for optimizers that read them so."""
 
 import math
 from typing import NamedTuple

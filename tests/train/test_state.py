@@ -12,8 +12,8 @@ from rare_retention.optimizer import Optimizer
 from rare_retention.parallel import make_mesh
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.traced import traced_of
-from rare_retention.train.plan import blueprint as blueprint_of
 from rare_retention.train import state
+from rare_retention.train.plan import blueprint as blueprint_of
 
 SETTING = Competition(neurons=(1, 2), initialisations=2, watch=(0, -1))
 GROUPS = ("neurons_00001", "neurons_00002")
