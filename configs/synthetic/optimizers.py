@@ -7,14 +7,20 @@ at its shortest and its longest gap, under five optimizers.
 
     python -m launch.study --config=configs/synthetic/optimizers.py --workdir=runs/optimizers
 
-4 streams x 2 gaps x 5 optimizers of 4000 steps, widths 6 and 12, which both have room for the rare
-task. About two minutes on 2 CPU cores.
+8 streams x 2 gaps x 5 optimizers of 4000 steps, widths 6 and 12, which both have room for the rare
+task. Two to three minutes on 2 CPU cores.
 
 Rates were chosen in a pilot on another stream, so that each optimizer holds the rare task at the
 shorter gap, and not tuned further: 0.15 for gradient descent, the retention setting's 0.014 for
-AdamW, 0.005 for Muon, whose updates have the size of AdamW's (`Optimizer.update_rms`). In that
-pilot the longer gap cost gradient descent without clipping nothing, AdamW a half, Muon all: the
-claim is fixed before the runs, but not before the pilot.
+AdamW, 0.005 for Muon, whose updates have the size of AdamW's (`Optimizer.update_rms`). The claim
+was fixed after that pilot and before any other run; on 4 streams it was inconclusive (0.71, 95%
+interval 0.15 to 1.27), and their number was doubled.
+
+Seen: from gap 50 to 400 the rare signal held at width 6 stays at 0.78 under gradient descent
+without clipping, and falls from 0.78 to 0.19 with it, from 0.84 to 0.30 under AdamW, from 0.86 and
+0.91 to nothing under AdamW with beta2 = 0.95 and under Muon. Width 12 holds 0.91, 0.40, 0.81, 0.72
+and 0.20 at gap 400. Under Muon it gains 0.7 at a burst and has lost it before the next. Each at one
+learning rate: other rates may order the optimizers otherwise.
 """
 
 from rare_retention.experiment import Exposure, Measurement, Run
@@ -58,10 +64,10 @@ def get_config() -> Study:
             optimizer=Optimizer(schedule="constant"),
             batch=256,
             steps=4000,
-            measure=Measurement(every=200, cycles=8),
+            measure=Measurement(every=400, cycles=4, effect=False),
         ),
         grid=(OPTIMIZERS, Axis(field="exposure.gap", values=(50, 400))),
-        streams=4,
+        streams=8,
         figures=("gap_width", "injection"),
         claims=("gap_costs_adamw_more", "frequent_signal_ignores_gap"),
     )
