@@ -71,7 +71,15 @@ LATER: dict[str, Any] = {"rule": None, "turns": []}
 """Fields that came later, and the value at which a run is what it was before there were any."""
 
 LATER_OF: dict[str, dict[str, Any]] = {
-    "optimizer": {"warmup_from": 0.0, "ahead": 0},
+    "optimizer": {
+        "warmup_from": 0.0,
+        "ahead": 0,
+        "momentum": 0.95,
+        "nesterov": True,
+        "newton_schulz": 5,
+        "update_rms": 0.2,
+        "adam_factor": 1.0,
+    },
     "exposure": {"left_out": []},
 }
 """The same of groups of fields."""

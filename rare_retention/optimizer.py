@@ -7,17 +7,24 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import Above0, ConfigError, From0, Natural, config
+from rare_retention.config import Above0, ConfigError, From0, Natural, Positive, config
 
 _Decay = Annotated[float, Field(ge=0, lt=1)]
+_MUON = ("momentum", "nesterov", "newton_schulz", "update_rms", "adam_factor")
 
 
 @config
 class Optimizer:
     """AdamW with clipped gradients; the defaults are PyTorch's, which the paper uses.
 
+    Rates, their schedule and clipping are of every method.
+
     Attributes:
-        method: "adamw"; or "sgd", plain gradient descent, which ignores decay, betas and epsilon.
+        method: "adamw"; "sgd", plain gradient descent, which ignores `weight_decay`, `beta1`,
+            `beta2` and `epsilon`; or "muon" (Jordan et al. 2024,
+            https://kellerjordan.github.io/posts/muon): the mean of the gradient of each matrix,
+            made orthogonal by Newton-Schulz. A setting's family says what its matrices are
+            (`Family.matrix`); weights that are none, such as embeddings and norms, get AdamW.
         peak: largest learning rate.
         relative: factor of the learning rate for each size of model, from small to large; empty is
             1 for all. With factors that make an injection gain as much in each size, "keeps more"
@@ -32,16 +39,28 @@ class Optimizer:
         ahead: steps by which the schedule is read ahead. AI2's trainer counts a batch before it
             asks for its rate, so that the first one has the rate of step 1; clipping does not.
         weight_decay: decoupled decay, multiplied by the learning rate.
-        beta1: decay of the mean of the gradient.
+        beta1: decay of the mean of the gradient, in AdamW. Muon reads it, `beta2` and `epsilon`
+            for the weights that are no matrices.
         beta2: decay of the mean of its square.
         epsilon: added to the root of the mean square.
+        momentum: decay of the mean of the gradient, in Muon. Its own fields, from here to
+            `adam_factor`, are refused under another method.
+        nesterov: whether the last gradient is blended into that mean once more before it is made
+            orthogonal.
+        newton_schulz: steps of the iteration; after 5 singular values are between 0.7 and 1.2.
+        update_rms: root mean square of what Muon's rate is multiplied with, of a matrix of full
+            rank: updates are scaled by update_rms sqrt(max(inputs, outputs)). At 0.2 they are about
+            as large as AdamW's, so that rates and decays fit both (Liu et al. 2025,
+            arXiv:2502.16982). None scales them by sqrt(max(1, outputs / inputs)), as Jordan does,
+            whose rates are about 0.02.
+        adam_factor: learning rate of what AdamW trains, in rates of Muon's.
         clip: largest norm of a student's whole gradient, larger ones are scaled down to it; None
             leaves gradients as they are.
         clip_warmup: first steps in which that norm is larger.
         clip_factor: how many times larger it is there.
     """
 
-    method: Literal["adamw", "sgd"] = "adamw"
+    method: Literal["adamw", "sgd", "muon"] = "adamw"
     peak: Above0 = 1e-3
     relative: tuple[Above0, ...] = ()
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
@@ -55,6 +74,11 @@ class Optimizer:
     beta1: _Decay = 0.9
     beta2: _Decay = 0.999
     epsilon: Above0 = 1e-8
+    momentum: _Decay = 0.95
+    nesterov: bool = True
+    newton_schulz: Positive = 5
+    update_rms: Above0 | None = 0.2
+    adam_factor: Above0 = 1.0
     clip: Above0 | None = 1.0
     clip_warmup: Natural = 0
     clip_factor: Above0 = 5.0
@@ -66,6 +90,19 @@ class Optimizer:
                 f"a cosine needs the step at which it ends, beyond warmup = {self.warmup}; got "
                 f"{self.horizon}",
             )
+        if self.method != "muon":
+            self._check_without_muon()
+
+    def _check_without_muon(self) -> None:
+        """Refuses what Muon alone reads, so that equal runs have one recipe."""
+        for name in _MUON:
+            given, default = getattr(self, name), getattr(type(self), name)
+            if given != default:
+                raise ConfigError(
+                    name,
+                    f"Muon alone reads it; expected its default {default} with method = "
+                    f"{self.method!r}, got {given}; leave it out, or set method='muon'",
+                )
 
     @property
     def form(self) -> "Optimizer":

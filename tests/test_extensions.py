@@ -75,6 +75,14 @@ def test_a_task_of_several_tokens_is_asked_in_full(results):
     np.testing.assert_allclose(loss.isel(step=0), 2 * np.log(200), rtol=0.1)  # of two tokens
 
 
+def test_an_architecture_puts_axes_before_its_matrices(study):
+    """Two experts [2, D, 2, M / 2] and back; nobody has said that their router is a matrix."""
+    family = study.run.setting.family
+    assert family.matrix("layers.gate_up", 5).sides((1, 2, 8, 2, 6)) == (8, 6)
+    assert family.matrix("layers.down", 4).sides((1, 2, 6, 8)) == (6, 8)
+    assert family.matrix("layers.router", 3) is None
+
+
 def test_an_architecture_adds_to_the_loss_and_is_recorded(results):
     """A router's balance is trained on, of no task; its shares are written down by layer."""
     share = results["expert_share"].isel(step=-1)

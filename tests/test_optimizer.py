@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tiny
 
 from rare_retention.errors import ConfigError
 from rare_retention.optimizer import Optimizer, olmo
@@ -61,6 +62,19 @@ def test_olmo_scales_its_recipe_to_the_run():
         ({"beta1": 1.0}, "beta1: expected below 1, got"),
         ({"beta2": -0.1}, "beta2: expected at least 0, got"),
         ({"method": "adam"}, "method"),
+        ({"method": "muon", "momentum": 1.0}, "momentum: expected below 1, got"),
+        ({"method": "muon", "newton_schulz": 0}, "newton_schulz: expected at least 1"),
+        ({"method": "muon", "update_rms": 0.0}, "update_rms: expected a positive number"),
+        ({"method": "muon", "adam_factor": 0.0}, "adam_factor: expected a positive number"),
+        (
+            {"momentum": 0.9},
+            r"momentum: Muon alone reads it; expected its default 0.95 with method = 'adamw', got "
+            r"0.9; leave it out, or set method='muon'",
+        ),
+        ({"method": "sgd", "update_rms": None}, "update_rms: Muon alone reads it; expected .* 0.2"),
+        ({"nesterov": False}, "nesterov: Muon alone"),
+        ({"newton_schulz": 4}, "newton_schulz: Muon alone"),
+        ({"adam_factor": 0.5}, "adam_factor: Muon alone"),
         ({"schedule": "cosine"}, r"horizon: a cosine needs the step at which it ends, .* got 0"),
         ({"schedule": "cosine", "horizon": 5, "warmup": 5}, "beyond warmup = 5; got 5"),
         ({"final": -0.1}, "final: expected at least 0"),
@@ -73,3 +87,22 @@ def test_what_cannot_be_is_refused(values, message):
     with pytest.raises(ConfigError, match=message) as error:
         Optimizer(**values)
     assert "\n" not in str(error.value)
+
+
+def test_runs_from_before_muon_are_what_they_were():
+    """Its fields at their defaults are no part of a recipe; others are."""
+    plain, muon = (tiny.run(optimizer__method=method) for method in ("adamw", "muon"))
+    assert plain.identity() == "be576a757ea30bbc"  # fingerprint of this recipe before
+    assert plain.recipe()["optimizer"].keys() == muon.recipe()["optimizer"].keys()
+    others = [
+        tiny.run(optimizer__method="muon", **{f"optimizer__{name}": value})
+        for name, value in {
+            "momentum": 0.9,
+            "nesterov": False,
+            "newton_schulz": 6,
+            "update_rms": None,
+            "adam_factor": 0.5,
+        }.items()
+    ]
+    assert len({run.identity() for run in (plain, muon, *others)}) == 7
+    assert len({run.optimizer.form for run in (plain, muon, *others)}) == 7

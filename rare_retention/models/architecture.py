@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from rare_retention.config import ConfigError, Positive, config
 from rare_retention.models.layouts import Layout
 from rare_retention.registry import Registry
+from rare_retention.settings.matrix import Matrix
 from rare_retention.settings.quantity import Quantity
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class Architecture(abc.ABC):
     @abc.abstractmethod
     def neuron_axes(self) -> dict[str, int]:
         """Weight of a layer -> its axis along which the MLP's neurons stand, without that of L."""
+
+    @property
+    def matrices(self) -> dict[str, Matrix]:
+        """Weight of a layer -> its matrices, which Muon trains; by default none."""
+        return {}
 
     @property
     def recorded(self) -> dict[str, Quantity]:

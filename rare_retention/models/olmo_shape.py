@@ -13,6 +13,7 @@ from rare_retention.config import ConfigError, config
 from rare_retention.models import layouts
 from rare_retention.models.architecture import DESIGNS, Architecture, Compute, code
 from rare_retention.models.layouts import Layout, Params, Places
+from rare_retention.settings.matrix import Matrix
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -62,6 +63,16 @@ class OlmoShape(Architecture):
     def neuron_axes(self) -> dict[str, int]:
         """Axes of the SwiGLU's neurons."""
         return {"gate_up": 2, "down": 0}
+
+    @property
+    def matrices(self) -> dict[str, Matrix]:
+        """Each of queries, keys and values with all heads, the gate, what it gates, ways back."""
+        return {
+            "qkv": Matrix(inputs=(-4,), outputs=(-2, -1)),  # one of each
+            "out": Matrix(inputs=(-3, -2)),
+            "gate_up": Matrix(inputs=(-3,)),  # the gate and what it gates
+            "down": Matrix(),
+        }
 
     def build(self, compute: Compute, rngs: "nnx.Rngs") -> Any:
         """An `OlmoModel`, see `Architecture.build`."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from rare_retention.config import ConfigError, From0, Positive, config
 from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
+from rare_retention.settings.matrix import Matrix
 from rare_retention.settings.mixture import rarest_watched, watched
 from rare_retention.settings.objective import Numbers
 from rare_retention.settings.quantity import Quantity
@@ -60,6 +61,11 @@ class GatedNeurons(Family):
     def flops(self, rows: int) -> dict[int | str, float]:
         """None: gated neurons have no matrix products."""
         return dict.fromkeys(self.neurons, 0.0)
+
+    def matrix(self, name: str, axes: int) -> Matrix | None:
+        """None: there are angles alone."""
+        del name, axes
+        return None
 
     @property
     def block_labels(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from rare_retention.settings.matrix import Matrix
 from rare_retention.settings.student import Params, Student
 
 if TYPE_CHECKING:
@@ -94,6 +95,19 @@ class Family(ABC):
         """
         del gradient, reference
         return {}
+
+    def matrix(self, name: str, axes: int) -> Matrix | None:
+        """How Muon reads a weight of one model; None leaves it to AdamW.
+
+        By default weights of two axes are matrices [inputs, outputs] and all others are none. Word
+        embeddings and what is read out by word should be none either, so families override it.
+
+        Args:
+            name: of the weight in a group of `init`, dotted, such as "layers.down".
+            axes: it has, without that of students.
+        """
+        del name
+        return Matrix() if axes == 2 else None
 
     @property
     def finest_precision(self) -> Precision:

@@ -16,6 +16,7 @@ from pydantic import Field
 from rare_retention.config import ConfigError, From0, Positive, config
 from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
+from rare_retention.settings.matrix import Matrix
 from rare_retention.settings.mixture import rarest_watched, watched
 from rare_retention.settings.objective import Numbers
 from rare_retention.settings.quantity import Quantity
@@ -73,6 +74,11 @@ class Perceptrons(Family):
         """
         unit = rows * (4.0 * self.bits + 6.0 * _OUTPUTS)
         return {width: width * unit for width in self.widths}
+
+    def matrix(self, name: str, axes: int) -> Matrix | None:
+        """The weights of the bits; those of the task are an embedding, the last ones a readout."""
+        del axes
+        return Matrix() if name == "bits" else None
 
     @property
     def block_labels(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pydantic import Field
 from rare_retention.config import ConfigError, config, without
 from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
+from rare_retention.settings.matrix import Matrix
 from rare_retention.settings.mixture import rarest_watched, watched
 from rare_retention.settings.objective import Numbers
 from rare_retention.settings.quantity import Quantity
@@ -77,6 +78,16 @@ class Bottlenecks(Family):
             return {width: 4.0 * width**2 * sides for width in self.widths}
         unit = rows * (4.0 * self.inputs + 6.0 * self.block)
         return {width: width * unit for width in self.widths}
+
+    def matrix(self, name: str, axes: int) -> Matrix | None:
+        """The encoder; the decoders as one matrix, from hidden units to the outputs of all tasks.
+
+        Were each decoder a matrix of its own, that of a task without rows would take steps of full
+        length through the whole gap, along what is left of its momentum, however little.
+        """
+        del axes
+        decoders = Matrix(inputs=(-1,), outputs=(-3, -2))
+        return {"encoder": Matrix(inputs=(-1,), outputs=(-2,)), "decoders": decoders}[name]
 
     @property
     def block_labels(self) -> tuple[str, ...]:

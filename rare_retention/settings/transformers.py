@@ -8,6 +8,7 @@ import numpy as np
 
 from rare_retention.models.architecture import Architecture, Compute
 from rare_retention.settings.family import WHOLE, Family, Precision
+from rare_retention.settings.matrix import Matrix
 from rare_retention.settings.student import Student
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ class Transformers(Family):
         """Matrix products, forward and backward, causal attention at half."""
         tokens = rows * self.window
         return {name: tokens * shape.flops_per_token(self.window) for name, shape in self.shapes}
+
+    def matrix(self, name: str, axes: int) -> Matrix | None:
+        """The matrices of the layers; embeddings and norms are none."""
+        del axes
+        place, _, weight = name.rpartition(".")
+        return self.shapes[0][1].matrices.get(weight) if place == "layers" else None
 
     @property
     def finest_precision(self) -> Precision:

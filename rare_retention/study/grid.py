@@ -50,12 +50,16 @@ class Axis:
         also: fields that change along with it, such as the horizon of the learning rate with the
             number of steps.
         dimension: of the results; by default the last name of the field.
+        named: what the places are called in the results and in folders, such as "sgd, clipped";
+            by default as the values. With names a value may come again, as long as other fields
+            tell the places apart.
     """
 
     field: str
     values: tuple[Value, ...]
     also: tuple[Also, ...] = ()
     dimension: str = ""
+    named: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -75,6 +79,8 @@ class Axis:
     @property
     def labels(self) -> list[Any]:
         """Coordinates in the results: numbers, booleans and texts as they are, all else as text."""
+        if self.named:
+            return list(self.named)
         return [label(value, self.values) for value in self.values]
 
 
@@ -122,7 +128,7 @@ class Study:
                 if field == "stream" or field.startswith("stream."):
                     raise ConfigError(where, "streams are numbered by the study; set `streams`")
             if self.is_of_sizes(axis):
-                _check_sizes(f"grid[{i}].values", axis)
+                _check_sizes(f"grid[{i}]", axis)
             elif names[axis.name] > 1 or axis.name in taken:
                 raise ConfigError(
                     f"grid[{i}].field",
@@ -267,7 +273,8 @@ def _name(study: Study, places: tuple[int, ...], stream: int, sizes: str) -> str
     parts = [f"stream={stream}"]
     for axis, index in zip(study.grid, places, strict=True):
         if not study.is_of_sizes(axis):
-            parts.append(f"{axis.name}={_text(axis.values[index])}")
+            called = axis.named or axis.values
+            parts.append(f"{axis.name}={_text(called[index])}")
     if sizes:
         parts.append(f"size={sizes}")
     return _whole_name(_quoted(",".join(parts)))
@@ -345,8 +352,13 @@ def _overlap(a: str, b: str) -> bool:
 def _check_values(where: str, axis: Axis) -> None:
     if not axis.values:
         raise ConfigError(f"{where}.values", "expected at least one value, got none")
-    if len(set(map(repr, axis.values))) < len(axis.values):
-        raise ConfigError(f"{where}.values", f"{axis.values} repeats a value")
+    if axis.named:
+        _check_names(where, axis)
+    elif len(set(map(repr, axis.values))) < len(axis.values):
+        raise ConfigError(
+            f"{where}.values",
+            f"{axis.values} repeats a value; where `also` tells them apart, name them in `named`",
+        )
     for j, other in enumerate(axis.also):
         if len(other.values) != len(axis.values):
             raise ConfigError(
@@ -354,17 +366,50 @@ def _check_values(where: str, axis: Axis) -> None:
                 f"expected {len(axis.values)} values, one for each of {axis.field}, got "
                 f"{len(other.values)}",
             )
+    if axis.named:
+        _check_places(where, axis)
+
+
+def _check_names(where: str, axis: Axis) -> None:
+    """Names of the places of an axis differ, and so do the places."""
+    if len(axis.named) != len(axis.values):
+        raise ConfigError(
+            f"{where}.named",
+            f"expected {len(axis.values)} names, one for each of {axis.field}, got "
+            f"{len(axis.named)}",
+        )
+    if len(set(axis.named)) < len(axis.named):
+        raise ConfigError(f"{where}.named", f"{axis.named} repeats a name")
+
+
+def _check_places(where: str, axis: Axis) -> None:
+    """Refuses two names for one thing, which would count its runs twice."""
+    places: dict[str, int] = {}
+    for i in range(len(axis.values)):
+        before = places.setdefault(repr(axis.changes(i)), i)
+        if before < i:
+            raise ConfigError(
+                f"{where}.named",
+                f"{axis.named[before]!r} and {axis.named[i]!r} set the same; expected fields that "
+                "differ",
+            )
 
 
 def _check_sizes(where: str, axis: Axis) -> None:
     """Values of an axis over sizes are groups of sizes; no size is in two of them."""
+    if axis.named:
+        raise ConfigError(f"{where}.named", "sizes have names of their own; expected none")
     groups = [value for value in axis.values if isinstance(value, tuple)]
     if len(groups) < len(axis.values):
-        raise ConfigError(where, f"expected tuples of sizes, such as (8,), got {axis.values}")
+        raise ConfigError(
+            f"{where}.values", f"expected tuples of sizes, such as (8,), got {axis.values}"
+        )
     sizes = Counter(size for group in groups for size in group)
     size, count = sizes.most_common(1)[0]
     if count > 1:
-        raise ConfigError(where, f"{size!r} stands in {count} of them; expected each size once")
+        raise ConfigError(
+            f"{where}.values", f"{size!r} stands in {count} of them; expected each size once"
+        )
 
 
 def label(value: Value, among: tuple[Value, ...]) -> Any:

@@ -19,6 +19,7 @@ from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.traced import traced_of
 from rare_retention.train.state import Arguments, Blueprint, abstract
 from rare_retention.train.step import step_quantities
+from rare_retention.train.updates import weight_name
 
 BYTES_PER_MB = 2**20
 
@@ -49,10 +50,11 @@ def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> P
         history: of the watched tasks up to the last step; None counts what is needed of it.
 
     Raises:
-        ConfigError: the run cannot realise its schedule or its rule, or has not a state that is to
-            be kept whole.
+        ConfigError: the run cannot realise its schedule, its optimizer or its rule, or has not a
+            state that is to be kept whole.
     """
     schedule.check(run.steps)
+    _check_matrices(run)
     if run.rule is not None:
         run.rule.check(run.setting)
     states = _whole_states(run)
@@ -88,6 +90,23 @@ def make_plan(run: Run, schedule: Schedule, history: History | None = None) -> P
     checkpoints = _regular(run, run.checkpoints.every) - {run.start} | {run.steps}
     stops = (measured | snapshots | checkpoints | set(states)) - {run.start}
     return Plan(tuple(sorted(stops)), tuple(sorted(snapshots)), tuple(sorted(checkpoints)), states)
+
+
+def _check_matrices(run: Run) -> None:
+    """Refuses Muon where it would be AdamW for every weight of a model."""
+    if run.optimizer.method != "muon":
+        return
+    family = run.setting.family
+    for student in family.models:
+        weights = jax.eval_shape(family.init, np.uint32(0))[student.group]
+        named = [(weight_name(path), leaf) for path, leaf in jax.tree.leaves_with_path(weights)]
+        if not any(family.matrix(name, leaf.ndim - 1) for name, leaf in named):
+            raise ConfigError(
+                "optimizer.method",
+                f"'muon' is for matrices, and no weight of a {run.setting.kind} model of size "
+                f"{student.size} is one; expected 'adamw' or 'sgd', or say in `Family.matrix` or "
+                "`Architecture.matrices` which are",
+            )
 
 
 def _regular(run: Run, every: int) -> set[int]:

@@ -35,6 +35,14 @@ class Blueprint(NamedTuple):
     rule: Rule | None = None
     accumulate: int = 1
 
+    def transformation(self, peak: Array) -> optax.GradientTransformation:
+        """Of one student's gradient into its update.
+
+        Args:
+            peak: largest learning rate, a scalar that may be traced.
+        """
+        return transformation(self.optimizer.form, peak, self.traced.family.matrix)
+
 
 class State(NamedTuple):
     """Training state of all students of a run.
@@ -80,7 +88,7 @@ def create(blueprint: Blueprint, draw: jax.typing.ArrayLike) -> State:
     """
     traced = blueprint.traced
     params = traced.family.init(draw)
-    transform = transformation(blueprint.optimizer.form, 1.0)
+    transform = blueprint.transformation(1.0)
     moments = {name: jax.vmap(transform.init)(stack) for name, stack in params.items()}
     rule = {}
     if blueprint.rule is not None:
@@ -118,17 +126,28 @@ def shardings(blueprint: Blueprint, mesh: Mesh) -> State:
     everywhere: Any = NamedSharding(mesh, PartitionSpec())
     state = abstract(blueprint)
     moments = {
-        name: optax.tree_utils.tree_map_params(
-            transformation(blueprint.optimizer.form, 1.0),
-            lambda _, sharding: sharding,
-            own,
-            params[name],
-            transform_non_params=lambda _: student,
-        )
-        for name, own in state.optimizer.items()
+        name: _as_weights(own, params[name], student) for name, own in state.optimizer.items()
     }
     carried = {name: jax.tree.map(lambda _: student, own) for name, own in state.rule.items()}
     if carried:
         carried["since"] = everywhere  # of all students the same
     by_student = jax.tree.map(lambda _: student, state.followed)
     return State(everywhere, params, moments, by_student, carried)
+
+
+def _as_weights(moments: Any, weights: Any, other: NamedSharding) -> Any:
+    """Shardings of the state of an optimizer.
+
+    The path of a moment ends in that of its weight, also where an optimizer has only some of them.
+
+    Args:
+        moments: the state of one group.
+        weights: shardings of the weights of that group.
+        other: of what is no moment of a weight, such as counts.
+    """
+    known = jax.tree.leaves_with_path(weights)
+
+    def place(path: tuple[Any, ...], _: Any) -> NamedSharding:
+        return next((own for tail, own in known if path[-len(tail) :] == tail), other)
+
+    return jax.tree.map_with_path(place, moments)

@@ -18,7 +18,6 @@ from rare_retention.settings.setting import Setting
 from rare_retention.settings.student import Params
 from rare_retention.train.parts import gradient, watched_parts
 from rare_retention.train.state import Arguments, Blueprint, State, followed
-from rare_retention.train.updates import transformation
 
 Values = dict[str, jax.Array]
 """Name -> measured values of all students, [S, ...]."""
@@ -197,7 +196,7 @@ class Step:
         updates, optimizer = {}, {}
         for name, stack in state.params.items():
             with jax.numpy_dtype_promotion("standard"):  # Optax mixes its step count with floats
-                update = transformation(self._blueprint.optimizer.form, own.rates[name]).update
+                update = self._blueprint.transformation(own.rates[name]).update
                 updates[name], optimizer[name] = jax.vmap(update)(
                     grads[name], state.optimizer[name], stack
                 )

@@ -7,6 +7,7 @@ import numpy as np
 from flax import nnx
 
 from rare_retention.settings.family import Family
+from rare_retention.settings.matrix import Matrix
 from rare_retention.settings.student import Student, group
 
 
@@ -65,3 +66,8 @@ def test_by_default_each_array_is_a_block_and_nothing_is_selected():
 
 def test_equal_families_are_one_key():
     assert hash(FAMILY) == hash(Points(initialisations=3)) and Points(initialisations=2) != FAMILY
+
+
+def test_weights_of_two_axes_are_matrices_unless_a_family_says_otherwise():
+    assert FAMILY.matrix("place", 1) is None and FAMILY.matrix("place", 3) is None
+    assert FAMILY.matrix("place", 2) == Matrix(inputs=(-2,), outputs=(-1,))

@@ -18,7 +18,9 @@ from rare_retention.study.execute import execute
 from rare_retention.study.grid import Study, units
 from rare_retention.study.progress import Progress
 from rare_retention.study.results import gather
-from rare_retention.train.plan import check_budget, make_plan, sizes
+from rare_retention.train.origin import Parent, goes_on
+from rare_retention.train.plan import blueprint, check_budget, make_plan, sizes
+from rare_retention.train.state import abstract, create
 
 BRANCHES = (
     {"name": "same", "at": 20, "steps": 28},
@@ -117,6 +119,30 @@ def test_the_first_state_of_a_branch_is_its_parents(done):
     trunk = results.sel(branch="trunk", step=20)
     for name in ("same", "otherwise"):  # of other programs, in which sums may have another order
         np.testing.assert_allclose(results.sel(branch=name, step=20), trunk, rtol=1e-5)
+
+
+def test_a_branch_under_muon_begins_with_fresh_moments(tmp_path):
+    """The weights of its run, no moment, and the learning rate of the step it goes on from."""
+    change = {"field": "optimizer.method", "value": "muon"}
+    study = tiny.study(
+        branches=({"name": "muon", "at": 20, "steps": 8, "changes": (change,)},),
+        run__optimizer__weight_decay=0.0,
+    )
+    workdir = epath.Path(tmp_path)
+    assert execute(study, workdir) == (2, {}, False)
+    trunk, own = (named(study)[name] for name in ("trunk", "muon"))
+    parent = Parent(workdir / "runs" / trunk.name, trunk.run)
+    state = parent.restore(20, abstract(blueprint(trunk.run)))
+    created = create(blueprint(own.run), 0)
+    first = goes_on(state, created, parent.shown(20))
+    jax.tree.map(np.testing.assert_array_equal, first.params, state.params)
+    for group in first.params:
+        inner = first.optimizer[group][1].inner_states
+        matrices, rest = (inner[name].inner_state for name in ("muon", "adamw"))
+        assert np.all(matrices[-1].count == 20) and np.all(rest[-1].count == 20)  # of the schedules
+        for leaf in (*jax.tree.leaves(matrices[0].mu), matrices[0].count, rest[0].count):
+            assert not np.any(leaf)
+    assert np.isfinite(gather(study, workdir).loss.sel(branch="muon", step=28)).all()
 
 
 def test_a_killed_branch_goes_on_to_the_same_bits(done, tmp_path, monkeypatch):

@@ -79,6 +79,22 @@ def test_identity_is_of_the_recipe_alone():
             r"grid\[0\].values: 8 stands in 2 of them; expected each size once",
         ),
         (
+            (Axis(field="batch", values=(8, 9), named=("small",)),),
+            r"grid\[0\].named: expected 2 names, one for each of batch, got 1",
+        ),
+        (
+            (Axis(field="batch", values=(8, 9), named=("small", "small")),),
+            r"grid\[0\].named: .* repeats a name",
+        ),
+        (
+            (Axis(field="batch", values=(8, 9, 8), named=("a", "b", "c")),),
+            r"grid\[0\].named: 'a' and 'c' set the same; expected fields that differ",
+        ),
+        (
+            (Axis(field="setting.widths", values=((8,),), named=("eight",)),),
+            r"grid\[0\].named: sizes have names of their own",
+        ),
+        (
             (Axis(field="setting.widths", values=(8,)),),
             r"grid\[0\].values: expected tuples of sizes",
         ),
@@ -119,6 +135,38 @@ def test_an_axis_sets_several_fields_together():
     )
     runs = [unit.run for unit in units(Study(name="x", run=tiny.run(), grid=(axis,)))]
     assert [(run.steps, run.optimizer.horizon) for run in runs] == [(100, 200), (400, 800)]
+
+
+ARMS = Axis(
+    field="optimizer.method",
+    values=("sgd", "sgd", "adamw", "adamw", "muon"),
+    also=(
+        Also(field="optimizer.clip", values=(1.0, None, 1.0, 1.0, 1.0)),
+        Also(field="optimizer.beta2", values=(0.999, 0.999, 0.95, 0.999, 0.999)),
+        Also(field="optimizer.peak", values=(0.1, 0.1, 0.005, 0.005, 0.01)),
+    ),
+    dimension="optimizer",
+    named=("sgd clipped", "sgd", "adamw 0.95", "adamw 0.999", "muon"),
+)
+
+
+def test_arms_that_share_a_value_have_names():
+    study = Study(name="x", run=tiny.run(), grid=(ARMS,))
+    found = units(study)
+    optimizers = [unit.run.optimizer for unit in found]
+    assert [(own.method, own.clip, own.beta2, own.peak) for own in optimizers] == [
+        ("sgd", 1.0, 0.999, 0.1),
+        ("sgd", None, 0.999, 0.1),
+        ("adamw", 1.0, 0.95, 0.005),
+        ("adamw", 1.0, 0.999, 0.005),
+        ("muon", 1.0, 0.999, 0.01),
+    ]
+    assert len({unit.run.identity() for unit in found}) == 5
+    assert study.dimensions["optimizer"] == list(ARMS.named)
+    assert [unit.coordinates["optimizer"] for unit in found] == list(ARMS.named)
+    assert found[0].name == "stream=0,optimizer=sgd%20clipped"
+    assert from_json(Study, to_json(study)) == study
+    check_shapes(study)
 
 
 @pytest.mark.parametrize(

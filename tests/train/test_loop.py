@@ -120,6 +120,19 @@ def test_a_killed_run_goes_on_to_the_same_bits(whole, tmp_path, monkeypatch):
     assert (folder / NAME).read_bytes() == (whole / NAME).read_bytes()
 
 
+def test_a_run_under_muon_goes_on_to_the_same_bits(tmp_path):
+    """From its checkpoint of step 32, with the moments of matrices and of the rest."""
+    muon = {"optimizer__method": "muon"}
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    assert train(tiny.run(**muon), epath.Path(tmp_path / "whole")) == 48
+    assert train(tiny.run(steps=32, **muon), epath.Path(tmp_path / "parts")) == 32
+    assert train(tiny.run(**muon), epath.Path(tmp_path / "parts")) == 48
+    whole, parts = (records(epath.Path(tmp_path / name))[1] for name in ("whole", "parts"))
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_finished_run_is_left_alone_and_may_grow(tmp_path):
     folder = epath.Path(tmp_path)
     train(tiny.run(steps=32), folder)

@@ -6,6 +6,8 @@ import tiny_text
 
 from rare_retention.errors import ConfigError
 from rare_retention.experiment import Measurement, Run
+from rare_retention.optimizer import Optimizer
+from rare_retention.settings.competition import Competition
 from rare_retention.tasks import Comparison
 from rare_retention.train.plan import (
     check_budget,
@@ -144,3 +146,16 @@ def test_budget_counts_every_snapshot():
     assert check_budget(run, size, plan) == 4 * parameters * len(plan.snapshots)
     with pytest.raises(ConfigError, match="budget"):
         check_budget(run, size._replace(parameter_bytes=2**40), plan)
+
+
+def test_muon_is_refused_where_there_is_no_matrix():
+    """Angles of neurons are none; of a bottleneck both arrays are."""
+    optimizer = Optimizer(method="muon", schedule="constant")
+    run = Run(setting=Competition(), optimizer=optimizer, batch=8, steps=8)
+    with pytest.raises(ConfigError) as refusal:
+        make_plan(run, run.schedule())
+    assert str(refusal.value).startswith(
+        "optimizer.method: 'muon' is for matrices, and no weight of a competition model of size 1 "
+        "is one; expected 'adamw' or 'sgd'"
+    )
+    assert make_plan(tiny.run(optimizer__method="muon"), tiny.run().schedule()).stops

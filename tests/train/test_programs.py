@@ -76,6 +76,10 @@ PAIRS = {
         regression(2.0, setting__gradient="expected"),
         regression(1.0, setting__gradient="expected", stream=3, optimizer__peak=2e-2),
     ),
+    "muon": (
+        regression(2.0, optimizer__method="muon"),
+        regression(1.0, optimizer__method="muon", stream=3, optimizer__peak=2e-2),
+    ),
     "competition": (competition(0.25), competition(0.125, stream=3, peak=0.02)),
     "parity": (parity(1.4), parity(0.5, stream=3, peak=2e-2)),
     "language": (language(3), language(2, stream=3, optimizer__peak=2e-2)),

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import tiny_text
 from jax.sharding import PartitionSpec
 from tiny import blueprint
 
@@ -12,6 +13,7 @@ from rare_retention.parallel import make_mesh
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.traced import traced_of
 from rare_retention.train import state
+from rare_retention.train.plan import blueprint as blueprint_of
 
 SETTING = Competition(neurons=(1, 2), initialisations=2, watch=(0, -1))
 GROUPS = ("neurons_00001", "neurons_00002")
@@ -68,3 +70,21 @@ def test_moments_are_laid_out_as_their_weights_and_counts_by_student():
         for path, place in moments(found.optimizer[group]).items():
             expected = weights.spec if ".mu" in path or ".nu" in path else PartitionSpec("student")
             assert place.spec == expected, path
+
+
+def test_muons_moments_are_laid_out_as_their_weights_too():
+    """Matrices have one moment, all else two, wherever they stand in the optimizer's state."""
+    mesh = make_mesh(MeshShape(data=2, fsdp=2, model=2))
+    found = state.shardings(blueprint_of(tiny_text.run(optimizer__method="muon")), mesh)
+    for group, weights in found.params.items():
+        expected = {
+            jax.tree_util.keystr(path): own.spec for path, own in jax.tree.leaves_with_path(weights)
+        }
+        assert any(set(spec) >= {"fsdp", "model"} for spec in expected.values())
+        named = {}
+        for path, place in moments(found.optimizer[group]).items():
+            moment, _, weight = path.partition(".mu") if ".mu" in path else path.partition(".nu")
+            assert place.spec == expected.get(weight, PartitionSpec("student")), path
+            named.setdefault(weight, []).append("muon" in moment)
+        assert named["['layers']['qkv']"] == named["['layers']['down']"] == [True]
+        assert named["['embedding']"] == named["['unembedding']"] == [False, False]

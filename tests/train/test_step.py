@@ -1,5 +1,7 @@
 """The compiled step: chunks, measurements, first-order effects, and meshes of eight devices."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -229,9 +231,14 @@ SIZE = next(iter(TEXT.architectures))
 TEXT_OWN = arguments(TEXT)
 
 
+@pytest.fixture(scope="module", params=["adamw", "muon"])
+def optimizer(request):
+    return dataclasses.replace(ADAMW, method=request.param)
+
+
 @pytest.fixture(scope="module")
-def text_start():
-    return jax.jit(lambda: create(blueprint(traced_of(TEXT), ADAMW), 0))()
+def text_start(optimizer):
+    return jax.jit(lambda: create(blueprint(traced_of(TEXT), optimizer), 0))()
 
 
 @pytest.fixture(scope="module")
@@ -245,25 +252,28 @@ def text_batches():
 
 
 @pytest.fixture(scope="module")
-def text_expected(text_start, text_batches):
+def text_expected(optimizer, text_start, text_batches):
     """State and measures after a step on one device, its batch in one piece."""
-    step = Step(blueprint(traced_of(TEXT), ADAMW, gradients=False, effect=False))
+    step = Step(blueprint(traced_of(TEXT), optimizer, gradients=False, effect=False))
     return jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
 
 
-def test_a_language_step_in_pieces_is_the_whole_one(text_start, text_batches, text_expected):
+def test_a_language_step_in_pieces_is_the_whole_one(
+    optimizer, text_start, text_batches, text_expected
+):
     """Cross-entropies of four times two sequences, averaged."""
-    step = Step(blueprint(traced_of(TEXT), ADAMW, gradients=False, effect=False, accumulate=4))
+    own = blueprint(traced_of(TEXT), optimizer, gradients=False, effect=False, accumulate=4)
+    step = Step(own)
     found = jax.jit(step.advance)(text_start, TEXT_OWN, text_batches, jnp.int32(1))
     close(found, text_expected, rtol=1e-3, atol=1e-5)
 
 
-def test_a_language_model_on_eight_devices(text_batches, text_expected):
+def test_a_language_model_on_eight_devices(optimizer, text_batches, text_expected):
     """Rows, weights, heads and words cut over the mesh: one device within float32 rounding."""
     traced, mesh = traced_of(TEXT), make_mesh(MeshShape(data=2, fsdp=2, model=2))
     with jax.set_mesh(mesh):
-        layout = shardings(blueprint(traced, ADAMW), mesh)
-        state = jax.jit(lambda: create(blueprint(traced, ADAMW), 0), out_shardings=layout)()
+        layout = shardings(blueprint(traced, optimizer), mesh)
+        state = jax.jit(lambda: create(blueprint(traced, optimizer), 0), out_shardings=layout)()
         weights = state.params[SIZE]
         for leaf, cut in (
             (weights["embedding"], (1, 256 // 2, 8 // 2)),  # words, embed
@@ -276,7 +286,7 @@ def test_a_language_model_on_eight_devices(text_batches, text_expected):
         batches = jax.tree.map(
             lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), text_batches
         )
-        step = Step(blueprint(traced, ADAMW, gradients=False, effect=False))
+        step = Step(blueprint(traced, optimizer, gradients=False, effect=False))
         advance = jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, None))
         state, measured = advance(state, TEXT_OWN, batches, jnp.int32(1))
         assert state.params[SIZE]["layers"]["qkv"].addressable_shards[0].data.shape[4] == 1

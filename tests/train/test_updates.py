@@ -7,13 +7,23 @@ import optax
 import pytest
 
 from rare_retention.optimizer import Optimizer, olmo
+from rare_retention.settings.matrix import Matrix
 from rare_retention.train.updates import learning_rate, transformation
 
 
-def draw(seed, steps=6, students=2, scale=1.0):
-    """Weights [S, ...] of two leaves, and a gradient for every step."""
+def matrix(name, axes):
+    """Of the leaves below all of two axes, and queries, keys and values [L, D, 3, H, C]."""
+    del name
+    return {2: Matrix(), 5: Matrix(inputs=(-4,), outputs=(-2, -1))}.get(axes)
+
+
+SHAPES = {"w": (3, 4), "v": (5,)}
+
+
+def draw(seed, steps=6, students=2, scale=1.0, shapes=SHAPES):
+    """Weights [S, ...] of all leaves, and a gradient for every step."""
     rng = np.random.default_rng(seed)
-    shapes = {"w": (students, 3, 4), "v": (students, 5)}
+    shapes = {name: (students, *shape) for name, shape in shapes.items()}
     params = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
     grads = [
         {name: scale * rng.standard_normal(shape) for name, shape in shapes.items()}
@@ -24,7 +34,7 @@ def draw(seed, steps=6, students=2, scale=1.0):
 
 def descend(config, params, grads):
     """Weights after all steps, the transform mapped over students as the step does."""
-    transform = transformation(config, config.peak)
+    transform = transformation(config, config.peak, matrix)
     weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), params)
     state = jax.vmap(transform.init)(weights)
 
@@ -189,7 +199,7 @@ def test_a_peak_may_be_an_argument_of_a_program(schedule, warmup):
                      (params, grads[0]))  # fmt: skip
 
     def update(peak):
-        transform = transformation(config.form, peak)
+        transform = transformation(config.form, peak, matrix)
         with jax.numpy_dtype_promotion("standard"):
             return transform.update(grad, transform.init(weights), weights)[0]
 
@@ -208,3 +218,129 @@ def test_early_gradients_are_clipped_at_a_larger_norm(warmup):
             for name, g in clipped(grad, student, 2.0 if t < warmup else 0.5).items():
                 expected[name][student] -= 0.05 * g
     close(descend(config, params, grads), expected)
+
+
+STACKED = {"wide": (3, 7), "tall": (8, 3), "qkv": (2, 6, 3, 2, 2), "v": (5,)}
+"""Leaves of one student: two matrices, twelve of 6 inputs and 4 outputs, a vector."""
+
+
+def flat(leaf):
+    """The matrices [n, inputs, outputs] of one student's leaf; None if it is none."""
+    if leaf.ndim == 2:
+        return leaf[None]
+    if leaf.ndim == 5:
+        layers, hidden = leaf.shape[:2]
+        return leaf.transpose(0, 2, 1, 3, 4).reshape(layers * 3, hidden, -1)
+    return None
+
+
+def unflat(matrices, shape):
+    """The inverse of `flat`."""
+    if len(shape) == 2:
+        return matrices[0]
+    layers, hidden, kinds, heads, size = shape
+    return matrices.reshape(layers, kinds, hidden, heads, size).transpose(0, 2, 1, 3, 4)
+
+
+def orthogonal(x, steps):
+    """Newton-Schulz as Jordan et al. write it down, a x + (b A + c A^2) x with A = x x^T."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = x / np.linalg.norm(x)
+    for _ in range(steps):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    return x
+
+
+def muon(config, rate, params, grads):
+    """Weights after all steps: each matrix by Muon, the rest by AdamW."""
+    beta, result = config.momentum, {name: leaf.copy() for name, leaf in params.items()}
+    others = {name: leaf for name, leaf in params.items() if flat(leaf[0]) is None}
+    for student in range(len(params["v"])):
+        mean = {name: np.zeros_like(leaf[student]) for name, leaf in params.items()}
+        for t, grad in enumerate(grads):
+            for name, g in clipped(grad, student, config.clip).items():
+                if name in others:
+                    continue
+                weight = result[name][student]
+                mean[name] = beta * mean[name] + (1 - beta) * g
+                seen = mean[name] / (1 - beta ** (t + 1))
+                if config.nesterov:  # the mean as the next step would correct it
+                    seen = beta * mean[name] / (1 - beta ** (t + 2))
+                    seen = seen + (1 - beta) * g / (1 - beta ** (t + 1))
+                inputs, outputs = flat(weight).shape[1:]
+                scale = np.sqrt(max(1, outputs / inputs))
+                if config.update_rms is not None:
+                    scale = config.update_rms * np.sqrt(max(inputs, outputs))
+                turned = [scale * orthogonal(x, config.newton_schulz) for x in flat(seen)]
+                step = unflat(np.stack(turned), weight.shape)
+                weight -= rate(t) * (step + config.weight_decay * weight)
+    rest = [{name: np.stack([clipped(grad, s, config.clip)[name] for s in range(2)])
+             for name in others} for grad in grads]  # fmt: skip
+    own = adamw(
+        lambda t: config.adam_factor * rate(t), others, rest, None, config.weight_decay,
+        config.beta1, config.beta2, config.epsilon,
+    )  # fmt: skip
+    return result | own
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"clip": None, "update_rms": None, "nesterov": False, "momentum": 0.8},
+        {"clip": 0.5, "newton_schulz": 3, "update_rms": 0.5, "adam_factor": 0.1, "warmup": 3},
+        {"weight_decay": 0.3, "beta1": 0.7, "beta2": 0.8, "epsilon": 0.05, "momentum": 0.0},
+    ],
+)
+def test_muon_for_matrices_and_adamw_for_the_rest(fields):
+    """Every field reaches the update; the rate, its warm-up, decay and clipping are of both."""
+    config = Optimizer(method="muon", peak=0.05, timescale=4.0, **fields)
+    params, grads = draw(6, shapes=STACKED)
+
+    def rate(t):
+        grown = min(t / config.warmup, 1) if config.warmup else 1
+        return grown * 0.05 / np.sqrt(1 + t / 4)
+
+    close(descend(config, params, grads), muon(config, rate, params, grads), tolerance=2e-5)
+
+
+def test_the_published_scale_has_the_size_of_adamws():
+    """Root mean square of 0.2 for a matrix of full rank, up to what Newton-Schulz leaves."""
+    config = Optimizer(method="muon", peak=1.0, schedule="constant", weight_decay=0.0, clip=None)
+    params, grads = draw(7, steps=1, shapes={"square": (40, 40), "wide": (20, 60), "v": (5,)})
+    after = descend(config, params, grads)
+    for name in ("square", "wide"):
+        moved = np.asarray(after[name]) - params[name]
+        assert np.sqrt(np.mean(moved**2)) == pytest.approx(0.2, rel=0.2), name
+
+
+def test_each_students_update_is_of_its_own_matrices_alone():
+    """All students at once are each alone; a huge gradient of one leaves the other's bits."""
+    config = Optimizer(method="muon", peak=0.05)
+    params, grads = draw(8, shapes=STACKED)
+    both = descend(config, params, grads)
+    for student in range(2):
+        own = slice(student, student + 1)
+        alone = descend(
+            config,
+            {name: leaf[own] for name, leaf in params.items()},
+            [{name: leaf[own] for name, leaf in grad.items()} for grad in grads],
+        )
+        close({name: leaf[own] for name, leaf in both.items()}, alone, tolerance=1e-6)
+    for grad in grads:
+        for leaf in grad.values():
+            leaf[0] = 1e8 * leaf[0][..., ::-1]
+    wild = descend(config, params, grads)
+    for name in params:
+        np.testing.assert_array_equal(both[name][1], wild[name][1])
+        assert np.any(np.asarray(both[name][0]) != np.asarray(wild[name][0]))
+
+
+def test_what_has_no_gradient_is_left_where_it_is():
+    """Not a division of zero by zero: a task that is left out has no gradient at all."""
+    config = Optimizer(method="muon", weight_decay=0.0)
+    params, grads = draw(9, shapes=STACKED)
+    still = [{name: np.zeros_like(leaf) for name, leaf in grad.items()} for grad in grads]
+    start = {name: leaf.astype(np.float32) for name, leaf in params.items()}
+    close(descend(config, params, still), start, tolerance=0)

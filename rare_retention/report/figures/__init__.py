@@ -148,6 +148,7 @@ FIGURES: dict[str, FigureSpec] = {
         (
             "gap_lowers_rare_signal",
             "gap_costs_narrow_more",
+            "gap_costs_adamw_more",
             "frequent_signal_ignores_gap",
             "cosine_shrinks_with_width",
         ),

@@ -233,6 +233,18 @@ def burst():
 
 
 @pytest.fixture(scope="session")
+def under():
+    """Function that joins results of `burst` by name along an axis of optimizers."""
+
+    def joined(**arms):
+        found = xr.concat(arms.values(), "optimizer", data_vars="all", join="exact")
+        own = next(iter(arms.values()))
+        return found.assign(frequency=own["frequency"]).assign_coords(optimizer=list(arms))
+
+    return joined
+
+
+@pytest.fixture(scope="session")
 def students():
     """How the students of `burst` move through a cycle: the narrow, middle and wide one."""
     return narrow, middle, wide

@@ -54,6 +54,39 @@ def test_a_rare_signal_that_rises_with_the_gap_fails(burst, students):
     assert one(burst((growing, growing, students[2])), "gap_lowers_rare_signal").verdict == "fails"
 
 
+def test_a_gap_that_costs_under_adamw_alone(burst, students, under):
+    """The narrowest holds 0.5 and 0.25 under AdamW, and by descent what the wide one does."""
+    _, middle, wide = students
+    adamw, descent = burst((middle, middle, wide)), burst((wide,) * 3)
+    verdict = one(under(adamw=adamw, muon=adamw, sgd=descent), "gap_costs_adamw_more")
+    assert verdict.verdict == "holds", verdict
+    falls = [relative_fall(results) for results in (adamw, descent)]
+    assert verdict.estimate == pytest.approx(falls[0] - falls[1], abs=1e-6)
+    assert falls[0] == pytest.approx(0.5, abs=0.02)
+    same = one(under(adamw=adamw, sgd=adamw), "gap_costs_adamw_more")
+    assert same.verdict == "fails" and same.estimate == 0
+    swapped = one(under(adamw=descent, sgd=adamw), "gap_costs_adamw_more")
+    assert swapped.verdict == "fails" and swapped.estimate == pytest.approx(-verdict.estimate)
+
+
+def relative_fall(results):
+    """Mean over units, of the narrowest width, from signals just before the last exposure."""
+    rare = results["signal"].isel(size=0, task=-1)
+    held = {}
+    for gap in (16, 64):
+        own = rare.sel(gap=gap).dropna("step", how="all")
+        exposed = results["exposure_step"].sel(gap=gap).isel(stream=0, watch=0).dropna("exposure")
+        held[gap] = own.sel(step=own["step"][np.isin(own["step"], exposed)]).isel(step=-1)
+    return float((1 - held[64] / held[16]).mean())
+
+
+def test_arms_are_found_by_their_names(burst, under):
+    for results in (burst(), under(adamw=burst(), descent=burst())):
+        verdict = one(results, "gap_costs_adamw_more")
+        assert verdict.verdict == "not tested"
+        assert verdict.note.startswith("the study has no axis with the dimension 'optimizer' and")
+
+
 def test_a_frequent_signal_that_falls_with_the_gap_fails(burst):
     verdict = one(burst(frequent=lambda gap: 1 - gap / 640), "frequent_signal_ignores_gap")
     assert verdict.verdict == "fails"

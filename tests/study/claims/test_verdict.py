@@ -190,13 +190,15 @@ def test_missing_variables_are_named(name):
     assert np.isnan(found.estimate)
 
 
-def test_single_students_are_inconclusive(mixed, burst, competition):
+def test_single_students_are_inconclusive(mixed, burst, students, under, competition):
     alone = {"streams": 1, "initialisations": 1}
+    adamw, descent = (burst((own,) * 3, **alone) for own in students[1:])
     studies = (
         mixed(**alone),
         mixed(**alone, betas=(2.0,), block=1, widths=(1, 2, 4, 6)),
         mixed(**alone, betas=(1.0,), exponents=(1.2, 4.0), tasks=16, block=16, widths=(16, 40)),
         burst(**alone),
+        under(adamw=adamw, sgd=descent),
         competition(**alone),
         made_parity.parity(**alone),
         made_control.results((0.3, 0.6), (0.2, 0.2), streams=1),
