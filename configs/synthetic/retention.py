@@ -26,6 +26,7 @@ First-order effects miss 30% of the changes of the rare loss; why was not isolat
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run, Snapshots
+from rare_retention.instruments.block_effects import Interference
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
 from rare_retention.study.grid import Axis, Study
@@ -49,7 +50,7 @@ def get_config(size: Literal["paper", "small", "complexity"] = "paper") -> Study
         optimizer=Optimizer(peak=2e-3, timescale=4000.0),
         batch=512,
         steps=40_000,
-        measure=Measurement(every=500, cycles=20),
+        measure=Measurement(every=500, cycles=20, instruments=(Interference(),)),
         snapshots=Snapshots(cycles=2),
     )
     small = Run(
@@ -64,7 +65,7 @@ def get_config(size: Literal["paper", "small", "complexity"] = "paper") -> Study
         optimizer=Optimizer(peak=0.014, schedule="constant"),
         batch=256,
         steps=6000,
-        measure=Measurement(every=200, cycles=12),
+        measure=Measurement(every=200, cycles=12, instruments=(Interference(),)),
         snapshots=Snapshots(cycles=2),
     )
     gaps = (50, 100, 200, 400) if size == "small" else (64, 128, 256, 512, 1024, 1280)
@@ -80,7 +81,7 @@ def get_config(size: Literal["paper", "small", "complexity"] = "paper") -> Study
             Axis(field="exposure.left_out", values=((), (-1,))),
         ),
         streams=5 if size == "small" else 3,
-        figures=("injection", "gap_width", "interference"),
+        figures=("injection", "gap_width", "interference", "interference_by_block"),
         claims=(
             "gap_lowers_rare_signal",
             "gap_costs_narrow_more",
@@ -92,5 +93,6 @@ def get_config(size: Literal["paper", "small", "complexity"] = "paper") -> Study
             "cosine_shrinks_with_width",
             "common_gradient_bound",
             "first_order_change",
+            "two_orders_explain_changes",
         ),
     )
