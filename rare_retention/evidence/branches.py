@@ -55,6 +55,11 @@ def _without(results: xr.Dataset) -> dict[str, dict[str, Any]]:
     return found
 
 
+def without(results: xr.Dataset) -> list[str]:
+    """Branches in which the rarest watched task is left out."""
+    return list(_without(results))
+
+
 def quiet(results: xr.Dataset) -> list[str]:
     """Branches that go on without the task and change nothing else: curves of forgetting."""
     return [name for name, own in _without(results).items() if not own]

@@ -24,11 +24,15 @@ def branches(results: xr.Dataset) -> Figure:
     columns = min(len(each), _MOST_COLUMNS)
     figure, axes = style.canvas("Branches", len(each), columns, 2.5, sharey=True)
     colours = style.size_colours(data.sizes(results))
+    fading = evidence.without(results)
     for panel, (title, point, name) in zip(axes, each, strict=False):
-        _curve(panel, evidence.level(point, name), colours)
+        _curve(panel, evidence.level(point, name), colours, halved=name in fading)
         panel.set_title(title)
     style.label(axes, columns, "steps since the branch went on", "level")
-    text = "line: mean; band: least to greatest; dashed: half of the mean at the start"
+    text = (
+        "line: mean; band: least to greatest; dashed, where the task is left out: half of the mean "
+        "at the start"
+    )
     style.key(figure, axes, colours, data.note(results, text), names=data.names(results))
     return figure
 
@@ -37,12 +41,12 @@ def _all(results: xr.Dataset) -> set[str]:
     return set(evidence.changed(results))
 
 
-def _curve(axes: Axes, level: xr.DataArray, colours: Colours) -> None:
+def _curve(axes: Axes, level: xr.DataArray, colours: Colours, halved: bool) -> None:
     drawn, steps = data.spread(level), level["step"].to_numpy()
     for size, colour in colours.items():
         mean, low, high = data.at(drawn, size=size)
         axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(steps, mean, color=colour)
-        if len(mean) and np.isfinite(mean[0]):
+        if halved and len(mean) and np.isfinite(mean[0]):
             axes.axhline(mean[0] / 2, color=colour, linewidth=0.7, linestyle="--", zorder=1)
     axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)

@@ -37,6 +37,8 @@ def test_half_of_the_start_is_marked(results):
     quiet = figure.axes[titles(figure).index("quiet")]
     marked = {round(line.get_ydata()[0], 6) for line in quiet.lines if len(line.get_xdata()) == 2}
     assert marked == {0.0, 0.45}
+    shown = figure.axes[titles(figure).index("shown")]
+    assert [line.get_ydata()[0] for line in shown.lines if len(line.get_xdata()) == 2] == [0]
 
 
 def test_a_missing_student_does_not_count(results, lose):
