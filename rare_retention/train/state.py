@@ -145,7 +145,8 @@ def _as_weights(moments: Any, weights: Any, other: NamedSharding) -> Any:
         weights: shardings of the weights of that group.
         other: of what is no moment of a weight, such as counts.
     """
-    known = jax.tree.leaves_with_path(weights)
+    # The longest path first: "norm" also ends that of the moment of "layers.norm".
+    known = sorted(jax.tree.leaves_with_path(weights), key=lambda leaf: -len(leaf[0]))
 
     def place(path: tuple[Any, ...], _: Any) -> NamedSharding:
         return next((own for tail, own in known if path[-len(tail) :] == tail), other)

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import optax
 import pytest
 import tiny_text
 from jax.sharding import PartitionSpec
@@ -88,3 +89,10 @@ def test_muons_moments_are_laid_out_as_their_weights_too():
             named.setdefault(weight, []).append("muon" in moment)
         assert named["['layers']['qkv']"] == named["['layers']['down']"] == [True]
         assert named["['embedding']"] == named["['unembedding']"] == [False, False]
+
+
+def test_a_weight_whose_name_ends_anothers_has_a_layout_of_its_own():
+    places = {"bias": "first", "layers": {"bias": "second"}}
+    zeros = jax.tree.map(lambda _: np.zeros(2, np.float32), places)
+    found = state._as_weights(optax.scale_by_adam().init(zeros), places, "other")
+    assert found.mu == found.nu == places and found.count == "other"
