@@ -9,11 +9,17 @@ the same batches. The task that is never shown has tokens of its own and is watc
     python -m launch.study --config=configs/olmo/forgetting.py --workdir=runs/forgetting_lm
     python -m launch.study --config=configs/olmo/forgetting.py:mini --workdir=runs/forgetting_mini
 
-COST
+The small setting takes 43 minutes on 2 CPU cores beside other programs: 8 streams of a trunk and
+five branches. The mini setting is for one GPU and has not been run.
 
 The thresholds of the claims come from a pilot, and the numbers of steps from one stream of another
 draw of the tasks, in which every size knew the training half after 500 steps; both were explored.
-SEEN
+The 8 streams are others.
+
+Seen in the small setting: half of what tiny-16 knows of the training half's answers is gone after
+58 to 192 steps of text, of what tiny-128 knows after 413 to 755; the ratio is 5 (3.4 to 7.3). Sizes
+did not start alike: tiny-128 knew the task after 100 of the 500 steps, and tiny-16 had reached 0.9
+on five of eight streams. Whether a large model that has learned as little forgets as fast is open.
 """
 
 from typing import Literal

@@ -30,6 +30,12 @@ def verdict_row(v: dict) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("_", "\\_") for cell in cells) + " |"
 
 
+def branch(own: dict) -> str:
+    """What a branch goes on from, and for how long."""
+    at = f"exposure {own['after_exposure']}" if own["at"] is None else f"step {own['at']:,}"
+    return f"{own['name']}: {own['steps']:,} steps from {at} of {own['of']}"
+
+
 def page(workdir: Path, name: str, machine: str, title: str) -> str:
     """The page up to the commentary; copies the figures to `images/`."""
     study = json.loads((workdir / "study.json").read_text())
@@ -47,8 +53,11 @@ def page(workdir: Path, name: str, machine: str, title: str) -> str:
     lines = [title or f"# {study['name'].capitalize()}", "", study["question"].split("\n")[0], ""]
     lines += ["```sh", command, "```", "", "| | |", "| --- | --- |"]
     lines += [f"| runs | {len(runs)}: {study['streams']} streams; {grid} |"]
+    if study.get("branches"):
+        lines += ["| branches | " + "; ".join(map(branch, study["branches"])) + " |"]
     lines += [f"| students | {sizes}; {len(students)} on each stream |"]
-    lines += [f"| training | {run['steps']:,} steps, a batch of {run['batch']} |"]
+    of = " of the trunk" if study.get("branches") else ""
+    lines += [f"| training | {run['steps']:,} steps{of}, a batch of {run['batch']} |"]
     lines += [f"| time | {sum(r['seconds'] for r in runs):.0f} s on {machine}; {versions} |", ""]
     (HERE / "images").mkdir(exist_ok=True)
     found = sorted(path.stem for path in (workdir / "figures").glob("*.png"))
