@@ -78,6 +78,18 @@ def points(
         yield ", ".join(f"{symbol(n)} = {_shown(point[n].item())}" for n in names), point
 
 
+def controls(results: xr.Dataset) -> dict[tuple[str, ...], xr.Dataset]:
+    """The points at which the rarest watched task is left out, by their `place`."""
+    found = states.points(results, unfinished=True)
+    return {place(point): point for point in found if control.is_control(point)}
+
+
+def place(point: xr.Dataset) -> tuple[str, ...]:
+    """Where a point stands in a study's grid, but for whether a task is left out."""
+    scalar = {str(n): value for n, value in point.coords.items() if not value.dims}
+    return tuple(f"{n}={scalar[n].item()}" for n in sorted(scalar) if n != control.ARM)
+
+
 def symbol(name: str) -> str:
     """The paper's symbol for a dimension of the grid."""
     return _SYMBOLS.get(name, name.replace("_", " "))

@@ -19,7 +19,8 @@ _MOST_TICKS = 80  # more would merge into a bar
 @style.styled()
 def injection(results: xr.Dataset) -> Figure:
     """What is learned of the rare task over the whole run and, below, around one injection."""
-    points, kind = list(data.points(results, controls=True)), data.rare_kind(results)
+    points, kind = list(data.points(results)), data.rare_kind(results)
+    controls = data.controls(results)
     blocks = -(-len(points) // _MOST_COLUMNS)
     columns = -(-len(points) // blocks)
     figure, axes = style.canvas(_TITLES[kind], 2 * blocks * columns, columns, 2.3)
@@ -31,6 +32,8 @@ def injection(results: xr.Dataset) -> Figure:
             panel.remove()
     for above, below, (name, point) in zip(whole, zoom, points, strict=True):
         _run(above, name or data.rhythm(point), point, colours)
+        if (own := controls.get(data.place(point))) is not None:
+            _control(above, own, colours)
         _cycle(below, point, colours)
     for row in (whole, zoom):
         for start in range(0, len(row), columns):
@@ -40,6 +43,8 @@ def injection(results: xr.Dataset) -> Figure:
         below.set_ylabel("change")
     ticks = [Line2D([], [], color=style.GREY, marker="|", ls="none", ms=7, label="injection")]
     text = "line: mean; band: least to greatest; lower panels: one injection, from just before it"
+    if controls:
+        text = f"{text}; dotted: mean of the control, without the task"
     style.key(
         figure, [*whole, *zoom], colours, data.note(results, text), ticks, names=data.names(results)
     )
@@ -62,6 +67,14 @@ def _run(axes: Axes, name: str, point: xr.Dataset, colours: Colours) -> None:
         name = f"{name} ({number} injections)"
     axes.set(title=name, xlabel="step")
     style.step_ticks(axes)
+
+
+def _control(axes: Axes, control: xr.Dataset, colours: Colours) -> None:
+    """The same students on the same streams without the task."""
+    value = states.common(data.rare_value(control))
+    drawn, steps = data.spread(value), value["step"].to_numpy()
+    for size, colour in colours.items():
+        axes.plot(steps, data.at(drawn, size=size)[0], color=colour, linewidth=1, linestyle=":")
 
 
 def _cycle(axes: Axes, point: xr.Dataset, colours: Colours) -> None:

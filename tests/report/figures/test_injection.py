@@ -3,6 +3,7 @@
 import made_exposures
 import made_injection
 import numpy as np
+import xarray as xr
 from drawn import UNITS, entries, lines, rare
 
 from rare_retention.report.figures import FIGURES, data
@@ -98,3 +99,24 @@ def test_a_signal_is_shown_as_it_was(study):
     assert data.rare_kind(results) == "signal"
     panel = FIGURES["injection"].draw(results).axes[0]
     assert panel.get_ylabel() == data.RARE_VALUES["signal"]
+
+
+def test_a_control_is_a_dotted_line_in_the_panel_of_its_run(made):
+    real = made.retention(gaps=(16, 64))
+    never = real.assign(
+        signal=real["signal"] * 0 + 0.25,
+        exposure_step=real["exposure_step"] * np.nan,
+    )
+    arms = xr.concat([real, never], "left_out").assign_coords(left_out=["()", "(-1,)"])
+    arms["finished"] = real["finished"].expand_dims(left_out=arms["left_out"])
+    figure = FIGURES["injection"].draw(arms)
+    assert [panel.get_title(loc="left") for panel in figure.axes[:2]] == [
+        "gap G = 16", "gap G = 64"
+    ]  # fmt: skip
+    for panel in figure.axes[:2]:
+        dotted = [line for line in panel.lines if line.get_linestyle() == ":"]
+        assert len(dotted) == real.sizes["size"]
+        for line, width in zip(dotted, real["size"].to_numpy(), strict=True):
+            expected = (0.25 - width / 128) / (1 - width / 128)
+            np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-5)
+    assert len(figure.axes) == 4
