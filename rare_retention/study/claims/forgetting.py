@@ -122,24 +122,44 @@ def _factors(each: xr.Dataset, counted: xr.DataArray | None = None) -> xr.DataAr
     return control.retention_factor(each, counted)
 
 
-def _levels(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Final levels above the control [stream, size, initialisation]: as it is, and protected."""
+def _levels(results: xr.Dataset) -> list[tuple[xr.DataArray, xr.DataArray]]:
+    """Final levels above the control [stream, size, initialisation]: as it is, and protected.
+
+    A pair for each place of the grid's other dimensions.
+    """
     require(results, "exposure_step", "frequency")
     require_sizes(results)
-    found: dict[float, xr.DataArray] = {}
+    others = [name for name in states.grid(results) if name not in (control.ARM, PROTECTED)]
+    found: dict[tuple[object, ...], dict[float, xr.DataArray]] = {}
     for point, own in control.arms(results):
         if PROTECTED in point.coords:
             above = states.final(retention.level(point)) - states.final(retention.level(own))
-            found[float(point[PROTECTED].item())] = above.reset_coords(drop=True)
-    if len(found) < 2:
+            arms = found.setdefault(tuple(point[name].item() for name in others), {})
+            arms[float(point[PROTECTED].item())] = above.reset_coords(drop=True)
+    pairs = [(arms[max(arms)], arms[min(arms)]) for arms in found.values() if len(arms) > 1]
+    if not pairs:
         raise NotTested(
             f"the study has no arms {PROTECTED} with and without protection, each with its control"
         )
-    return found[max(found)], found[min(found)]
+    return pairs
 
 
 def _closed(results: xr.Dataset) -> xr.DataArray:
-    bare, protected = _levels(results)
+    found, reason = [], ""
+    for bare, protected in _levels(results):
+        try:
+            found.append(_share_closed(bare, protected))
+        except NotTested as refusal:
+            reason = str(refusal)
+    if not found:
+        raise NotTested(reason)
+    return xr.concat(found, "point", coords="minimal", compat="override").mean(
+        "point", skipna=False
+    )
+
+
+def _share_closed(bare: xr.DataArray, protected: xr.DataArray) -> xr.DataArray:
+    """Share of what the smallest size with room lacks that protection gives back."""
     lacks = bare.isel(size=-1) - bare
     mean = [dim for dim in states.UNITS if dim in protected.dims]
     room = (protected.mean(mean) >= _ROOM) & (lacks.mean(mean) >= _LACKS)
@@ -205,7 +225,7 @@ CLAIMS = (
         source="our own",
         statistic="Final level above the control of the smallest size that holds 0.9 when it is "
         "protected and lacks 0.05 when it is not: protected minus bare, over largest bare minus "
-        "bare.",
+        "bare; mean over the other places of the grid.",
         relation=">=",
         threshold=0.7,
         compute=_closed,

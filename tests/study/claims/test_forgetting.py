@@ -161,6 +161,18 @@ def test_what_protection_gives_back_is_counted(bare, kept, expected, share):
     assert verdict.estimate == pytest.approx(share, abs=0.02)
 
 
+def test_each_place_of_the_grid_has_a_share_of_its_own():
+    """The second gap is closed by half: the mean counts, not the last."""
+    both = [
+        made_control.protected((0.0, 0.9, 0.99), kept)
+        for kept in ((0.2, 0.99, 0.99), (0.2, 0.92, 0.99))
+    ]
+    joined = xr.concat(both, "batch", data_vars="all").assign_coords(batch=[64, 128])
+    shares = [one(own, CLOSES).estimate for own in both]
+    assert one(joined, CLOSES).estimate == pytest.approx(np.mean(shares), abs=1e-6)
+    assert shares[0] - shares[1] > 0.3
+
+
 def test_protection_that_gives_back_half_does_not_close_it():
     """A third size has room and lacks: it is the smallest that counts, not the narrowest."""
     found = one(made_control.protected((0.0, 0.85, 0.99), (0.2, 0.92, 0.99)), CLOSES)
