@@ -15,9 +15,10 @@ _MUON = ("momentum", "nesterov", "newton_schulz", "update_rms", "adam_factor")
 
 @config
 class Optimizer:
-    """AdamW with clipped gradients; the defaults are PyTorch's, which the paper uses.
+    """AdamW, plain gradient descent or Muon, with clipped gradients or without.
 
-    Rates, their schedule and clipping are of every method.
+    The defaults are PyTorch's AdamW, which the paper uses. Rates, their schedule and clipping are
+    of every method.
 
     Attributes:
         method: "adamw"; "sgd", plain gradient descent, which ignores `weight_decay`, `beta1`,

@@ -51,6 +51,7 @@ def get_config(size: Literal["paper", "mini", "ladder"] = "paper") -> Study:
             tasks=(Comparison(), Comparison(per_token=0)),
             watch=(1, 2),
             compute=Compute(dtype="bfloat16", remat="full"),
+            reference="all",
         ),
         exposure=Exposure(placement="even"),
         optimizer=olmo(50_000),

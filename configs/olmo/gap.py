@@ -36,6 +36,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             tasks=(Comparison(per_token=1 / (1024 * 512)), Comparison(per_token=0)),
             watch=(1, 2),
             compute=Compute(dtype="bfloat16", remat="full"),
+            reference="all",
         ),
         exposure=Exposure(placement="burst", background="even"),
         optimizer=olmo(50_000),

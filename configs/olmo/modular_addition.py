@@ -40,6 +40,7 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
             watch=(1, 2),
             per_sequence=9,
             compute=Compute(dtype="bfloat16", remat="full"),
+            reference="all",
         ),
         exposure=Exposure(placement="even"),
         optimizer=olmo(50_000),

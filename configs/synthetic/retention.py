@@ -51,7 +51,7 @@ def get_config(size: Literal["paper", "small", "complexity"] = "paper") -> Study
         optimizer=Optimizer(peak=2e-3, timescale=4000.0),
         batch=512,
         steps=40_000,
-        measure=Measurement(every=500, cycles=20, instruments=(Interference(),)),
+        measure=Measurement(every=500, cycles=20),
         snapshots=Snapshots(cycles=2),
     )
     small = Run(

@@ -5,6 +5,7 @@ is the effect of what was changed, since both start from the same weights and se
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,11 +124,17 @@ def start(branch: Branch, run: Run, exposures: Sequence[int]) -> int:
 def exposures(run: Run, before: Sequence[int] = ()) -> list[int]:
     """Steps of the batches of a run that hold its rarest watched task.
 
+    Of a control, which is never shown it, those that would: its branches stand beside those of the
+    runs whose control it is.
+
     Args:
         run: which.
         before: the same of the run that it goes on from.
     """
-    own = run.schedule().exposures(run.start, run.steps, rarest_watched(run.setting))
+    rare, schedule = rarest_watched(run.setting), run.schedule()
+    if not run.turns and rare in schedule.left_out:
+        schedule = replace(run, exposure=run.exposure.whole).schedule()
+    own = schedule.exposures(run.start, run.steps, rare)
     return [step for step in before if step < run.start] + np.asarray(own).tolist()
 
 

@@ -19,6 +19,19 @@ def test_a_branch_goes_on_at_a_step_or_just_after_an_exposure():
     assert module.start(Branch(name="a", at=11, steps=4), RUN, shown) == 11
 
 
+def test_a_control_goes_on_where_the_task_would_be_shown():
+    control = tiny.run(exposure__left_out=(-1,))
+    assert module.exposures(control) == module.exposures(RUN)
+    quiet = module.going_on(
+        Branch(
+            name="a", at=20, steps=12, changes=(Change(field="exposure.left_out", value=(-1,)),)
+        ),
+        RUN,
+        20,
+    )
+    assert module.exposures(quiet, module.exposures(RUN)) == [7, 15]
+
+
 def test_exposures_of_a_branch_are_those_of_its_run_and_then_its_own():
     change = Change(field="exposure.gap", value=5)
     other = module.going_on(Branch(name="a", at=20, steps=12, changes=(change,)), RUN, 20)
