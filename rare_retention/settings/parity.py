@@ -8,12 +8,12 @@ the subtask's own.
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import ConfigError, From0, Positive, config
+from rare_retention.config import ConfigError, From0, Natural, Positive, config, without
 from rare_retention.schedule.placement import Wording
 from rare_retention.settings.family import WHOLE, Family
 from rare_retention.settings.matrix import Matrix
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from rare_retention.settings.parity_objective import CrossEntropies
 
 _OUTPUTS = 2
+
+LATER = {"shams": 0}
+"""Fields that came later, and the value at which a run is what it was before there were any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,9 @@ class Parity(TaskRows):
 
     Attributes:
         kind: tag of this setting in a config tree.
-        tasks: K, the number of subtasks, and of control bits.
+        tasks: K, the number of subtasks that are shown.
+        shams: further subtasks behind them that never are, and are measured all the same; they have
+            control bits too.
         bits: n, the number of task bits.
         subset: m, how many of them each parity is of.
         prior_exponent: of the frequencies p_k ~ k^-exponent (k = 1 is the most frequent); that
@@ -104,13 +109,14 @@ class Parity(TaskRows):
         task_seed: seed of the subsets, of which every draw of the tasks has others, and of the
             evaluated rows.
         watch: ids of the subtasks whose interference is followed; negative ids count from the
-            rarest, -1.
+            last, -1.
     """
 
     size_field: ClassVar[str] = "widths"
 
     kind: Literal["parity"] = "parity"
     tasks: Positive = 500
+    shams: Natural = 0
     bits: Positive = 100
     subset: Positive = 3
     prior_exponent: From0 = 1.4
@@ -134,33 +140,42 @@ class Parity(TaskRows):
                 f"expected fewer than 2^62 subsets, but there are {count:.3g} of {self.subset} "
                 f"of {self.bits} bits",
             )
-        if self.tasks > count:
+        if self._count > count:
             raise ConfigError(
                 "tasks",
                 f"expected at most {count}, the number of subsets of {self.subset} of "
-                f"{self.bits} bits, got {self.tasks}",
+                f"{self.bits} bits, got {self._count}",
             )
-        watched(self.watch, self.tasks)
+        watched(self.watch, self._count)
+
+    @property
+    def _count(self) -> int:
+        """Number of subtasks, shams included."""
+        return self.tasks + self.shams
+
+    def recipe(self) -> dict[str, Any]:
+        """All fields; those at `LATER` are left out."""
+        return without(super().recipe(), LATER)
 
     @property
     def task_names(self) -> tuple[str, ...]:
-        """Names of the K subtasks, most frequent first."""
-        return tuple(f"parity {k + 1}" for k in range(self.tasks))
+        """Names of the K subtasks, most frequent first, and of the shams."""
+        return tuple(f"parity {k + 1}" for k in range(self._count))
 
     @property
     def frequencies(self) -> np.ndarray:
-        """Shares p [K]."""
-        return power_prior(self.tasks, self.prior_exponent)
+        """Shares p of the subtasks, 0 for the shams."""
+        return np.pad(power_prior(self.tasks, self.prior_exponent), (0, self.shams))
 
     @property
     def wording(self) -> Wording:
         """All follow from the exponent."""
-        return Wording(("prior_exponent",) * self.tasks)
+        return Wording(("prior_exponent",) * self._count)
 
     @property
     def inputs(self) -> int:
-        """Control bits and task bits, K + n."""
-        return self.tasks + self.bits
+        """Control bits and task bits."""
+        return self._count + self.bits
 
     @property
     def draws_inputs(self) -> bool:
@@ -182,7 +197,7 @@ class Parity(TaskRows):
         return Perceptrons(
             widths=tuple(sorted(self.widths)),
             initialisations=self.initialisations,
-            tasks=self.tasks,
+            tasks=self._count,
             bits=self.bits,
         )
 
@@ -192,13 +207,13 @@ class Parity(TaskRows):
         from rare_retention.settings.parity_objective import CrossEntropies
 
         return CrossEntropies(
-            tasks=self.tasks, watch_ids=self.watch_ids, rarest=rarest_watched(self)
+            tasks=self._count, watch_ids=self.watch_ids, rarest=rarest_watched(self)
         )
 
     def numbers(self, draw: int) -> Numbers:
         """Subsets of a draw of the tasks, and the rows on which all are measured."""
         from rare_retention.settings import parity_objective
 
-        drawn = random_subsets(self.tasks, self.bits, self.subset, self.task_seed, draw)
+        drawn = random_subsets(self._count, self.bits, self.subset, self.task_seed, draw)
         asked = asked_rows(self.bits, self.evaluated, self.task_seed)
         return parity_objective.Numbers(drawn, asked.astype(np.float32))

@@ -26,6 +26,18 @@ def test_what_it_says_of_itself():
     assert config.from_json(Parity, config.to_json(SETTING)) == SETTING
 
 
+def test_shams_stand_behind_the_subtasks_and_are_never_shown():
+    own = dataclasses.replace(SETTING, shams=2, watch=(3, -1))
+    assert own.task_names[-2:] == ("parity 5", "parity 6") and own.inputs == 12
+    np.testing.assert_allclose(own.frequencies, [*SETTING.frequencies, 0, 0], rtol=1e-12)
+    assert (own.watch_ids, own.objective.rarest, own.objective.tasks) == ((3, 5), 3, 6)
+    np.testing.assert_array_equal(own.numbers(1).subsets[:4], SETTING.numbers(1).subsets)
+    schedules = [Run(setting=setting, batch=64).schedule() for setting in (SETTING, own)]
+    first, second = ([schedule.rows(step) for step in range(20)] for schedule in schedules)
+    np.testing.assert_array_equal(first, second)
+    assert "shams" not in SETTING.recipe() and own.recipe()["shams"] == 2
+
+
 def test_operations_are_those_of_its_products():
     """Forward and backward, counted product by product; bits need no gradient."""
     rows, bits, outputs = 8, 6, 2
