@@ -108,7 +108,7 @@ FIGURES: dict[str, FigureSpec] = {
         branches.branches,
         "Level of the rare task by the steps since each branch went on from its run, by size.",
         (),
-        (_LEARNED, "loss", "watch", "turn"),
+        (_LEARNED, "loss", "watch", "turn", "frequency"),
         (
             "larger_forgets_slower",
             "savings_grow_with_size",
