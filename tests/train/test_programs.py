@@ -86,6 +86,9 @@ PAIRS = {
 }
 
 
+QUICK = ("regression", "language")
+
+
 @pytest.fixture(scope="module")
 def compiled():
     """Names of the events of compilation so far."""
@@ -112,7 +115,11 @@ def records(run, folder):
     return metrics.read(folder), [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
 
 
-@pytest.mark.parametrize("kind", PAIRS)
+# One of each objective's kind stands for the others, which compile as much.
+EACH = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in PAIRS]
+
+
+@pytest.mark.parametrize("kind", EACH)
 def test_a_run_of_other_numbers_compiles_nothing_and_is_itself(kind, compiled, tmp_path):
     first, second = PAIRS[kind]
     forget()

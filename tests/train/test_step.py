@@ -231,7 +231,7 @@ SIZE = next(iter(TEXT.architectures))
 TEXT_OWN = arguments(TEXT)
 
 
-@pytest.fixture(scope="module", params=["adamw", "muon"])
+@pytest.fixture(scope="module", params=["adamw", pytest.param("muon", marks=pytest.mark.slow)])
 def optimizer(request):
     return dataclasses.replace(ADAMW, method=request.param)
 
