@@ -115,7 +115,7 @@ def records(run, folder):
     return metrics.read(folder), [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
 
 
-# One of each objective's kind stands for the others, which compile as much.
+# A mixture and a text stand for the others, which compile as much.
 EACH = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in PAIRS]
 
 
