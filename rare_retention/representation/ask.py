@@ -40,14 +40,7 @@ def measure(
         The kind's measures, float64 (size, initialisation, task, ...); NaN where a task cannot be
         asked, or a model has no such layer. Their attribute `options` says as JSON what was asked.
     """
-    asked = KINDS[kind]
-    draws = max(len(group) for group in models.values())
-    sizes = {"size": len(models), "initialisation": draws, "task": len(subjects)}
-    sizes |= {"layer": max(group[0].shape.layers for group in models.values())}
-    sizes |= {"neuron": _NEURONS}
-    asked_of = list(subjects.values())
-    sizes |= {"pair": max(each.tokens[..., -1].size for each in asked_of)}
-    sizes |= {"label": max(len(np.unique(each.tokens[..., -1])) for each in asked_of)}
+    asked, sizes = KINDS[kind], _sizes(models, subjects)
     arrays = {
         name: np.full([sizes[dim] for dim in (*_STUDENT, *each.dims)], np.nan)
         for name, each in asked.quantities.items()
@@ -61,7 +54,7 @@ def measure(
                     arrays[name][place] = found
     coordinates = {
         "size": list(models),
-        "initialisation": np.arange(draws),
+        "initialisation": np.arange(sizes["initialisation"]),
         "task": list(subjects),
         "layer": np.arange(1, sizes["layer"] + 1),
     }
@@ -83,6 +76,23 @@ def measure(
             "parameters": ("size", [shape.parameters for shape in shapes], {"units": "weights"}),
         },
     )
+
+
+def _sizes(
+    models: Mapping[str, Sequence[LanguageModel]], subjects: Mapping[str, Subject]
+) -> dict[str, int]:
+    """Places along every dimension that a measure may have: of the largest model and task."""
+    groups = list(models.values())
+    labels = [each.tokens[..., -1] for each in subjects.values()]
+    return {
+        "size": len(models),
+        "initialisation": max(map(len, groups)),
+        "task": len(subjects),
+        "layer": max(group[0].shape.layers for group in groups),
+        "neuron": _NEURONS,
+        "pair": max(own.size for own in labels),
+        "label": max(len(np.unique(own)) for own in labels),
+    }
 
 
 def _described(each: Quantity) -> dict[str, str]:
