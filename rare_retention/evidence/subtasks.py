@@ -20,7 +20,17 @@ CHANCE = 0.5
 
 
 def frequency(point: xr.Dataset) -> xr.DataArray:
-    """Share of each subtask in the rows of a grid point [task], float64."""
+    """Share of each subtask in the rows of a grid point [task], float64; shams are left out."""
+    shares = _shares(point)
+    return shares.isel(task=(shares > 0).to_numpy())
+
+
+def accuracy(point: xr.Dataset) -> xr.DataArray:
+    """Share of the evaluated rows whose parity is told [..., step, task]; shams are left out."""
+    return point["accuracy"].isel(task=(_shares(point) > 0).to_numpy())
+
+
+def _shares(point: xr.Dataset) -> xr.DataArray:
     shares = point["frequency"].astype(np.float64)
     return shares.mean([d for d in shares.dims if d != "task"])
 
@@ -30,7 +40,7 @@ def first_learned(point: xr.Dataset) -> xr.DataArray:
 
     Infinite where it never is, NaN where a state of the student is missing.
     """
-    return text_tasks.first_reach(-states.common(point["accuracy"]), -LEARNED)
+    return text_tasks.first_reach(-states.common(accuracy(point)), -LEARNED)
 
 
 def own_rows(point: xr.Dataset, steps: xr.DataArray | float) -> xr.DataArray:
@@ -41,7 +51,7 @@ def own_rows(point: xr.Dataset, steps: xr.DataArray | float) -> xr.DataArray:
 
 def share_learned(point: xr.Dataset) -> xr.DataArray:
     """Share of the subtasks that are learned at the last common step; NaN where one is missing."""
-    final = states.final(point["accuracy"])
+    final = states.final(accuracy(point))
     share: xr.DataArray = (final >= LEARNED).where(final.notnull()).mean("task", skipna=False)
     return share
 

@@ -31,6 +31,17 @@ def point(accuracy, steps, shares, rows=10.0):
     )
 
 
+def test_shams_are_no_subtasks():
+    steps, shares = [0, 10], [0.75, 0.25]
+    without = point([[0.5, 0.5], [1.0, 0.5]], steps, shares)
+    own = point([[0.5, 0.5, 0.5], [1.0, 0.5, 0.5]], steps, [*shares, 0.0])
+    assert subtasks.frequency(own).to_numpy().tolist() == shares
+    np.testing.assert_array_equal(subtasks.share_learned(own), subtasks.share_learned(without))
+    first = [subtasks.first_learned(each) for each in (own, without)]
+    np.testing.assert_array_equal(*first)
+    np.testing.assert_array_equal(*(subtasks.own_rows(own, each) for each in first))
+
+
 def test_a_subtask_is_learned_when_its_accuracy_first_is_high_enough():
     found = subtasks.first_learned(
         point([[0.5, 0.5], [0.8, 0.5], [1.0, 0.89], [0.5, 0.5]], [0, 10, 20, 30], [0.75, 0.25])

@@ -64,7 +64,7 @@ def _draw(panel: Axes, point: xr.Dataset, values: Values, colours: style.Colours
 
 
 def _final(point: xr.Dataset) -> xr.DataArray:
-    return states.final(point["accuracy"])
+    return states.final(subtasks.accuracy(point))
 
 
 def _step(point: xr.Dataset) -> xr.DataArray:
