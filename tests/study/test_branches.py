@@ -134,7 +134,8 @@ def test_a_branch_under_muon_begins_with_fresh_moments(tmp_path):
     parent = Parent(workdir / "runs" / trunk.name, trunk.run)
     state = parent.restore(20, abstract(blueprint(trunk.run)))
     created = create(blueprint(own.run), 0)
-    first = goes_on(state, created, parent.shown(20))
+    both = blueprint(trunk.run), blueprint(own.run)
+    first = goes_on(state, created, parent.shown(20), *both)
     jax.tree.map(np.testing.assert_array_equal, first.params, state.params)
     for group in first.params:
         inner = first.optimizer[group][1].inner_states
@@ -143,6 +144,34 @@ def test_a_branch_under_muon_begins_with_fresh_moments(tmp_path):
         for leaf in (*jax.tree.leaves(matrices[0].mu), matrices[0].count, rest[0].count):
             assert not np.any(leaf)
     assert np.isfinite(gather(study, workdir).loss.sel(branch="muon", step=28)).all()
+
+
+def test_a_limit_that_never_binds_is_none(tmp_path):
+    """Without clipping Adam's state stands elsewhere in the chain; its moments go on all the same.
+
+    The limit of a branch that is larger for its first steps is that of the step it goes on from.
+    """
+
+    def clipped(name, **fields):
+        changes = ({"field": f"optimizer.{own}", "value": value} for own, value in fields.items())
+        return {"name": name, "at": 20, "steps": 8, "changes": tuple(changes)}
+
+    branches = (
+        clipped("none", clip=None),
+        clipped("large", clip=1e8),
+        clipped("over", clip=1e8, clip_warmup=20, clip_factor=1e-12),
+    )
+    study = tiny.study(branches=branches, run__optimizer__clip=1e9)
+    workdir = epath.Path(tmp_path)
+    assert execute(study, workdir) == (4, {}, False)
+    own = named(study)
+    params = [
+        verify(workdir / "runs" / own[branch["name"]].name / RESUME, 28)["params"]
+        for branch in branches
+    ]
+    for leaf, *others in zip(*map(jax.tree.leaves, params), strict=True):
+        for other in others:
+            np.testing.assert_allclose(leaf, other, rtol=1e-5, atol=1e-7)
 
 
 def test_a_killed_branch_goes_on_to_the_same_bits(done, tmp_path, monkeypatch):
