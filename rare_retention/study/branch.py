@@ -12,12 +12,10 @@ import numpy as np
 from rare_retention.config import ConfigError, Positive, config, override
 from rare_retention.experiment import Run, turned
 from rare_retention.settings.mixture import rarest_watched
+from rare_retention.study.axes import Value
 
 TRUNK = "trunk"
 """Name, along the dimension `branch` of the results, of the runs that go on from no other."""
-
-Value = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
-"""What a field may take."""
 
 _FIXED = ("stream", "steps", "turns", "held")
 
