@@ -53,7 +53,7 @@ class Study:
     claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        branching.check(self.branches)
+        branching.check(self.branches, self.places)
         taken = {*states.OWN, "width", "parameters", "finished", "branch"}
         names = Counter(axis.name for axis in self.grid if not self.is_of_sizes(axis))
         fields = Counter(field for axis in self.grid for field in axis.fields)
@@ -76,6 +76,12 @@ class Study:
     def is_of_sizes(self, axis: Axis) -> bool:
         """Whether an axis is one over the sizes of the models."""
         return axis.field == f"setting.{self.run.setting.size_field}"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Fields of the run that say where it stands in the results."""
+        sizes = f"setting.{self.run.setting.size_field}"
+        return (*(field for axis in self.grid for field in axis.fields), sizes)
 
     @property
     def dimensions(self) -> dict[str, list[Any]]:
@@ -159,6 +165,7 @@ def _with_branches(study: Study, trunk: Unit) -> Iterator[Unit]:
             exposures = [] if branch.after_exposure is None else shown(branch.of)
             step = branching.start(branch, unit.run, exposures)
             run = branching.going_on(branch, unit.run, step)
+            branching.check_turn(branch, run, study.places)
         wanted[branch.of].add(step)
         wanted[branch.name] = set()
         grown[branch.name] = Unit(
