@@ -19,7 +19,8 @@ from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, S
 from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import olmo
 from rare_retention.settings.language import Language
-from rare_retention.study.grid import Axis, Study
+from rare_retention.study.axes import Axis
+from rare_retention.study.grid import Study
 from rare_retention.tasks import Comparison
 from rare_retention.text.corpus import Corpus
 

@@ -79,6 +79,7 @@ LATER_OF: dict[str, dict[str, Any]] = {
         "newton_schulz": 5,
         "update_rms": 0.2,
         "adam_factor": 1.0,
+        "clip_behind": 0,
     },
     "exposure": {"left_out": []},
 }

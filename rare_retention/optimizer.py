@@ -38,7 +38,7 @@ class Optimizer:
         warmup: steps of linear growth to the schedule's value.
         warmup_from: share of that value at which the growth begins.
         ahead: steps by which the schedule is read ahead. AI2's trainer counts a batch before it
-            asks for its rate, so that the first one has the rate of step 1; clipping does not.
+            asks for its rate, so that the first one has the rate of step 1.
         weight_decay: decoupled decay, multiplied by the learning rate.
         beta1: decay of the mean of the gradient, in AdamW. Muon reads it, `beta2` and `epsilon`
             for the weights that are no matrices.
@@ -59,6 +59,8 @@ class Optimizer:
             leaves gradients as they are.
         clip_warmup: first steps in which that norm is larger.
         clip_factor: how many times larger it is there.
+        clip_behind: steps before the first of these. AI2's trainer clips a batch before it sets the
+            norm that is due, so that each has that of the batch before, and the first one `clip`.
     """
 
     method: Literal["adamw", "sgd", "muon"] = "adamw"
@@ -83,6 +85,7 @@ class Optimizer:
     clip: Above0 | None = 1.0
     clip_warmup: Natural = 0
     clip_factor: Above0 = 5.0
+    clip_behind: Natural = 0
 
     def __post_init__(self) -> None:
         if self.schedule == "cosine" and self.horizon <= self.warmup:
@@ -137,12 +140,13 @@ def olmo(steps: int, peak: float = 3e-4, *, from_zero: bool = False) -> Optimize
 
     At the paper's 210B tokens the warm-up takes 10.5B of them, a twentieth, and gradients are
     clipped at five times the norm over the first 2.1B, a hundredth. The warm-up begins at a tenth
-    of the peak, and a batch counts before its rate is asked for, as in AI2's trainer.
+    of the peak, a batch counts before its rate is asked for, and is clipped at the norm of the
+    batch before, as in AI2's trainer.
 
     Args:
         steps: of the run, the cosine's horizon.
         peak: largest learning rate; 3e-4 for every size in the paper.
-        from_zero: begin the warm-up at zero, at the first batch.
+        from_zero: begin the warm-up at zero, and the larger norm with it, at the first batch.
     """
     return Optimizer(
         peak=peak,
@@ -159,4 +163,5 @@ def olmo(steps: int, peak: float = 3e-4, *, from_zero: bool = False) -> Optimize
         clip=1.0,
         clip_warmup=round(steps / 100),
         clip_factor=5.0,
+        clip_behind=0 if from_zero else 1,
     )

@@ -42,12 +42,13 @@ def test_olmo_scales_its_recipe_to_the_run():
         clip=1.0,
         clip_warmup=500,
         clip_factor=5.0,
+        clip_behind=1,
     )
     assert config == expected
     assert (olmo(1).warmup, olmo(1).horizon, olmo(1).clip_warmup) == (0, 1, 0)
     assert olmo(100, peak=1e-3).peak == 1e-3
     zero = olmo(100, from_zero=True)
-    assert (zero.warmup_from, zero.ahead) == (0, 0)
+    assert (zero.warmup_from, zero.ahead, zero.clip_behind) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

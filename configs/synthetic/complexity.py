@@ -20,7 +20,8 @@ from typing import Literal
 from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
-from rare_retention.study.grid import Axis, Study
+from rare_retention.study.axes import Axis
+from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
 
 

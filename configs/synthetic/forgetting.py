@@ -18,7 +18,8 @@ from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.rules.protection import Protection
 from rare_retention.settings.regression import Regression
-from rare_retention.study.grid import Axis, Study
+from rare_retention.study.axes import Axis
+from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
 
 PROTECTED, BARE = 20, 10**6  # steps from an exposure to the first protected one; a run has fewer

@@ -26,7 +26,8 @@ learning rate: other rates may order the optimizers otherwise.
 from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
-from rare_retention.study.grid import Also, Axis, Study
+from rare_retention.study.axes import Also, Axis
+from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
 
 RARE = 0.97 / 400  # at the longest gap an injection is 248 of the 256 rows

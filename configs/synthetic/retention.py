@@ -30,7 +30,8 @@ from rare_retention.experiment import Exposure, Measurement, Run, Snapshots
 from rare_retention.instruments.block_effects import Interference
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.regression import Regression
-from rare_retention.study.grid import Axis, Study
+from rare_retention.study.axes import Axis
+from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
 
 RARE = 0.97 / 400  # at the longest gap of the small setting an injection is 248 of the 256 rows

@@ -71,7 +71,7 @@ class Recorder:
         """The first state that is to be kept whole, was passed and is not there."""
         kept = set(self._states.steps()) if self._states is not None else set()
         newest = max(self._resume.steps(), default=0)
-        return min((s for s in self._whole if s not in kept and s < newest), default=None)
+        return min((s for s in self._whole if s not in kept and s <= newest), default=None)
 
     def restore(self, abstract: Any) -> Any | None:
         """The newest whole checkpoint, with everything recorded after it removed; None without one.
@@ -90,8 +90,8 @@ class Recorder:
         again = self._missing()
         if again is not None:
             warnings.warn(
-                f"{self._folder}: step {again:,} was passed before a branch wanted its state; "
-                "trained again from before it",
+                f"{self._folder}: step {again:,} was passed, but its whole state, which a branch "
+                "wants, is not there; trained again from before it",
                 stacklevel=2,
             )
         for step in reversed(self._resume.steps()):
@@ -143,11 +143,15 @@ class Recorder:
             self.save(step, state)
 
     def save(self, step: int, state: Any) -> None:
-        """Keeps a checkpoint, after all that was measured before it."""
+        """Keeps a checkpoint, after all that was measured and kept before it."""
         self._fetch()
         self._flush()
-        if step:
-            self._resume.save(step, state)
+        if not step:
+            return
+        for store in self._stores:
+            if store is not self._resume:  # or a kill leaves a checkpoint beyond what was kept
+                store.wait()
+        self._resume.save(step, state)
 
     def close(self) -> None:
         """Writes what is still held and waits for saves under way."""

@@ -4,9 +4,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from rare_retention.config import ConfigError, Natural, config
 from rare_retention.rules.rule import Rule, Seen, check_place
-from rare_retention.settings.family import WHOLE
+from rare_retention.settings.family import WHOLE, Family
 from rare_retention.settings.setting import Setting
 from rare_retention.settings.student import Params
 
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
 
 Part = dict[str, Any]
 """Weights of one group of students by block: name -> tree of leaves [R, ...]."""
+
+
+def _blocks(family: Family) -> list[str]:
+    """Names of the blocks that any size has: selections of their weights are none."""
+    import jax
+
+    weights = jax.eval_shape(family.init, np.uint32(0))
+    each = [jax.eval_shape(family.blocks, own) for own in weights.values()]
+    known = {name for blocks in each for name in blocks}
+    return [name for name in family.block_labels if name in known]
 
 
 @config
@@ -28,7 +40,8 @@ class InGaps(Rule):
         after: steps from an exposure to the first changed update. An optimizer with momentum goes
             on learning from an exposure for a while.
         blocks: names of the blocks of weights that are changed, each by itself (`Family.blocks`);
-            none: all weights at once.
+            none: all weights at once. A size that lacks one of them, such as a layer, goes on
+            without the change there; one that lacks all of them is as without the rule.
     """
 
     by_part: ClassVar[bool] = False
@@ -40,11 +53,16 @@ class InGaps(Rule):
     def check(self, setting: Setting) -> None:
         """Refuses a task that is not watched, and blocks that no size has."""
         check_place("rule.gaps", self.gaps, setting)
-        known = [name for name in setting.family.block_labels if name != WHOLE]
+        if not self.blocks:
+            return
+        known = _blocks(setting.family)
         for i, name in enumerate(self.blocks):
             if name not in known:
+                compared = f"{name!r} is compared on, but its weights stand in other blocks"
+                why = compared if name in setting.family.block_labels else f"no block {name!r}"
+                remedy = "; leave `blocks` out for all weights" if name == WHOLE else ""
                 raise ConfigError(
-                    f"rule.blocks[{i}]", f"no block {name!r}; expected some of {', '.join(known)}"
+                    f"rule.blocks[{i}]", f"{why}; expected some of {', '.join(known)}{remedy}"
                 )
 
     @abstractmethod

@@ -22,8 +22,9 @@ class Protection(InGaps):
     """Takes out of each update in a gap what raises a watched task's reference loss.
 
     From update u to u - max(<u, g>, 0) / <g, g> g for each student, with g the gradient of the
-    reference loss before the update and <.,.> over all of its weights, or over each of its
-    `blocks`: to first order the loss does not rise, and what lowers it stays.
+    reference loss before the update and <.,.> over all of its weights: to first order the loss
+    does not rise, and what lowers it stays. With `blocks` the same is done in each of them, with
+    its own part of g, and true of these alone: the others may still raise the loss.
 
     Attributes:
         kind: tag of this rule in a config tree.

@@ -13,12 +13,10 @@ import numpy as np
 from rare_retention.config import ConfigError, Positive, config, override
 from rare_retention.experiment import Run, turned
 from rare_retention.settings.mixture import rarest_watched
+from rare_retention.study.axes import Value, overlap
 
 TRUNK = "trunk"
 """Name, along the dimension `branch` of the results, of the runs that go on from no other."""
-
-Value = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
-"""What a field may take."""
 
 _FIXED = ("stream", "steps", "turns", "held")
 
@@ -76,11 +74,15 @@ class Branch:
                 raise ConfigError(f"changes[{i}].field", f"{path} is changed twice")
 
 
-def check(branches: Sequence[Branch]) -> None:
-    """Checks the branches of a study against each other.
+def check(branches: Sequence[Branch], places: Sequence[str]) -> None:
+    """Checks the branches of a study against each other and against its grid.
+
+    Args:
+        branches: of the study.
+        places: fields of the run that say where it stands in the results.
 
     Raises:
-        ConfigError: a name is taken, or one goes on from what stands after it.
+        ConfigError: a name is taken, one goes on from what stands after it, or changes its place.
     """
     known = [TRUNK]
     for i, branch in enumerate(branches):
@@ -92,6 +94,19 @@ def check(branches: Sequence[Branch]) -> None:
                 f"there is no {branch.of!r} before it; expected one of {', '.join(known)}",
             )
         known.append(branch.name)
+        for j, change in enumerate(branch.changes):
+            _check_place(f"branches[{i}].changes[{j}].field", branch, change.field, places)
+
+
+def _check_place(where: str, branch: Branch, changed: str, places: Sequence[str]) -> None:
+    """Refuses a change that would leave a run in the results where it no longer belongs."""
+    for place in places:
+        if overlap(changed, place):
+            raise ConfigError(
+                where,
+                f"branch {branch.name!r} changes {changed}, but {place} says where its run stands "
+                "in the results; leave it as it is there, or make a study of its own for it",
+            )
 
 
 def start(branch: Branch, run: Run, exposures: Sequence[int]) -> int:
@@ -152,3 +167,20 @@ def going_on(branch: Branch, run: Run, step: int) -> Run:
     changes: dict[str, Any] = {change.field: change.value for change in branch.changes}
     changes |= {"steps": step + branch.steps, "snapshots.states": ()}
     return turned(run, step, override(run, changes))
+
+
+def check_turn(branch: Branch, run: Run, places: Sequence[str]) -> None:
+    """Checks that a run of a branch stands where the one that it goes on from does.
+
+    A change of a `kind` sets the other fields of its group back.
+
+    Args:
+        branch: which.
+        run: of it, see `going_on`.
+        places: as in `check`.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    for line in run.turns[-1].changed:
+        _check_place("changes", branch, line.partition(": ")[0], places)

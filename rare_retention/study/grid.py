@@ -15,73 +15,11 @@ from rare_retention.errors import below
 from rare_retention.evidence import states
 from rare_retention.experiment import Run
 from rare_retention.study import branch as branching
-from rare_retention.study.branch import TRUNK, Branch, Change, Value
-
-Number = int | float
+from rare_retention.study.axes import Axis, check_axis, check_sizes, overlap
+from rare_retention.study.branch import TRUNK, Branch, Change
 
 _LONGEST = 200  # bytes of a unit's name; file systems take 255
 _PLAIN = "=,+"  # kept in names, beside letters, digits and _.-~; brackets would be patterns
-
-
-@config
-class Also:
-    """A further field that changes with an axis.
-
-    Attributes:
-        field: dotted path below the run, such as "optimizer.horizon".
-        values: one for each value of the axis.
-    """
-
-    field: str
-    values: tuple[Value, ...]
-
-
-@config
-class Axis:
-    """A field of the run that the study varies, and others that change with it.
-
-    An axis over the setting's sizes (`setting.widths`, `setting.sizes`, `setting.neurons`) trains
-    groups of sizes apart, so that each may have its own learning rate, mesh or batch; its values
-    are tuples of sizes, and the runs join along `size` in the results.
-
-    Attributes:
-        field: dotted path below the run, such as "exposure.gap".
-        values: what it takes.
-        also: fields that change along with it, such as the horizon of the learning rate with the
-            number of steps.
-        dimension: of the results; by default the last name of the field.
-        named: what the places are called in the results and in folders, such as "sgd, clipped";
-            by default as the values. With names a value may come again, as long as other fields
-            tell the places apart.
-    """
-
-    field: str
-    values: tuple[Value, ...]
-    also: tuple[Also, ...] = ()
-    dimension: str = ""
-    named: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Dimension of the results."""
-        return self.dimension or self.field.rsplit(".", 1)[-1]
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """All fields that it sets."""
-        return (self.field, *(other.field for other in self.also))
-
-    def changes(self, index: int) -> dict[str, Value]:
-        """What its fields are at its `index`-th place."""
-        others = {other.field: other.values[index] for other in self.also}
-        return {self.field: self.values[index]} | others
-
-    @property
-    def labels(self) -> list[Any]:
-        """Coordinates in the results: numbers, booleans and texts as they are, all else as text."""
-        if self.named:
-            return list(self.named)
-        return [label(value, self.values) for value in self.values]
 
 
 @config
@@ -115,12 +53,12 @@ class Study:
     claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        branching.check(self.branches)
+        branching.check(self.branches, self.places)
         taken = {*states.OWN, "width", "parameters", "finished", "branch"}
         names = Counter(axis.name for axis in self.grid if not self.is_of_sizes(axis))
         fields = Counter(field for axis in self.grid for field in axis.fields)
         for i, axis in enumerate(self.grid):
-            _check_values(f"grid[{i}]", axis)
+            check_axis(f"grid[{i}]", axis)
             for j, field in enumerate(axis.fields):
                 where = f"grid[{i}].also[{j - 1}].field" if j else f"grid[{i}].field"
                 if fields[field] > 1:
@@ -128,7 +66,7 @@ class Study:
                 if field == "stream" or field.startswith("stream."):
                     raise ConfigError(where, "streams are numbered by the study; set `streams`")
             if self.is_of_sizes(axis):
-                _check_sizes(f"grid[{i}]", axis)
+                check_sizes(f"grid[{i}]", axis)
             elif names[axis.name] > 1 or axis.name in taken:
                 raise ConfigError(
                     f"grid[{i}].field",
@@ -138,6 +76,12 @@ class Study:
     def is_of_sizes(self, axis: Axis) -> bool:
         """Whether an axis is one over the sizes of the models."""
         return axis.field == f"setting.{self.run.setting.size_field}"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Fields of the run that say where it stands in the results."""
+        sizes = f"setting.{self.run.setting.size_field}"
+        return (*(field for axis in self.grid for field in axis.fields), sizes)
 
     @property
     def dimensions(self) -> dict[str, list[Any]]:
@@ -221,6 +165,7 @@ def _with_branches(study: Study, trunk: Unit) -> Iterator[Unit]:
             exposures = [] if branch.after_exposure is None else shown(branch.of)
             step = branching.start(branch, unit.run, exposures)
             run = branching.going_on(branch, unit.run, step)
+            branching.check_turn(branch, run, study.places)
         wanted[branch.of].add(step)
         wanted[branch.name] = set()
         grown[branch.name] = Unit(
@@ -333,7 +278,7 @@ def check_flags(study: Study, changed: Iterable[str]) -> None:
     for path in changed:
         for i, axis in enumerate(study.grid):
             for j, field in enumerate(axis.fields):
-                if _overlap(path, f"run.{field}"):
+                if overlap(path, f"run.{field}"):
                     where = f"grid[{i}].also[{j - 1}]" if j else f"grid[{i}]"
                     given = axis.also[j - 1].values if j else axis.values
                     raise ConfigError(
@@ -341,88 +286,6 @@ def check_flags(study: Study, changed: Iterable[str]) -> None:
                         f"the study's grid sets {field} to {', '.join(map(str, given))}, whatever "
                         f"this flag says; change the axis, as in --config.{where}.values=VALUE",
                     )
-
-
-def _overlap(a: str, b: str) -> bool:
-    """Whether two dotted paths are equal or one is inside the other."""
-    short, long = sorted((a, b), key=len)
-    return long == short or long.startswith((f"{short}.", f"{short}["))
-
-
-def _check_values(where: str, axis: Axis) -> None:
-    if not axis.values:
-        raise ConfigError(f"{where}.values", "expected at least one value, got none")
-    if axis.named:
-        _check_names(where, axis)
-    elif len(set(map(repr, axis.values))) < len(axis.values):
-        raise ConfigError(
-            f"{where}.values",
-            f"{axis.values} repeats a value; where `also` tells them apart, name them in `named`",
-        )
-    for j, other in enumerate(axis.also):
-        if len(other.values) != len(axis.values):
-            raise ConfigError(
-                f"{where}.also[{j}].values",
-                f"expected {len(axis.values)} values, one for each of {axis.field}, got "
-                f"{len(other.values)}",
-            )
-    if axis.named:
-        _check_places(where, axis)
-
-
-def _check_names(where: str, axis: Axis) -> None:
-    """Names of the places of an axis differ, and so do the places."""
-    if len(axis.named) != len(axis.values):
-        raise ConfigError(
-            f"{where}.named",
-            f"expected {len(axis.values)} names, one for each of {axis.field}, got "
-            f"{len(axis.named)}",
-        )
-    if len(set(axis.named)) < len(axis.named):
-        raise ConfigError(f"{where}.named", f"{axis.named} repeats a name")
-
-
-def _check_places(where: str, axis: Axis) -> None:
-    """Refuses two names for one thing, which would count its runs twice."""
-    places: dict[str, int] = {}
-    for i in range(len(axis.values)):
-        before = places.setdefault(repr(axis.changes(i)), i)
-        if before < i:
-            raise ConfigError(
-                f"{where}.named",
-                f"{axis.named[before]!r} and {axis.named[i]!r} set the same; expected fields that "
-                "differ",
-            )
-
-
-def _check_sizes(where: str, axis: Axis) -> None:
-    """Values of an axis over sizes are groups of sizes; no size is in two of them."""
-    if axis.named:
-        raise ConfigError(f"{where}.named", "sizes have names of their own; expected none")
-    groups = [value for value in axis.values if isinstance(value, tuple)]
-    if len(groups) < len(axis.values):
-        raise ConfigError(
-            f"{where}.values", f"expected tuples of sizes, such as (8,), got {axis.values}"
-        )
-    sizes = Counter(size for group in groups for size in group)
-    size, count = sizes.most_common(1)[0]
-    if count > 1:
-        raise ConfigError(
-            f"{where}.values", f"{size!r} stands in {count} of them; expected each size once"
-        )
-
-
-def label(value: Value, among: tuple[Value, ...]) -> Any:
-    """Coordinate of a value in the results: as it is where all are numbers, or all booleans.
-
-    Args:
-        value: one of `among`.
-        among: all values of the axis.
-    """
-    booleans = [isinstance(other, bool) for other in among]
-    numbers = [isinstance(other, int | float) for other in among]
-    plain = all(booleans) or (all(numbers) and not any(booleans))
-    return value if plain else str(value)
 
 
 def _text(value: Any) -> str:

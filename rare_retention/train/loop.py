@@ -140,10 +140,11 @@ def _first(
     if parent is None or before is None:
         created: State = compiled.create(own.draw)
         return created
-    state = parent.restore(run.start, programs(blueprint(parent.run), mesh).abstract)
-    if origin.alike(state, compiled.abstract):
+    old, new = blueprint(parent.run), blueprint(run)
+    state = parent.restore(run.start, programs(old, mesh).abstract)
+    if old == new:
         return state
-    return origin.goes_on(state, compiled.create(own.draw), before)
+    return origin.goes_on(state, compiled.create(own.draw), before, old, new)
 
 
 def _advance(

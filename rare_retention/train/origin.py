@@ -13,10 +13,10 @@ from rare_retention.experiment import Run
 from rare_retention.record.checkpoints import STATES, Store, about_checkpoint, steps_in
 from rare_retention.record.exposures import read_exposures
 from rare_retention.schedule.schedule import Exposures, History
-from rare_retention.train.state import State
+from rare_retention.train.state import Blueprint, State
 
-_COUNTED = (optax.ScaleByScheduleState, optax.InjectStatefulHyperparamsState)
-"""States of Optax that count steps to look a schedule up, and not to weigh their moments."""
+_MOMENTS = (optax.ScaleByAdamState, optax.TraceState, optax.contrib.MuonState)
+"""States of Optax that hold means over gradients, and the number of steps in them."""
 
 
 class Parent(NamedTuple):
@@ -92,26 +92,30 @@ def _joined(before: Exposures, own: Exposures, start: int) -> Exposures:
     )
 
 
-def goes_on(state: State, created: State, before: History) -> State:
+def goes_on(
+    state: State, created: State, before: History, parent: Blueprint, branch: Blueprint
+) -> State:
     """The state with what the branch's optimizer, rule and instruments carry.
 
-    What both runs carry goes on. Of another optimizer the moments begin at zero, and its schedules
-    are read at the state's step; another rule begins anew, knowing the last exposures.
+    What both runs carry goes on. Moments do under the same method, whatever else of the optimizer
+    differs, such as its clipping or its decays; those of another begin at zero. Schedules are read
+    at the state's step. A rule that differs in any field begins anew, knowing the last exposures.
 
     Args:
         state: of the parent.
         created: the branch's own, at its step 0.
         before: what the parent was shown.
+        parent: what its programs are compiled for.
+        branch: the same of the branch.
     """
+    step, same = int(state.step), parent.optimizer.method == branch.optimizer.method
     moments = {
-        name: state.optimizer[name]
-        if alike(state.optimizer[name], fresh)
-        else _counting(fresh, int(state.step))
+        name: _moments(state.optimizer[name] if same else (), fresh, step)
         for name, fresh in created.optimizer.items()
     }
-    rule = state.rule if alike(state.rule, created.rule) else created.rule
+    rule = state.rule if parent.rule == branch.rule else created.rule
     if rule:
-        since = _since(before, int(state.step))
+        since = _since(before, step)
         rule = rule | {"since": jax.device_put(since, created.rule["since"].sharding)}
     followed = {
         name: state.followed[name] if alike(state.followed.get(name), fresh) else fresh
@@ -129,16 +133,27 @@ def alike(first: Any, second: Any) -> bool:
     )
 
 
-def _counting(moments: Any, step: int) -> Any:
-    """A fresh state of an optimizer whose schedules are read from a step on."""
+def _moments(old: Any, fresh: Any, step: int) -> Any:
+    """A fresh state of an optimizer with the moments of an old one, its schedules read at a step.
 
-    def placed(node: Any) -> Any:
-        if not isinstance(node, _COUNTED):
+    Moments are found by their kind, since clipping in front of them moves them in the chain.
+    """
+    nodes = jax.tree.leaves(old, is_leaf=_has_moments)
+    kept = {type(node): node for node in nodes if _has_moments(node)}
+
+    def placed(path: tuple[Any, ...], node: Any) -> Any:
+        if _has_moments(node):
+            own = kept.get(type(node))
+            return own if alike(own, node) else node
+        if getattr(path[-1], "name", "") != "count":
             return node
-        count = jax.device_put(jnp.full_like(node.count, step), node.count.sharding)
-        return node._replace(count=count)
+        return jax.device_put(jnp.full_like(node, step), node.sharding)
 
-    return jax.tree.map(placed, moments, is_leaf=lambda node: isinstance(node, _COUNTED))
+    return jax.tree.map_with_path(placed, fresh, is_leaf=_has_moments)
+
+
+def _has_moments(node: Any) -> bool:
+    return isinstance(node, _MOMENTS)
 
 
 def _since(before: History, step: int) -> np.ndarray:

@@ -150,6 +150,8 @@ def _clipped(optimizer: Optimizer, norm: float) -> optax.GradientTransformation:
         return optax.clip_by_global_norm(norm)
 
     def most(step: jax.Array) -> jax.Array:
-        return jnp.where(step < optimizer.clip_warmup, optimizer.clip_factor * norm, norm)
+        early = step - optimizer.clip_behind
+        larger = (early >= 0) & (early < optimizer.clip_warmup)
+        return jnp.where(larger, optimizer.clip_factor * norm, norm)
 
     return optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=most)

@@ -23,8 +23,9 @@ from rare_retention.record.manifest import Manifest, write_manifest
 from rare_retention.report.figures import FROM_SNAPSHOTS
 from rare_retention.representation import das, fourier
 from rare_retention.study import evidence as module
+from rare_retention.study.axes import Axis
 from rare_retention.study.folder import claim
-from rare_retention.study.grid import Axis, Study, units
+from rare_retention.study.grid import Study, units
 from rare_retention.tasks import Comparison, ModularAddition
 
 RATES = (1 / tiny_text.TOKENS, 3 / tiny_text.TOKENS)

@@ -11,7 +11,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, RETENTION, Store, steps_in, verify
+from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, Store, steps_in, verify
 from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.settings.student import Student
@@ -46,14 +46,14 @@ def recorder(tmp_path):
     """f(...) -> an open recorder of the test's folder; all are closed at the end."""
     opened = []
 
-    def open_recorder(snapshots=(3,), checkpoints=(2, 4), keep=9):
+    def open_recorder(snapshots=(3,), checkpoints=(2, 4), keep=9, states=()):
         opened.append(
             Recorder(
                 epath.Path(tmp_path),
                 "recipe",
                 snapshots=snapshots,
                 checkpoints=checkpoints,
-                states={},
+                states=dict.fromkeys(states, (8, 0)),
                 keep=keep,
                 about=ABOUT,
             )
@@ -152,6 +152,44 @@ def test_with_damaged_checkpoints_alone_nothing_is_lost(recorder, tmp_path):
         recorder().restore(shapes())
     assert metrics.read(folder)["step"].tolist() == [0, 1, 2, 3]
     assert steps_in(folder / RESUME) == [2] and steps_in(folder / RETENTION) == [3]
+
+
+def test_a_checkpoint_is_behind_all_that_is_kept_up_to_it(recorder, tmp_path, monkeypatch):
+    """A kill at any time finds the snapshots and whole states of the steps that were passed."""
+    folder, there, save = epath.Path(tmp_path), [], Store.save
+
+    def look(store, step, *rest):
+        if store._folder.name == RESUME:
+            there.append([steps_in(folder / name) for name in (RETENTION, STATES)])
+        save(store, step, *rest)
+
+    monkeypatch.setattr(Store, "save", look)
+    own = recorder(snapshots=(2, 3, 4), states=(2, 4))
+    record(own, range(5))
+    own.close()
+    assert there == [[[2], [2]], [[2, 3, 4], [2, 4]]]
+
+
+@pytest.mark.parametrize(("wanted", "goes_on"), [(4, 2), (3, 2), (2, None), (5, 4)])
+def test_a_whole_state_that_was_passed_without_it_is_trained_again(
+    recorder, tmp_path, wanted, goes_on
+):
+    """From the checkpoint before it, also where the newest is of that very step; or from 0."""
+    before = recorder()
+    record(before, range(5))
+    before.close()
+    own = recorder(states=(wanted,))
+    if wanted > 4:  # which is still to come
+        assert own.restore(shapes()).step == goes_on
+    else:
+        with pytest.warns(UserWarning, match=f"step {wanted} was passed, but its whole state, wh"):
+            found = own.restore(shapes())
+        assert (found is None and goes_on is None) or found.step == goes_on
+    record(own, range((goes_on or -1) + 1, 6))
+    own.close()
+    folder = epath.Path(tmp_path)
+    assert steps_in(folder / STATES) == [wanted] and steps_in(folder / RESUME) == [2, 4]
+    assert recorder(states=(wanted,)).restore(shapes()).step == 4
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])

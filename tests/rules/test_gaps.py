@@ -84,3 +84,37 @@ def test_what_the_setting_has_not_is_refused(rule, message):
     run = tiny.run(**{f"rule__{name}": value for name, value in rule.items()})
     with pytest.raises(ConfigError, match=message):
         make_plan(run, run.schedule())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("neurons", "'neurons' is compared on, but its weights stand in other blocks; expected"),
+        ("all", "expected some of embedding, layer 0 .*; leave `blocks` out for all weights"),
+        ("layer 2 down", "no block 'layer 2 down'; expected some of embedding, layer 0"),
+    ],
+)
+def test_what_is_no_block_of_its_own_is_refused(name, message):
+    """It would be ignored: selections of weights are parts of blocks."""
+    assert "neurons" in SETTING.family.block_labels
+    with pytest.raises(ConfigError, match=rf"rule.blocks\[1\]: .*{message}"):
+        Doubling(blocks=("embedding", name)).check(SETTING)
+
+
+def test_every_block_of_a_family_may_be_chosen_and_each_is_changed():
+    labels = tuple(TRACED.family.blocks(PARAMS[next(iter(PARAMS))]))
+    Doubling(blocks=labels).check(SETTING)
+    assert set(factors(Doubling(blocks=labels), 60).values()) == {2.0}
+
+
+def test_a_size_that_lacks_a_block_goes_on_without_the_change():
+    setting = tiny_text.language(sizes=("1x16x32x2", "2x16x32x2"), watch=(1, 2))
+    rule = Doubling(blocks=("layer 1 down",))
+    rule.check(setting)
+    traced, params = traced_of(setting), jax.jit(setting.family.init)(0)
+    phase = Phase(jnp.array([False, True]), jnp.array([60, 0]))
+    step = Seen(traced, setting.numbers(0), params, phase, {}, lambda f: None)
+    ones = jax.tree.map(jnp.ones_like, params)
+    after = jax.jit(lambda own: rule.update(own, step))(ones)
+    shallow, deep = (max(map(np.max, jax.tree.leaves(own))) for own in after.values())
+    assert (shallow, deep) == (1.0, 2.0)

@@ -23,7 +23,8 @@ from rare_retention.rules.reweighting import Reweighting
 from rare_retention.settings.expected_errors import expected_losses
 from rare_retention.settings.regression import Regression
 from rare_retention.settings.traced import traced_of
-from rare_retention.study.grid import Axis, Study, units
+from rare_retention.study.axes import Axis
+from rare_retention.study.grid import Study, units
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.loop import train
 from rare_retention.train.parts import gradient, watched_parts

@@ -11,9 +11,10 @@ from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.competition import Competition
+from rare_retention.study.axes import Also, Axis
 from rare_retention.study.claims import judge
 from rare_retention.study.execute import execute
-from rare_retention.study.grid import Also, Axis, Study
+from rare_retention.study.grid import Study
 from rare_retention.study.results import gather
 
 STEPS = 50

@@ -5,8 +5,9 @@ import tiny
 
 from rare_retention.config import ConfigError
 from rare_retention.study import branch as module
+from rare_retention.study.axes import Also, Axis
 from rare_retention.study.branch import Branch, Change
-from rare_retention.study.grid import units
+from rare_retention.study.grid import Study, units
 
 RUN = tiny.run()  # bursts in batches 7, 15, 23, 31, 39 and 47
 
@@ -84,3 +85,49 @@ def test_branches_that_cannot_be_are_refused(branch, message):
 def test_a_state_that_a_run_has_not_is_refused(branch, message):
     with pytest.raises(ConfigError, match=message):
         units(tiny.study(branches=(branch,)))
+
+
+GRID = (
+    Axis(field="exposure.gap", values=(4, 8)),
+    Axis(field="rule.after", values=(0, 9), also=(Also(field="optimizer.clip", values=(1, 2)),)),
+)
+
+
+def branching_off(field, value, grid=GRID):
+    change = Change(field=field, value=value)
+    run = tiny.run(rule__kind="protection")
+    return Study(
+        name="x", run=run, grid=grid, branches=(Branch(name="b", at=8, steps=4, changes=(change,)),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [
+        ("exposure.gap", "exposure.gap"),
+        ("exposure", "exposure.gap"),
+        ("optimizer.clip", "optimizer.clip"),
+        ("rule.after.more", "rule.after"),
+        ("setting.widths", "setting.widths"),
+    ],
+)
+def test_a_branch_that_leaves_its_place_in_the_results_is_refused(field, place):
+    message = (
+        rf"branches\[0\].changes\[0\].field: branch 'b' changes {field}, but {place} says where its"
+    )
+    with pytest.raises(ConfigError, match=message):
+        branching_off(field, 5)
+
+
+def test_another_kind_that_sets_a_place_back_is_refused():
+    """Rules are frozen after 20 steps by default, whatever the grid has set."""
+    study = branching_off("rule.kind", "freezing")
+    message = r"branches\[0\].changes: branch 'b' changes rule.after, but rule.after says"
+    with pytest.raises(ConfigError, match=message):
+        units(study)
+
+
+def test_a_branch_may_change_what_stands_beside_its_place():
+    assert len(units(branching_off("exposure.left_out", (-1,)))) == 8
+    assert len(units(branching_off("exposure.placement", "even"))) == 8
+    assert len(units(branching_off("exposure.gap", 5, grid=()))) == 2

@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -134,7 +136,8 @@ def test_a_branch_under_muon_begins_with_fresh_moments(tmp_path):
     parent = Parent(workdir / "runs" / trunk.name, trunk.run)
     state = parent.restore(20, abstract(blueprint(trunk.run)))
     created = create(blueprint(own.run), 0)
-    first = goes_on(state, created, parent.shown(20))
+    both = blueprint(trunk.run), blueprint(own.run)
+    first = goes_on(state, created, parent.shown(20), *both)
     jax.tree.map(np.testing.assert_array_equal, first.params, state.params)
     for group in first.params:
         inner = first.optimizer[group][1].inner_states
@@ -145,35 +148,108 @@ def test_a_branch_under_muon_begins_with_fresh_moments(tmp_path):
     assert np.isfinite(gather(study, workdir).loss.sel(branch="muon", step=28)).all()
 
 
-def test_a_killed_branch_goes_on_to_the_same_bits(done, tmp_path, monkeypatch):
+def test_a_limit_that_never_binds_is_none(tmp_path):
+    """Without clipping Adam's state stands elsewhere in the chain; its moments go on all the same.
+
+    The limit of a branch that is larger for its first steps is that of the step it goes on from.
+    """
+
+    def clipped(name, **fields):
+        changes = ({"field": f"optimizer.{own}", "value": value} for own, value in fields.items())
+        return {"name": name, "at": 20, "steps": 8, "changes": tuple(changes)}
+
+    branches = (
+        clipped("none", clip=None),
+        clipped("large", clip=1e8),
+        clipped("over", clip=1e8, clip_warmup=20, clip_factor=1e-12),
+    )
+    study = tiny.study(branches=branches, run__optimizer__clip=1e9)
+    workdir = epath.Path(tmp_path)
+    assert execute(study, workdir) == (4, {}, False)
+    own = named(study)
+    params = [
+        verify(workdir / "runs" / own[branch["name"]].name / RESUME, 28)["params"]
+        for branch in branches
+    ]
+    for leaf, *others in zip(*map(jax.tree.leaves, params), strict=True):
+        for other in others:
+            np.testing.assert_allclose(leaf, other, rtol=1e-5, atol=1e-7)
+
+
+KILLED = override(branched(), {"run.checkpoints.every": 6})
+
+
+def killed_at(seed):
+    """One of the steps at which the branch `same` is measured, drawn."""
+    run = named(KILLED)["same"].run
+    stops = make_plan(run, run.schedule()).stops
+    return int(np.random.default_rng(seed).choice(stops))
+
+
+def without(done, folder, *names):
+    """A copy of the finished study in which some branches were never begun."""
     study, workdir = done
-    again = epath.Path(tmp_path)
+    shutil.copytree(workdir, folder, dirs_exist_ok=True)
+    for name in names:
+        (folder / "runs" / named(study)[name].name).rmtree()
+    return epath.Path(folder)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_branch_that_is_killed_at_random_goes_on_to_the_same_bits(
+    done, tmp_path, monkeypatch, seed
+):
+    study, workdir = done
+    again = without(done, epath.Path(tmp_path), "same", "same of same")
     record, killed = Recorder.record, []
 
     def kill(self, step, state, measured, *, save):
         record(self, step, state, measured, save=save)
-        if "branch=same" in str(self._folder) and step == 40 and not killed:
+        if "branch=same" in str(self._folder) and step == killed_at(seed) and not killed:
             killed.append(step)
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Recorder, "record", kill)
-    study = override(study, {"run.checkpoints.every": 6})
     with pytest.raises(KeyboardInterrupt):
-        execute(study, again)
-    assert execute(study, again).finished == 5
-    own = named(study)["same"]
-    for a, b in zip(end(workdir, own), end(again, own), strict=True):
+        execute(KILLED, again)
+    assert execute(KILLED, again).finished == 5
+    for name in ("same", "same of same"):
+        own = named(study)[name]
+        for a, b in zip(end(workdir, own), end(again, own), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def trained_again(done, again, study, step):
+    """Trains the runs of a study again for the state of a step, to the same bits."""
+    with pytest.warns(UserWarning, match=f"step {step} was passed, but its whole state, which a"):
+        assert execute(study, again) == (len(units(study)), {}, False)
+    trunk = named(study)["trunk"]
+    assert step in steps_in(again / "runs" / trunk.name / STATES)
+    for a, b in zip(end(done[1], trunk), end(again, trunk), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_branches_of_a_finished_study_train_their_runs_again(done, tmp_path):
-    study, workdir = done
+@pytest.mark.parametrize("at", [20, 32, 48])
+def test_branches_of_a_finished_study_train_their_runs_again(done, tmp_path, at):
+    """Also from a step that has a checkpoint, and from the last."""
     again = epath.Path(tmp_path)
     assert execute(tiny.study(), again).finished == 1
-    with pytest.warns(UserWarning, match="step 20 was passed before a branch wanted its state"):
-        assert execute(study, again) == (5, {}, False)
-    for a, b in zip(end(workdir, named(study)["trunk"]), end(again, units(study)[0]), strict=True):
-        np.testing.assert_array_equal(a, b)
+    study = tiny.study(branches=({"name": "late", "at": at, "steps": 4},))
+    trained_again(done, again, study, at)
+
+
+@pytest.mark.parametrize("checkpoints", [[32, 48], [48]], ids=["one before", "none before"])
+def test_a_run_that_was_killed_between_its_two_stores_keeps_its_state(done, tmp_path, checkpoints):
+    """Its checkpoint of the last step was written, and the whole state of that step was not."""
+    again = epath.Path(tmp_path)
+    study = tiny.study(branches=({"name": "late", "at": 48, "steps": 4},))
+    assert execute(study, again).finished == 2
+    (again / "runs" / named(study)["late"].name).rmtree()
+    folder = again / "runs" / named(study)["trunk"].name
+    (folder / STATES / "48").rmtree()
+    for step in set(steps_in(folder / RESUME)) - set(checkpoints):
+        (folder / RESUME / str(step)).rmtree()
+    trained_again(done, again, study, 48)
 
 
 def test_states_that_no_branch_needs_are_dropped_on_request(done, tmp_path):

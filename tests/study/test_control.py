@@ -11,10 +11,11 @@ from etils import epath
 from rare_retention.flags import load
 from rare_retention.record.manifest import read_manifest
 from rare_retention.report.build import build
+from rare_retention.study.axes import Axis
 from rare_retention.study.claims import judge
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import RUNS
-from rare_retention.study.grid import Axis, units
+from rare_retention.study.grid import units
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,8 @@ import tiny_text
 
 from rare_retention.config import ConfigError, from_json, to_json
 from rare_retention.experiment import Run
-from rare_retention.study.grid import (
-    Also,
-    Axis,
-    Study,
-    check_flags,
-    check_shapes,
-    unit_named,
-    units,
-)
+from rare_retention.study.axes import Also, Axis
+from rare_retention.study.grid import Study, check_flags, check_shapes, unit_named, units
 
 
 def test_units_take_every_combination_on_every_stream():
@@ -50,8 +43,6 @@ def test_identity_is_of_the_recipe_alone():
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        ((Axis(field="exposure.gap", values=()),), r"grid\[0\].values: expected at least one"),
-        ((Axis(field="batch", values=(8, 8)),), r"grid\[0\].values: .* repeats a value"),
         (
             (Axis(field="stream", values=(1,)),),
             r"grid\[0\].field: streams are numbered by the study",
@@ -61,38 +52,12 @@ def test_identity_is_of_the_recipe_alone():
             r"grid\[0\].field: dimension 'step' is taken; name another as grid\[0\].dimension",
         ),
         (
-            (
-                Axis(
-                    field="steps",
-                    values=(1, 2),
-                    also=(Also(field="optimizer.horizon", values=(1,)),),
-                ),
-            ),
-            r"grid\[0\].also\[0\].values: expected 2 values, one for each of steps, got 1",
-        ),
-        (
             (Axis(field="batch", values=(8,)), Axis(field="batch", values=(9,), dimension="b")),
             r"grid\[0\].field: batch is set twice by the grid",
         ),
         (
-            (Axis(field="setting.widths", values=((8,), (8, 16))),),
-            r"grid\[0\].values: 8 stands in 2 of them; expected each size once",
-        ),
-        (
-            (Axis(field="batch", values=(8, 9), named=("small",)),),
-            r"grid\[0\].named: expected 2 names, one for each of batch, got 1",
-        ),
-        (
-            (Axis(field="batch", values=(8, 9), named=("small", "small")),),
-            r"grid\[0\].named: .* repeats a name",
-        ),
-        (
-            (Axis(field="batch", values=(8, 9, 8), named=("a", "b", "c")),),
-            r"grid\[0\].named: 'a' and 'c' set the same; expected fields that differ",
-        ),
-        (
-            (Axis(field="setting.widths", values=((8,),), named=("eight",)),),
-            r"grid\[0\].named: sizes have names of their own",
+            (Axis(field="batch", values=(8,)), Axis(field="steps", values=())),
+            r"grid\[1\].values: expected at least one",
         ),
         (
             (Axis(field="setting.widths", values=(8,)),),

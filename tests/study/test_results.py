@@ -11,9 +11,10 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.record import exposures, metrics
 from rare_retention.schedule.schedule import Exposures
+from rare_retention.study.axes import Axis
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import RUNS
-from rare_retention.study.grid import Axis, Study, units
+from rare_retention.study.grid import Study, units
 from rare_retention.study.results import gather, load_run
 from rare_retention.train import loop
 from rare_retention.train.plan import make_plan

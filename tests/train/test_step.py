@@ -1,10 +1,13 @@
 """The compiled step: chunks, measurements, first-order effects, and meshes of eight devices."""
 
 import dataclasses
+import re
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import tiny_text
 from tiny import blueprint
@@ -18,6 +21,7 @@ from rare_retention.settings.traced import traced_of
 from rare_retention.tasks.regression import RegressionTasks
 from rare_retention.train.state import Arguments, create, shardings
 from rare_retention.train.step import Step, step_quantities
+from rare_retention.train.updates import transformation
 
 TASKS = RegressionTasks(inputs=14, count=3, block=4, prior_exponent=1.0)
 SETTING = Regression(tasks=TASKS, widths=(5,), initialisations=2, watch=(2, 0))
@@ -153,6 +157,70 @@ def test_a_call_may_measure_nothing(start, advance):
     expected = advance(start, OWN, ROWS, jnp.int32(5))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def by_hand(traced, optimizer):
+    """The step of a run that has no rule and measures nothing, written out without `Step`."""
+
+    def losses(params, rows, key, numbers):
+        split = traced.losses(params, rows, key, numbers)
+        sums = [part.sum() for own in split.values() for part in (own.by_task, *own.apart.values())]
+        return jnp.stack(sums).sum()
+
+    def one(state, own, rows):
+        step, params, moments = state
+        key = jax.random.fold_in(own.key, step)
+        grads = jax.grad(losses)(params, rows, key, own.numbers)
+        updates, after = {}, {}
+        for name, stack in params.items():
+            update = transformation(optimizer.form, own.rates[name], traced.family.matrix).update
+            with jax.numpy_dtype_promotion("standard"):
+                updates[name], after[name] = jax.vmap(update)(grads[name], moments[name], stack)
+        return step + 1, optax.apply_updates(params, updates), after
+
+    def run(state, own, batches, count):
+        def plain(i, state):
+            return one(state, own, jax.tree.map(lambda leaf: leaf[i], batches))
+
+        return jax.lax.fori_loop(0, count, plain, state)
+
+    return run
+
+
+def operations(lowered):
+    """How often each operation stands in a program, by what it is and the types of its operands."""
+    lines = re.sub(r"loc\(.*?\)|[%@#][\w:#]+", "", lowered.as_text()).splitlines()
+    return Counter(line.strip() for line in lines if "stablehlo." in line)
+
+
+def ready(setting, batches, optimizer):
+    """What a step without a rule takes, and what the one by hand does."""
+    own = blueprint(traced_of(setting), optimizer)
+    state = jax.jit(lambda: create(own, 0))()
+    assert state.rule == {} and state.followed == {}
+    rest = arguments(setting), batches, jnp.int32(len(jax.tree.leaves(batches)[0]))
+    plain = jax.jit(Step(own).run).lower(state, *rest)
+    bare = state.step, state.params, state.optimizer
+    hand = jax.jit(by_hand(traced_of(setting), optimizer)).lower(bare, *rest)
+    return plain, hand, (state, *rest), (bare, *rest)
+
+
+def test_without_a_rule_a_step_is_gradient_update_and_no_more():
+    """The same operations, as many flops and inputs, and after seven steps the same bits."""
+    plain, hand, given, by_hand_given = ready(SETTING, ROWS, ADAMW)
+    assert operations(plain) == operations(hand)
+    plain, hand = plain.compile(), hand.compile()
+    assert plain.cost_analysis()["flops"] == hand.cost_analysis()["flops"] > 0
+    found, expected = plain(*given), hand(*by_hand_given)
+    leaves = jax.tree.leaves(found), jax.tree.leaves(expected)
+    assert len(leaves[0]) == len(leaves[1]) and expected[0] == 7
+    for a, b in zip(*leaves, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_without_a_rule_a_language_step_is_gradient_update_and_no_more(text_batches):
+    plain, hand, *_ = ready(TEXT, text_batches, ADAMW)
+    assert operations(plain) == operations(hand)
 
 
 def test_pieces_of_a_batch_add_up_to_it():

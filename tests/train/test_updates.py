@@ -1,5 +1,7 @@
 """Updates of an optimizer against those written out in NumPy float64."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,6 +159,43 @@ def test_the_warm_up_of_the_published_recipe():
         rates = [float(rate(jnp.int32(t))) for t in (0, 100, 500, 1000, 2499, 49_999)]
     expected = [3.01e-5, 4.09e-5, 8.41e-5, 1.381e-4, 3e-4, 3e-5]
     np.testing.assert_allclose(rates, expected, rtol=5e-4)
+
+
+def limits(config, steps):
+    """Largest norms of the updates of so many steps, by plain descent at a rate of one."""
+    rate = {"peak": 1.0, "schedule": "constant", "warmup": 0, "ahead": 0}
+    transform = transformation(dataclasses.replace(config, method="sgd", **rate), 1.0, matrix)
+    weights = {"w": jnp.zeros(4)}
+
+    def step(state, _):
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = transform.update({"w": jnp.full(4, 1e3)}, state, weights)
+        return state, jnp.linalg.norm(updates["w"])
+
+    return np.asarray(jax.lax.scan(step, transform.init(weights), length=steps)[1])
+
+
+def test_clipping_of_the_published_recipe():
+    """OLMo-7B-0724 as AI2's trainer runs it, batch by batch: `OLMo-7B-0724.yaml` and `train.py`.
+
+    A batch of 512 windows of 4096 tokens is counted, clipped at the norm that its group of weights
+    has, and only then does the group get the norm that is due after so many tokens: 5 up to the
+    2,097,152,000th, 1 beyond. Before the first batch it has `max_grad_norm` itself.
+    """
+    tokens, norm, expected = 0, 1.0, []
+    for _ in range(1010):
+        tokens += 512 * 4096
+        expected.append(norm)
+        norm = 5.0 if tokens <= 2_097_152_000 else 1.0
+    found = limits(olmo(100_000), 1010)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    golden = {0: 1.0, 1: 5.0, 2: 5.0, 999: 5.0, 1000: 5.0, 1001: 1.0, 1009: 1.0}
+    np.testing.assert_allclose(found[list(golden)], list(golden.values()), rtol=1e-6)
+
+
+def test_the_larger_norm_begins_at_once_where_nothing_else_is_said():
+    np.testing.assert_allclose(limits(olmo(300, from_zero=True), 6), [5, 5, 5, 1, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(limits(Optimizer(), 3), [1, 1, 1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("schedule", ["inverse_sqrt", "constant"])
