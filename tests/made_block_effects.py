@@ -11,7 +11,7 @@ FIRST = ((0.03, 0.01), (0.01, 0.002))  # a step between exposures, [size, block]
 SECOND = ((0.004, -0.001), (0.001, 0.0))
 SHAM = 0.25  # of these is what the updates do to a task that is never shown
 BURST = -0.5  # what the batch of an exposure does, in the first block
-MISSED = 0.001  # of every step's change no order says
+MISSED = 0.001  # of every step's change no order says, in later streams 1e-4 of it more
 
 STEPS = np.unique(
     np.concatenate([np.arange(0, LAST + 1, EVERY), np.arange(GAP - 1, LAST + 1, GAP)])
@@ -42,7 +42,9 @@ def study(sham=True, streams=STREAMS):
         orders[(slice(None), *unit, 0, slice(1, None), 0)] = np.moveaxis(
             np.diff(through, axis=0), 1, 0
         )
-        reference[(*unit, 0, slice(None), 0)] = 9 + through[..., 3].sum(-1) + MISSED * STEPS
+        reference[(*unit, 0, slice(None), 0)] = (
+            9 + through[..., 3].sum(-1) + MISSED * (1 + 1e-4 * unit[0]) * STEPS
+        )
     results = xr.Dataset(
         {
             "interference_first": ((*dims, "block"), orders[0].astype(np.float32)),

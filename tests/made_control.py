@@ -46,7 +46,7 @@ def results(rhos, gains, levels=None, noise=0.0, streams=STREAMS):
 
 
 def in_mixture(results, widths):
-    """The same with the widths of its students, in a mixture in which width 3 has the rare task.
+    """The same with the widths of its students, in a mixture in which N*_r is 3 for the rare task.
 
     Of two tasks the common one's two features have the utilities 0.9 and 0.45, the rare one's 0.1.
     """

@@ -40,7 +40,8 @@ def representation(rates=RATES[:3], gaps=(), sizes=SIZES, streams=2, noise=0.01,
         values = values + noise * rng.standard_normal(values.shape)
         if name == "null_effect":
             fading = 1 / np.arange(1, LAYERS + 1)
-            values = values.expand_dims(layer=LAYERS, axis=-1) * fading
+            wobble = 1 + noise / 10 * rng.standard_normal((*values.shape, LAYERS))
+            values = values.expand_dims(layer=LAYERS, axis=-1) * fading * wobble
         elif name in layered:
             values = values.expand_dims(layer=LAYERS, axis=-1) * layered[name]
             values = values.where(values["task"] == "addition")  # addition alone has a sum

@@ -1,13 +1,14 @@
 """What students hold along the branches of a study, by the steps since each turned off."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import retention, states
+from rare_retention.evidence import control, exposures, retention, states
 
 DIM = "branch"
 """Dimension of the results; its first place is the trunk."""
@@ -15,6 +16,8 @@ DIM = "branch"
 _OUT = "exposure.left_out"
 _LOOKED_AT = ("measure", "snapshots", "checkpoints", "mesh")
 """Fields of a run that change nothing of what is learned."""
+
+_START = ("of", "at", "after_exposure")  # what a branch goes on from
 
 
 def changed(results: xr.Dataset) -> dict[str, dict[str, Any]]:
@@ -80,6 +83,22 @@ def protected(results: xr.Dataset, another: bool = False) -> list[str]:
     ]
 
 
+def bare(results: xr.Dataset, name: str) -> str | None:
+    """The branch that does what another does but for its rule, from the same state.
+
+    Args:
+        results: of a study.
+        name: of the branch with a rule; None is returned where it has no such counterpart.
+    """
+    starts = {own["name"]: [own.get(k) for k in _START] for own in _declared(results)}
+    changes = changed(results)
+    plain = {k: value for k, value in changes[name].items() if not k.startswith("rule.")}
+    found = [
+        other for other, own in changes.items() if own == plain and starts[other] == starts[name]
+    ]
+    return next((other for other in found if other != name), None)
+
+
 def relearned(results: xr.Dataset) -> list[tuple[str, str]]:
     """Branches in which the task is shown for the first time, and those that show it again.
 
@@ -94,27 +113,75 @@ def relearned(results: xr.Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def level(point: xr.Dataset, name: str) -> xr.DataArray:
-    """The level of the rarest watched task along a branch.
+def level(point: xr.Dataset, name: str, task: str | None = None) -> xr.DataArray:
+    """The raw level of a watched task along a branch.
 
     Args:
         point: of a study's grid with the dimension `branch`, as for `retention.level`.
         name: of the branch.
+        task: its name; the rarest watched one by default.
 
     Returns:
         As `retention.level`, with `step` counted from the state that the branch goes on from; the
-        steps that all streams have.
+        steps that all streams have which were measured. The others are NaN, and there are no steps
+        where none was.
     """
+    task = states.rarest(point) if task is None else task
     own = point.sel({DIM: name}, drop=True)
-    found, turn = retention.level(own), own["turn"]
+    found, turn = retention.level(own, task), own["turn"]
     if "stream" not in found.dims:
         return _since(found, float(turn))
-    each = [
-        _since(found.sel(stream=stream), float(turn.sel(stream=stream)))
-        for stream in found["stream"].to_numpy()
-    ]
-    joined = xr.concat(each, found["stream"], join="inner", coords="minimal", compat="override")
-    return joined.transpose(*found.dims)
+    found = found.assign_coords(stream=found["stream"])  # numbers, where streams have no names
+    each = [_since(found.isel(stream=[i]), float(turn[i])) for i in range(found.sizes["stream"])]
+    there = [one for one in each if one.sizes["step"]] or each[:1]
+    joined = xr.concat(there, "stream", join="inner", coords="minimal", compat="override")
+    return joined.reindex(stream=found["stream"]).transpose(*found.dims)
+
+
+def above(point: xr.Dataset, name: str, own: xr.Dataset | None = None) -> xr.DataArray:
+    """The level along a branch above what a student has of the task without having seen it.
+
+    That is the level of the control, the same students without the task; else that of a sham, a
+    watched task of the same kind that was not shown along the branch nor before it, in the same
+    students. A study that has neither leaves the level raw, and so does a null below 0: the loss of
+    a task that is never shown goes anywhere.
+
+    Args:
+        point: as for `level`.
+        name: of the branch.
+        own: the point's control, as from `arms`, with the same branches.
+
+    Returns:
+        As `level`; NaN where the control is missing.
+    """
+    found, never = level(point, name), shams(point.sel({DIM: name}, drop=True))
+    if own is not None:
+        null = level(own, name, states.rarest(point))
+    elif never:
+        null = level(point, name, never[-1])
+    else:
+        return found
+    return found - null.reindex(step=found["step"]).clip(min=0)
+
+
+def shams(point: xr.Dataset) -> list[str]:
+    """Watched tasks of the rarest one's kind that a run was never shown, nor those before it.
+
+    A kind has one name, to which a number is added: "comparison", "comparison 2".
+
+    Args:
+        point: of a study's grid, without the dimension `branch`.
+    """
+    rare = states.rarest(point)
+    if "exposure_step" not in point:
+        return []
+    kind, tasks = _kind(rare), point["watch"].to_numpy().tolist()
+    others = [task for task in tasks if task != rare and _kind(task) == kind]
+    return [task for task in others if not exposures.of(point, task).notnull().any()]
+
+
+def _kind(task: str) -> str:
+    return re.sub(r" \d+$", "", task)
 
 
 def _since(values: xr.DataArray, turn: float) -> xr.DataArray:
@@ -124,6 +191,25 @@ def _since(values: xr.DataArray, turn: float) -> xr.DataArray:
     return own.assign_coords(step=own["step"] - turn).sel(step=slice(0, None))
 
 
-def points(results: xr.Dataset, unfinished: bool = False) -> list[xr.Dataset]:
-    """The points of the grid, each with all its branches; arguments as `states.points`."""
-    return list(states.points(results, [DIM], unfinished))
+def arms(results: xr.Dataset) -> list[tuple[xr.Dataset, xr.Dataset | None]]:
+    """Grid points at which the rarest watched task is shown, with their controls if there are any.
+
+    Each has all its branches. Where some arm has not begun, which may be the control, points wait.
+    """
+    found: list[tuple[xr.Dataset, xr.Dataset | None]] = []
+    for place in states.points(results, [DIM, control.ARM]):
+        if control.ARM not in place.dims:
+            found.append((place, None))
+            continue
+        each = [place.isel({control.ARM: i}) for i in range(place.sizes[control.ARM])]
+        begun = [point for point in each if point["frequency"].notnull().any()]
+        controls = [point for point in begun if control.is_control(point)]
+        if controls or len(begun) == len(each):
+            own = controls[0] if controls else None
+            found += [(point, own) for point in begun if not control.is_control(point)]
+    return found
+
+
+def points(results: xr.Dataset) -> list[xr.Dataset]:
+    """The points of `arms` without their controls."""
+    return [point for point, _ in arms(results)]

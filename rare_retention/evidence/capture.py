@@ -1,7 +1,8 @@
 """What the students captured of each task against what Theorem 3 says they would.
 
-Each function takes one point of a study's grid, as from `states.points`, whose tasks are not
-withheld, and reads the final states. Signals are raw captured shares s_k.
+Each function takes one point of a study's grid, as from `states.points` and
+`states.without_shams`, whose tasks are not withheld, and reads the final states. Signals are raw
+captured shares s_k.
 """
 
 from collections.abc import Sequence

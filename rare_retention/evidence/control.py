@@ -22,6 +22,10 @@ from rare_retention.theory import utility
 ARM = "left_out"
 """Dimension of a study's grid along which the task is shown or left out."""
 
+MARGIN = 1
+"""Features of width beyond N*_r from which on a student has room. At N*_r itself the task has the
+last place of the optimum: it is lost if one other direction is captured a little, as by noise."""
+
 LEAST_RISE = 0.05
 """Mean peak above the control below which there is nothing to keep, so that no factor is defined.
 """
@@ -61,9 +65,10 @@ def is_control(point: xr.Dataset) -> bool:
 def room(point: xr.Dataset) -> xr.DataArray:
     """Sizes of which is not known that they have no room for the rarest watched task; bool [size].
 
-    Theorem 3 tells of a synthetic student: the optimum of the mixture at its width has a feature of
-    the task, or none. A size without room lacks the task for want of capacity, whatever it keeps.
-    Nothing of the kind is known of other students: all of them count.
+    Theorem 3 tells of a synthetic student: from the width N*_r on the optimum of the mixture has a
+    feature of the task. A size has room if it is `MARGIN` wider than that; one without room lacks
+    the task for want of capacity, whatever it keeps. Nothing of the kind is known of other
+    students: all of them count.
 
     Args:
         point: of a study's grid; with `spectrum`, `frequency` and `width` in synthetic studies.
@@ -73,8 +78,9 @@ def room(point: xr.Dataset) -> xr.DataArray:
         return xr.DataArray(np.ones(len(sizes), bool), {"size": sizes}, ("size",))
     prior, spectra = states.mixture(point)
     rare = point["task"].to_numpy().tolist().index(states.rarest(point))
-    counts = [utility.retained(prior, spectra, int(n))[rare] for n in point["width"].to_numpy()]
-    return xr.DataArray(np.array(counts) > 0, {"size": sizes}, ("size",))
+    needed = int(utility.staircase(prior, spectra, 1)[rare])  # 0: no width is enough
+    wide = point["width"].to_numpy() >= needed + MARGIN
+    return xr.DataArray(wide & (needed > 0), {"size": sizes}, ("size",))
 
 
 def excess_cycles(point: xr.Dataset, control: xr.Dataset) -> xr.Dataset | None:

@@ -55,7 +55,8 @@ DRAWN = {"batches": "batches", "weights": "initial weights", "tasks": "tasks"}
 
 Covers = Literal["streams", "initialisations", "none"]
 
-_ROUNDING = 1e-6  # of the width between bounds: float32 may stand so far outside, or apart
+_ROUNDING = 1e-6  # of a number, or of the width between bounds: so far apart is equal in float32
+_OUTSIDE = 1e-4  # of the width between bounds: sums of many float32 may stand so far outside
 _HALVINGS = 30  # of where a p-value lies
 
 
@@ -73,7 +74,7 @@ class Interval:
         initialisations: initialisations behind it.
         missing: streams x initialisations left out because their statistic is NaN.
         censored: units of which only a bound is known; they are in the interval as that.
-        alike: all units are equal, of two at least.
+        alike: all units are equal, but for rounding, of two at least.
     """
 
     estimate: float
@@ -110,7 +111,7 @@ class Units:
         """An interval over these units."""
         about = self.covers, self.streams, self.initialisations, self.missing
         count = len(self.values)
-        alike = count > 1 and bool((self.values == self.values[0]).all())
+        alike = count > 1 and bool(np.isclose(self.values, self.values[0], _ROUNDING, 0).all())
         return Interval(estimate, low, high, count, *about, censored, alike)
 
 
@@ -155,7 +156,7 @@ def bounded(
     if not len(units.values):
         return units.interval(math.nan, math.nan, math.nan)
     shares = (units.values - low) / (high - low)
-    if shares.min() < -_ROUNDING or shares.max() > 1 + _ROUNDING:
+    if shares.min() < -_OUTSIDE or shares.max() > 1 + _OUTSIDE:
         raise ValueError(f"expected values from {low:g} to {high:g}, got {units.values}")
     shares = shares.clip(0, 1)
     estimate = float(np.mean(shares)) if np.ptp(shares) else float(shares[0])
@@ -211,6 +212,27 @@ def signed_rank(
     middles = [float(np.median(below)), float(np.median(above))]
     estimate = middles[0] if middles[0] == middles[1] else math.nan
     return least.interval(estimate, float(ends[0]), float(ends[1]), censored)
+
+
+def ratio(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
+    """Numbers of the units whose mean is the ratio of two means, and that scatter as it does.
+
+    Ratios of single units would let one of them with next to nothing below decide their mean. With
+    r = mean(a) / mean(b) these are r + (a - r b) / mean(b), to first order in what units differ by.
+
+    Args:
+        above: a [..., stream, initialisation], NaN where it is missing.
+        below: b, with the same dimensions.
+
+    Returns:
+        As `above`; NaN where either is missing.
+    """
+    units = [dim for dim in UNITS if dim in above.dims]
+    both = above.notnull() & below.notnull()
+    mean = below.where(both).mean(units)
+    whole = above.where(both).mean(units) / mean
+    found: xr.DataArray = whole + (above - whole * below) / mean
+    return found.transpose(*above.dims)
 
 
 def between(least: xr.DataArray, most: xr.DataArray, confidence: float = CONFIDENCE) -> Interval:

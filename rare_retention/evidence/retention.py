@@ -42,8 +42,8 @@ _MEANINGS = {
 _STEPS = ("lag", "half_life")
 
 
-def learned(point: xr.Dataset) -> xr.DataArray:
-    """How much of the rarest watched task is learned, at its measured steps.
+def learned(point: xr.Dataset, task: str | None = None) -> xr.DataArray:
+    """How much of a watched task is learned, at its measured steps.
 
     Its signal where the setting has one; of an injected task 1 minus the share of the loss of
     guessing that is left on its training half: 0 for guessing, 1 for knowing, below 0 as long
@@ -51,8 +51,9 @@ def learned(point: xr.Dataset) -> xr.DataArray:
 
     Args:
         point: of a study's grid, with `signal`, or with `loss` and `chance`.
+        task: its name; the rarest watched one by default.
     """
-    task = states.rarest(point)
+    task = states.rarest(point) if task is None else task
     if "signal" in point:
         return states.measured(point["signal"].sel(task=task, drop=True))
     loss = states.measured(point["loss"].sel(task=task, drop=True))
@@ -60,7 +61,7 @@ def learned(point: xr.Dataset) -> xr.DataArray:
     return share.assign_attrs(units="1")
 
 
-def level(point: xr.Dataset) -> xr.DataArray:
+def level(point: xr.Dataset, task: str | None = None) -> xr.DataArray:
     """The level by which gains and what is left of them are compared, at its measured steps.
 
     Of an injected task that of its answer (`settings.levels`) where it was measured: the loss of a
@@ -68,12 +69,14 @@ def level(point: xr.Dataset) -> xr.DataArray:
 
     Args:
         point: as for `learned`.
+        task: as there.
     """
+    task = states.rarest(point) if task is None else task
     if "answer" in point:
-        answer = point["answer"].sel(task=states.rarest(point), drop=True)
+        answer = point["answer"].sel(task=task, drop=True)
         if answer.notnull().any():
             return states.measured(answer)
-    return learned(point)
+    return learned(point, task)
 
 
 class Cycle(NamedTuple):

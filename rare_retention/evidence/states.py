@@ -121,6 +121,16 @@ def mixture(point: xr.Dataset) -> tuple[Array, Array]:
     )
 
 
+def without_shams(point: xr.Dataset) -> xr.Dataset:
+    """A grid point with the tasks of its mixture alone, without those of frequency 0.
+
+    A sham is never shown: whether there is room for it is no question of the mixture.
+    """
+    shares = point["frequency"]
+    shown = (shares > 0).any([d for d in shares.dims if d != "task"])
+    return point.isel(task=shown.to_numpy())
+
+
 def rarest(point: xr.Dataset) -> str:
     """Name of the rarest of the watched tasks that have a frequency; of equally rare ones the last.
 

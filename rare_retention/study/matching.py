@@ -46,6 +46,11 @@ def gains(results: xr.Dataset) -> xr.DataArray:
     The gain is that in the level of the rarest watched task (`retention.level`), in cycles before
     any size has learned it at that peak; NaN where there is none or a student is missing.
 
+    The level is raw: a calibration study has no control. The claim at matched gain takes it above
+    the control, which makes a rise within a cycle less by what the control's level moves in it.
+    Where that is not little, such as before a synthetic control has settled, match again by what
+    the claim's note says of the gains.
+
     Raises:
         UserError: the study does not vary the peak alone, no run of it has finished, or no cycle
             was measured.

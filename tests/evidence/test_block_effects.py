@@ -31,7 +31,7 @@ def test_blocks_are_summed_over_the_gaps_alone(point):
         assert np.isnan(values.sel(block="neurons")).all()
     rise = np.sum(made.FIRST, 1) + np.sum(made.SECOND, 1) + made.MISSED
     measured = found["measured"].isel(stream=1, initialisation=0)
-    np.testing.assert_allclose(measured, rise * COUNTED, rtol=1e-6)
+    np.testing.assert_allclose(measured, rise * COUNTED, rtol=1e-5)
 
 
 def test_what_orders_explain_is_their_share_of_the_change(point):

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from made_control import in_mixture, results
 
 from rare_retention.evidence import control
+from rare_retention.flags import load
+from rare_retention.theory import utility
 
 
 def factors(*planted, **more):
@@ -47,11 +50,35 @@ def test_cycles_that_do_not_count_are_left_out_for_all_sizes():
 
 
 def test_theorem_3_says_which_sizes_have_room():
-    """Utilities 0.9 and 0.45 of the common task, 0.1 of the rare one: it comes third."""
+    """Utilities 0.9 and 0.45 of the common task, 0.1 of the rare one: it comes third, and last."""
     study = in_mixture(results((0.5,) * 4, (0.5,) * 4), (1, 2, 3, 4))
     [(point, _)] = control.arms(study)
-    assert control.room(point).values.tolist() == [False, False, True, True]
+    assert control.room(point).values.tolist() == [False, False, False, True]
     assert control.room(point.drop_vars("spectrum")).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "needed", "room"),
+    [
+        ("configs/synthetic/retention.py:small", 5, {3: False, 6: True, 12: True}),
+        ("configs/synthetic/forgetting.py", 14, {10: False, 18: True, 28: True}),
+    ],
+)
+def test_sizes_of_the_committed_studies_have_the_room_that_their_pages_say(name, needed, room):
+    setting = load(name).run.setting
+    prior, spectra = setting.tasks.frequencies(), setting.tasks.spectra()
+    assert utility.staircase(prior, spectra, 1)[-1] == needed
+    point = xr.Dataset(
+        {"frequency": ("task", prior), "spectrum": (("task", "direction"), spectra)},
+        {
+            "task": ["common", "rare"],
+            "watch": ["rare"],
+            "size": list(setting.widths),
+            "width": ("size", list(setting.widths)),
+        },
+    )
+    found = control.room(point)
+    assert dict(zip(found["size"].values.tolist(), found.values.tolist(), strict=True)) == room
 
 
 def test_points_without_the_task_are_controls():

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rare_retention.evidence import sham
-from rare_retention.study.claims.claim import Claim
-from rare_retention.study.claims.verdict import judge_claim
+from rare_retention.evidence import common_gradient, intervals, sham
+from rare_retention.study.claims import CLAIMS
+from rare_retention.study.claims.claim import Claim, counted
+from rare_retention.study.claims.verdict import judge_claim, outcome
 
 SIZES = np.array([8.0, 32, 128])
 STUDIES, STREAMS, STATES = 400, 5, 20
@@ -28,12 +29,31 @@ def verdict(statistic):
     return judge_claim(entry, xr.Dataset()).verdict
 
 
-def share_that_holds(statistic, extra=0.0):
+def by_ranks(statistic):
+    claim = CLAIMS["cosine_shrinks_with_width"]
+    return outcome(claim, intervals.bounded(statistic, *claim.bounds, statistic.attrs["cells"]))
+
+
+def share_that_holds(statistic, extra=0.0, judge=verdict):
     found = []
     for seed in range(STUDIES):
         rng = np.random.default_rng(seed)
-        found.append(verdict(statistic(cosines(rng, extra), cosines(rng))) == "holds")
+        found.append(judge(statistic(cosines(rng, extra), cosines(rng))) == "holds")
     return np.mean(found)
+
+
+def ranks(real, null):
+    """The statistic of `cosine_shrinks_with_width`, with the cells behind each unit's."""
+    late = [common_gradient.late_cosine(each, share=1.0) for each in (real, null)]
+    found = common_gradient.rank_correlation(late[0] - late[1])
+    return counted(found, [len(SIZES) - 1])
+
+
+def test_ranks_of_cosines_that_shrink_by_themselves_hold_in_one_study_of_twenty_at_most():
+    """Of 400 studies without any difference; what the real task has beyond it is found."""
+    assert share_that_holds(ranks, judge=by_ranks) <= 0.05
+    assert share_that_holds(lambda r, _: ranks(r, 0 * r), judge=by_ranks) > 0.75
+    assert share_that_holds(ranks, 12.0, by_ranks) > 0.5
 
 
 @pytest.mark.parametrize("size", [abs, np.square])

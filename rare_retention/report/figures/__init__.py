@@ -106,9 +106,9 @@ FIGURES: dict[str, FigureSpec] = {
     ),
     "branches": FigureSpec(
         branches.branches,
-        "Level of the rare task by the steps since each branch went on from its run, by size.",
+        "Raw level of the rare task by the steps since each branch went on from its run, by size.",
         (),
-        (_LEARNED, "loss", "watch", "turn", "frequency"),
+        (_LEARNED, "loss", "frequency", "watch", "turn"),
         (
             "larger_forgets_slower",
             "savings_grow_with_size",

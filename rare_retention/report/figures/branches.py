@@ -14,7 +14,10 @@ _MOST_COLUMNS = 3
 
 @style.styled()
 def branches(results: xr.Dataset) -> Figure:
-    """Level by the steps since a branch went on; a panel for each branch of each grid point."""
+    """Level by the steps since a branch went on; a panel for each branch of each grid point.
+
+    It is raw: claims take off what students have of the task without having seen it.
+    """
     names = [name for name in results[evidence.DIM].to_numpy().tolist() if name in _all(results)]
     each = [
         (", ".join(part for part in (name, label) if part), point, name)

@@ -17,7 +17,7 @@ _MOST_WIDTHS = 5  # more lines would hide each other
 @style.styled()
 def complexity(results: xr.Dataset) -> Figure:
     """Captured share of each task for each spectrum: observed marks on predicted lines."""
-    points = list(data.points(results))
+    points = data.mixtures(results)
     columns = min(len(points), 2)
     figure, panels = style.canvas(
         "Captured share by task", len(points), columns, 2.9, sharex=True, sharey=True

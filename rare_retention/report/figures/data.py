@@ -78,6 +78,11 @@ def points(
         yield ", ".join(f"{symbol(n)} = {_shown(point[n].item())}" for n in names), point
 
 
+def mixtures(results: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+    """The labelled `points` with the tasks of their mixtures alone, for what theory speaks of."""
+    return [(label, states.without_shams(point)) for label, point in points(results)]
+
+
 def controls(results: xr.Dataset) -> dict[tuple[str, ...], xr.Dataset]:
     """The points at which the rarest watched task is left out, by their `place`."""
     found = states.points(results, unfinished=True)

@@ -16,7 +16,7 @@ def long_horizon(results: xr.Dataset) -> Figure:
     """Normalised loss of every task over steps, a panel for each size."""
     points = [
         (f"{title}, {name}" if name else title, point.sel(size=size))
-        for name, point in data.points(results)
+        for name, point in data.mixtures(results)
         for size, title in data.names(point).items()
     ]
     figure, panels = style.canvas("Long training", len(points), 3, 2.3, sharex=True, sharey=True)

@@ -19,7 +19,7 @@ _LEVELS = {1: style.VERMILLION, 2: style.ORANGE, 3: "#F0E442"}
 @style.styled()
 def phase_diagram(results: xr.Dataset) -> Figure:
     """Normalised final loss over task and width, under the staircases N*_k(m), m = 1, 2, 3."""
-    points = list(data.points(results))
+    points = data.mixtures(results)
     columns = min(len(points), 2)
     figure, panels = style.canvas("Learned tasks by width", len(points), columns, 3.4)
     meshes = [_panel(panel, name, p) for panel, (name, p) in zip(panels, points, strict=True)]

@@ -14,7 +14,7 @@ from rare_retention.report.figures.style import Colours
 @style.styled()
 def observed_vs_predicted(results: xr.Dataset) -> Figure:
     """Final normalised loss against Theorem 3's, a point for each task and width."""
-    points = list(data.points(results))
+    points = data.mixtures(results)
     columns = min(len(points), 2)
     figure, panels = style.canvas(
         "Observed and predicted loss", len(points), columns, 3.4, sharex=True, sharey=True

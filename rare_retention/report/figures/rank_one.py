@@ -15,7 +15,7 @@ from rare_retention.theory.checks import Array
 @style.styled()
 def rank_one(results: xr.Dataset) -> Figure:
     """First width of the grid that learns task k, and the first that is at least N*_k(1)."""
-    points = list(data.points(results))
+    points = data.mixtures(results)
     columns = min(len(points), 2)
     figure, panels = style.canvas("Width that learns task k", len(points), columns, 3.4)
     for panel, (name, point) in zip(panels, points, strict=True):

@@ -16,7 +16,7 @@ _FREQUENT = ("s", "^", "D")
 @style.styled()
 def residual_axis(results: xr.Dataset) -> Figure:
     """Final signals of the three most frequent tasks and of the rarest against delta_F."""
-    points = list(data.points(results))
+    points = data.mixtures(results)
     columns = min(len(points), 2)
     figure, panels = style.canvas("Signal and residual", len(points), columns, 3.1, sharey=True)
     colours = style.size_colours(data.sizes(results))

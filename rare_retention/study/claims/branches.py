@@ -1,18 +1,30 @@
-"""Claims on branches: what students lose once the batches go on without the task."""
+"""Claims on branches: what students lose once the batches go on without the task.
 
-from collections.abc import Sequence
+Levels are those above the control, or above a sham (`evidence.branches.above`), but where a task
+has to be known and where two branches of the same students are compared: there they are raw.
+
+How fast a level falls hangs on where it starts. Sizes are compared from equal levels; equal levels
+may still have been trained unequally long, and near 1 the same level may hide unequal margins.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import xarray as xr
 
-from rare_retention.evidence import branches, forgetting, savings, states
-from rare_retention.study.claims.claim import Claim, NotTested, require, require_sizes
+from rare_retention.evidence import branches, forgetting, intervals, savings, states
+from rare_retention.study.claims.claim import NOTE, Claim, NotTested, require, require_sizes
 
 NO_BRANCH = (
     "the study has no branch in which nothing changes but that the task is left out: it must add "
     "one, with a change of exposure.left_out alone"
 )
 
+APART = 0.1
+"""Levels that differ by no more than this at the start count as equal."""
+
+KEPT_WITHOUT = 0.25
+"""Protection is seen to keep what without it less than this share is left of."""
 
 LEARNED = 0.9
 """Level at which a task counts as learned, the first time and again."""
@@ -24,76 +36,161 @@ def _mean(found: Sequence[Any]) -> Any:
     return joined.mean("point", skipna=False)
 
 
-def _curves(name: str, point: xr.Dataset) -> xr.Dataset:
-    """Curves of forgetting of the smallest and the largest size along a branch."""
-    level = branches.level(point, name).isel(size=[0, -1])
-    if level.sizes["step"] < 4:
-        raise NotTested(f"branch {name} has fewer than 4 measured states that all streams share")
-    found = forgetting.curves(level)
-    for i, size in enumerate(found["size"].to_numpy()):
-        start = found["start"].isel(size=i)
-        if float(start.mean()) < forgetting.LEAST_HELD:
-            raise NotTested(
-                f"size {size} has nothing to forget: it holds {float(start.mean()):.2g} where "
-                f"branch {name} begins"
-            )
-    return found
-
-
 def _half_lives(results: xr.Dataset) -> xr.Dataset:
-    """Least and greatest log2 ratio of half-lives, largest over smallest size."""
+    """Least and greatest log2 ratio of half-lives, largest over a smaller size of equal start."""
     require(results, "turn")
     require_sizes(results)
-    found, reason = [], NO_BRANCH
+    found, pairs, reason = [], [], NO_BRANCH
     for name in branches.quiet(results):
-        for point in branches.points(results):
+        for point, own in branches.arms(results):
             try:
-                each = _curves(name, point)
+                level = _from_equal_starts(name, branches.above(point, name, own))
             except NotTested as refusal:
                 reason = str(refusal)
                 continue
-            small, large = (each.isel(size=i).reset_coords(drop=True) for i in (0, -1))
+            each = forgetting.curves(level)
+            small, large = (each.isel(size=i).reset_coords(drop=True) for i in (0, 1))
             found.append(forgetting.ratios(small, large))
+            pairs.append("size {1} beside {0}".format(*level["size"].to_numpy()))
     if not found:
         raise NotTested(reason)
-    return _mean(found)
+    return _mean(found).assign_attrs({NOTE: ", ".join(dict.fromkeys(pairs))})
+
+
+def _from_equal_starts(name: str, level: xr.DataArray) -> xr.DataArray:
+    """Levels of the largest size and of the smallest that starts where that does.
+
+    Raises:
+        NotTested: the largest holds nothing, or no other starts where it does.
+    """
+    if level.sizes["step"] < 4:
+        raise NotTested(f"branch {name} has fewer than 4 measured states that all streams share")
+    starts = _over_units(level.isel(step=0, drop=True))
+    said = ", ".join(f"{float(held):.2g} at {held['size'].item()}" for held in starts)
+    if not starts[-1] >= forgetting.LEAST_HELD:
+        raise NotTested(
+            f"the largest size has nothing to forget where branch {name} begins: {said}"
+        )
+    equal = (abs(starts - starts[-1]) <= APART) & (starts >= forgetting.LEAST_HELD)
+    first = int(equal.argmax("size"))
+    if first == level.sizes["size"] - 1:
+        raise NotTested(
+            f"how fast a level falls hangs on where it starts, and no size starts within {APART:g} "
+            f"of the largest where branch {name} begins: {said}"
+        )
+    return level.isel(size=[first, -1])
+
+
+def _over_units(values: xr.DataArray) -> xr.DataArray:
+    """Mean over streams and initialisations."""
+    return values.mean([dim for dim in states.UNITS if dim in values.dims])
+
+
+def _protected(
+    results: xr.Dataset, another: bool
+) -> Iterator[tuple[str, str, xr.Dataset, xr.Dataset | None]]:
+    """Names of protected branches and of the same without protection, at each grid point.
+
+    Raises:
+        NotTested: there is none.
+    """
+    pairs = [
+        (name, bare)
+        for name in branches.protected(results, another)
+        if (bare := branches.bare(results, name)) is not None
+    ]
+    if not pairs:
+        what = "another one is protected" if another else "it is protected"
+        raise NotTested(
+            f"the study has no branch without the task in which {what}, beside one from the same "
+            "state without protection"
+        )
+    for name, bare in pairs:
+        for point, own in branches.arms(results):
+            yield name, bare, point, own
+
+
+def _common_end(*levels: xr.DataArray) -> list[xr.DataArray]:
+    """Levels at the last step that all of them have.
+
+    Raises:
+        NotTested: they have none.
+    """
+    shared = xr.align(*levels, join="inner")
+    if not shared[0].sizes["step"]:
+        raise NotTested("no stream has finished both the protected branch and that without it")
+    return [level.isel(step=-1, drop=True).reset_coords(drop=True) for level in shared]
+
+
+def _forgotten(bare: xr.DataArray, end: xr.DataArray) -> xr.DataArray:
+    """Sizes that lose most of the task without protection; bool [size].
+
+    Args:
+        bare: level without protection.
+        end: the same at the step at which branches are compared.
+
+    Raises:
+        NotTested: there is none.
+    """
+    start, left = _over_units(bare.isel(step=0, drop=True)), _over_units(end)
+    share = (left / start).where(start >= forgetting.LEAST_HELD).reset_coords(drop=True)
+    lost: xr.DataArray = share < KEPT_WITHOUT
+    if share.isnull().all():
+        raise NotTested("no size holds anything that protection could keep")
+    if not lost.any():
+        raise NotTested(
+            f"every size keeps {float(share.min()):.2g} of its level or more without protection, "
+            f"where less than {KEPT_WITHOUT:g} would show what protection does"
+        )
+    return lost
+
+
+def _over_protected(results: xr.Dataset, another: bool, statistic: Any) -> xr.DataArray:
+    """Mean over protected branches and grid points of a statistic of them.
+
+    Raises:
+        NotTested: none can test the claim; the reason is the last one's.
+    """
+    require(results, "turn")
+    found, reason = [], "no run has finished"
+    for place in _protected(results, another):
+        try:
+            found.append(statistic(*place))
+        except NotTested as refusal:
+            reason = str(refusal)
+    if not found:
+        raise NotTested(reason)
+    mean: xr.DataArray = _mean(found)
+    return mean
 
 
 def _kept(results: xr.Dataset) -> xr.DataArray:
-    """Level at the end of a protected branch over that at its start, mean over sizes."""
-    require(results, "turn")
-    found = []
-    for name in branches.protected(results):
-        for point in branches.points(results):
-            level = branches.level(point, name)
-            start, end = level.isel(step=0, drop=True), level.isel(step=-1, drop=True)
-            each = [dim for dim in states.UNITS if dim in start.dims]
-            held = start.mean(each) >= forgetting.LEAST_HELD
-            share = (end / start).where(held).reset_coords(drop=True)
-            found.append(share.mean("size"))
-    if not found:
-        raise NotTested("the study has no branch in which the task is left out and protected")
-    return _mean(found)
+    """Level at the end of a protected branch over that at its start, of sizes that forget."""
+
+    def share(name: str, bare: str, point: xr.Dataset, own: xr.Dataset | None) -> xr.DataArray:
+        kept, without = (branches.above(point, each, own) for each in (name, bare))
+        end, left = _common_end(kept, without)
+        lost = _forgotten(without, left)
+        start = kept.isel(step=0, drop=True).reset_coords(drop=True)
+        each = intervals.ratio(end.isel(size=lost.values), start.isel(size=lost.values))
+        return each.mean("size", skipna=False)
+
+    return _over_protected(results, False, share)
 
 
 def _of_another(results: xr.Dataset) -> xr.DataArray:
     """Level at the end where another task is protected, less that where nothing is."""
-    require(results, "turn")
-    others, bare = branches.protected(results, another=True), branches.quiet(results)
-    if not (others and bare):
-        raise NotTested(
-            "the study has no branches without the task in which another one is protected, and "
-            "nothing is"
-        )
-    found = []
-    for point in branches.points(results):
-        levels = (
-            branches.level(point, name).reset_coords(drop=True) for name in (others[0], bare[0])
-        )
-        both = xr.align(*levels, join="inner", exclude=())
-        other, alone = (level.isel(step=-1, drop=True) for level in both)
-        found.append(abs(other - alone).mean("size"))
-    return _mean(found)
+
+    def distance(name: str, bare: str, point: xr.Dataset, own: xr.Dataset | None) -> xr.DataArray:
+        # Raw: protection of a sham raises the sham's own level, which is nothing to take off.
+        raw = (branches.level(point, each) for each in (name, bare))
+        without = branches.above(point, bare, own)
+        other, alone, left = _common_end(*raw, without)
+        lost = _forgotten(without, left)
+        apart: xr.DataArray = abs(other - alone).isel(size=lost.values)
+        return apart.max("size", skipna=False)
+
+    return _over_protected(results, True, distance)
 
 
 def _savings(results: xr.Dataset) -> xr.Dataset:
@@ -105,17 +202,22 @@ def _savings(results: xr.Dataset) -> xr.Dataset:
         raise NotTested(
             "the study has no branch in which the task is shown again after a quiet one"
         )
-    found = []
+    found, reason = [], "no run has finished"
     for first, again in pairs:
         for point in branches.points(results):
             learning, second = (
                 branches.level(point, name).isel(size=[0, -1]) for name in (first, again)
             )
+            if not (learning.sizes["step"] > 1 and second.sizes["step"] > 1):
+                reason = f"no stream has finished both branch {first} and branch {again}"
+                continue
             each = savings.savings(learning, second, LEARNED)[["low", "high"]]
             small, large = (each.isel(size=i).reset_coords(drop=True) for i in (0, -1))
             found.append(
                 xr.Dataset({"least": large.low - small.high, "most": large.high - small.low})
             )
+    if not found:
+        raise NotTested(reason)
     return _mean(found)
 
 
@@ -125,22 +227,27 @@ CLAIMS = (
         statement="Once the batches go on without the task, a large student takes more than twice "
         "the steps of a small one to lose half of what it had.",
         source="our own",
-        statistic="log2 of the steps until the level is half of that at the state where the branch "
-        "goes on without the task, largest size minus smallest, mean over such branches and grid "
-        "points; of a half-life beyond the measured steps these are its least value.",
+        statistic="log2 of the steps until the level above the control, or a sham, is half of that "
+        "at the state where the branch goes on without the task: largest size minus the smallest "
+        f"that on the mean starts within {APART:g} of it, at {forgetting.LEAST_HELD:g} or more; "
+        "mean over such branches and grid points. Of a half-life beyond the measured steps these "
+        "are its least value.",
         relation=">",
         threshold=1.0,
         compute=_half_lives,
         account="retention",
-        against="The large student's half-life is at most twice the small one's.",
+        against="From an equal level the large student's half-life is at most twice the small "
+        "one's. Where it is longer, equal levels may still have been trained unequally long.",
         branches=True,
     ),
     Claim(
         name="protection_keeps_the_level",
         statement="A student whose task is protected keeps it while the batches go on without it.",
         source="our own check of the protection",
-        statistic="Level at the end of a branch without the task in which it is protected, over "
-        "that at its start, mean over sizes that hold 0.05 there, branches and grid points.",
+        statistic="Level above the control, or a sham, at the last step of a branch without the "
+        "task in which it is protected, over that at its start: mean over streams by mean, over "
+        f"sizes that keep less than {KEPT_WITHOUT:g} of {forgetting.LEAST_HELD:g} or more at that "
+        "step without protection, branches and grid points.",
         relation=">=",
         threshold=0.7,
         compute=_kept,
@@ -154,8 +261,10 @@ CLAIMS = (
         statement="The same rule along the gradient of another task leaves the level as it is "
         "without a rule.",
         source="our own check of the protection",
-        statistic="Distance of the levels at the last step that the two branches without the task "
-        "share, mean over sizes and grid points.",
+        statistic="Distance of the levels at the last step that the branch shares with that from "
+        "the same state without protection, at the size where it is largest, of those that keep "
+        f"less than {KEPT_WITHOUT:g} of {forgetting.LEAST_HELD:g} or more there without it; mean "
+        "over branches and grid points.",
         relation="<",
         threshold=0.03,
         compute=_of_another,

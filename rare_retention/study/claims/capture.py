@@ -15,7 +15,8 @@ def _staircase(results: xr.Dataset) -> xr.DataArray:
     cells: list[int] = []
 
     def agreement(point: xr.Dataset) -> xr.DataArray:
-        share = capture.staircase_agreement(_mixed(point))
+        point = _mixed(point)
+        share = capture.staircase_agreement(point)
         judged = capture.levels_learned(point)["judged"].sum(("size", "task"))
         cells.append(int(judged.where(judged > 0).min()))  # of the least level that tasks have
         return share
@@ -36,7 +37,7 @@ def _rare_right_of_line(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED, "residual", "watch")
 
     def mean(point: xr.Dataset) -> xr.DataArray:
-        found = _onset(point)
+        found = _onset(_mixed(point))
         right = found["residual"] > found["line"]
         if not right.any():
             raise NotTested("no student ends with a residual right of the line")
@@ -50,6 +51,7 @@ def _rare_of_widest(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED, "residual", "watch")
 
     def widest(point: xr.Dataset) -> xr.DataArray:
+        point = _mixed(point)
         found = _onset(point)
         prior, spectra = states.mixture(point)
         width = int(point["width"][-1])
@@ -71,7 +73,8 @@ def _rank_one(results: xr.Dataset) -> xr.DataArray:
     cells: list[int] = []
 
     def agreement(point: xr.Dataset) -> xr.DataArray:
-        directions = np.sum(states.mixture(_mixed(point))[1] > 0, axis=1)
+        point = _mixed(point)
+        directions = np.sum(states.mixture(point)[1] > 0, axis=1)
         if np.any(directions != 1):
             raise NotTested(f"tasks have up to {directions.max()} directions, not one")
         widths = capture.rank_one_widths(point)
@@ -86,6 +89,7 @@ def _above_capacity(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED)
 
     def mean(point: xr.Dataset) -> xr.DataArray:
+        point = _mixed(point)
         final = states.final(point["signal"])
         above = final.where(_out_of_reach(point)).mean(("size", "task"))
         return above.where(states.complete(final))
@@ -97,6 +101,7 @@ def _late_rise(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED)
 
     def largest(point: xr.Dataset) -> xr.DataArray:
+        point = _mixed(point)
         rise = states.final(point["signal"]) - states.halfway(point["signal"])
         greatest: xr.DataArray = rise.where(_out_of_reach(point)).max(("size", "task"))
         return greatest.where(states.complete(rise))
@@ -108,6 +113,7 @@ def _complexity_error(results: xr.Dataset) -> xr.DataArray:
     require(results, *_NEEDED)
 
     def error(point: xr.Dataset) -> xr.DataArray:
+        point = _mixed(point)
         _inverted(point)
         return _worst_error(point)
 
@@ -120,7 +126,7 @@ def _inversions_seen(results: xr.Dataset) -> xr.DataArray:
     inversions: list[int] = []
 
     def seen(point: xr.Dataset) -> xr.DataArray:
-        cells, pairs = _inverted(point)
+        cells, pairs = _inverted(_mixed(point))
         inversions.append(int(pairs.sum()))
         levels = cells["observed"].fillna(0).sum("level")
         same = _rarer_has_more(levels).where(pairs).mean(("size", "task", "rarer"))
@@ -130,8 +136,9 @@ def _inversions_seen(results: xr.Dataset) -> xr.DataArray:
 
 
 def _mixed(point: xr.Dataset) -> xr.Dataset:
-    """The point, if no task is withheld there: Theorem 3 speaks of the mixture as it is."""
+    """The tasks of a point's mixture, if none is withheld there: of these Theorem 3 speaks."""
     require(point, "is_withheld")
+    point = states.without_shams(point)
     if (point["is_withheld"] == 1).any():
         raise NotTested("tasks are withheld between bursts")
     return point
@@ -146,7 +153,7 @@ def _worst_error(point: xr.Dataset) -> xr.DataArray:
 
 
 def _onset(point: xr.Dataset) -> xr.Dataset:
-    found = capture.against_residual(_mixed(point))
+    found = capture.against_residual(point)
     if np.isnan(found["line"]):
         raise NotTested("the rarest watched task is one of the common ones")
     return found
@@ -154,7 +161,7 @@ def _onset(point: xr.Dataset) -> xr.Dataset:
 
 def _out_of_reach(point: xr.Dataset) -> xr.DataArray:
     """Cells [size, task] to which every optimum gives no feature."""
-    found = capture.shares(_mixed(point))
+    found = capture.shares(point)
     cells: xr.DataArray = (found["count"] == 0) & ~found["ambiguous"]
     if not cells.any():
         raise NotTested("no student is too narrow for any task")
@@ -163,7 +170,7 @@ def _out_of_reach(point: xr.Dataset) -> xr.DataArray:
 
 def _inverted(point: xr.Dataset) -> tuple[xr.Dataset, xr.DataArray]:
     """Cells, and pairs [size, task, rarer] of which the rarer task should be learned further."""
-    cells = capture.levels_learned(_mixed(point))
+    cells = capture.levels_learned(point)
     sure = cells["judged"].any("level")
     pairs = _rarer_has_more(cells["predicted"].sum("level"))
     pairs = pairs & sure & sure.rename(task="rarer")
@@ -211,6 +218,7 @@ CLAIMS = (
         compute=_prediction,
         account="capacity",
         against="At some width a task has a share that no optimum of the mixture gives it.",
+        bounds=(0, 1),
     ),
     Claim(
         name="rare_signal_right_of_line",
@@ -225,6 +233,7 @@ CLAIMS = (
         account="capacity",
         against="Students whose common residual is above the line have learned the rare task "
         "all the same.",
+        bounds=(0, 1),
     ),
     Claim(
         name="rare_signal_left_of_line",
@@ -238,6 +247,7 @@ CLAIMS = (
         account="capacity",
         against="A student to which Theorem 3 gives the rare task does not learn it: room is "
         "not what it lacks.",
+        bounds=(0, 1),
     ),
     Claim(
         name="rank_one_staircase",
@@ -263,6 +273,7 @@ CLAIMS = (
         compute=_above_capacity,
         account="capacity",
         against="Students hold tasks for which the optimum of their width has no feature.",
+        bounds=(0, 1),
     ),
     Claim(
         name="above_capacity_flat",
@@ -276,6 +287,7 @@ CLAIMS = (
         account="capacity",
         against="With twice the steps a student brings in a task for which its optimum has no "
         "feature: it lacked time, not room.",
+        bounds=(-1, 1),
     ),
     Claim(
         name="complexity_prediction",
@@ -290,6 +302,7 @@ CLAIMS = (
         account="capacity",
         against="Where tasks differ in complexity some have shares that no optimum of the "
         "mixture gives them.",
+        bounds=(0, 1),
     ),
     Claim(
         name="complexity_inversion",

@@ -19,6 +19,9 @@ Account = Literal["capacity", "acquisition", "retention", "none"]
 """Why a larger student ends with more: its optimum has room for the task, it gains more from each
 exposure, or it loses less between them. "none": a verdict is the same whichever is true."""
 
+NOTE = "note"
+"""Attribute of a statistic: what its verdict notes beside it, such as which sizes it compares."""
+
 THEOREM = "no interval: the claim is a theorem, and every unit must obey it"
 
 
@@ -39,8 +42,9 @@ class Claim:
         threshold: in the statistic's units.
         compute: results of a study -> the statistic [stream, initialisation], NaN where a value
             that it needs is missing; raises NotTested where the study cannot test the claim. The
-            attribute `intervals.CELLS` of a share says how many cases stand behind each unit's. Of
-            a statistic that may be known from one side alone a Dataset of `least` and `most`.
+            attribute `intervals.CELLS` of a share says how many cases stand behind each unit's, the
+            attribute `NOTE` what the verdict notes. Of a statistic that may be known from one side
+            alone a Dataset of `least` and `most`.
         account: which of the three accounts a verdict speaks for, or against.
         against: what result would be against the claim, in one plain sentence.
         kind: a claim, or a check.

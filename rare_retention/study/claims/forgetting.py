@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import control, exposures, retention, states
+from rare_retention.evidence import control, exposures, intervals, retention, states
 from rare_retention.study.claims.claim import Claim, NotTested, require, require_sizes
 
 PROTECTED = "protected_after"
@@ -47,6 +47,12 @@ def _factor_of_smallest(results: xr.Dataset) -> xr.DataArray:
 
 
 def _factor_at_equal_gain(results: xr.Dataset) -> xr.DataArray:
+    """Difference of factors where gains are alike.
+
+    Gains are of the level above the control; `study.matching` has the same of the raw level, since
+    a calibration study has no control. A gain is a rise within one cycle, of which the control's
+    level takes off no more than it moves in that cycle.
+    """
     require_sizes(results)
     require(results, "exposure_count")
 
@@ -160,7 +166,7 @@ def _closed(results: xr.Dataset) -> xr.DataArray:
 
 def _share_closed(bare: xr.DataArray, protected: xr.DataArray) -> xr.DataArray:
     """Share of what the smallest size with room lacks that protection gives back."""
-    lacks = bare.isel(size=-1) - bare
+    lacks = bare.isel(size=-1, drop=True) - bare
     mean = [dim for dim in states.UNITS if dim in protected.dims]
     room = (protected.mean(mean) >= _ROOM) & (lacks.mean(mean) >= _LACKS)
     if not room.any():
@@ -168,8 +174,8 @@ def _share_closed(bare: xr.DataArray, protected: xr.DataArray) -> xr.DataArray:
             "no size holds 0.9 of the task when it is protected and lacks 0.05 when it is not"
         )
     small = int(np.argmax(room.to_numpy()))  # the smallest
-    share: xr.DataArray = ((protected - bare) / lacks).isel(size=small)
-    return share.reset_coords(drop=True)
+    given, lack = (each.isel(size=small, drop=True) for each in (protected - bare, lacks))
+    return intervals.ratio(given, lack).reset_coords(drop=True)
 
 
 CLAIMS = (
@@ -225,7 +231,7 @@ CLAIMS = (
         source="our own",
         statistic="Final level above the control of the smallest size that holds 0.9 when it is "
         "protected and lacks 0.05 when it is not: protected minus bare, over largest bare minus "
-        "bare; mean over the other places of the grid.",
+        "bare, mean over streams by mean; mean over the other places of the grid.",
         relation=">=",
         threshold=0.7,
         compute=_closed,

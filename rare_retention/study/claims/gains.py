@@ -235,6 +235,7 @@ CLAIMS = (
         account="none",
         against="The most frequent task moves with the rare one's gap, so that gaps differ in "
         "more than when the rare task is shown.",
+        bounds=(0, 1),
     ),
     Claim(
         name="wide_accumulates",

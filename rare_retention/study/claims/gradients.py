@@ -84,6 +84,7 @@ CLAIMS = (
         against="The gradient of a batch that is in good part the task's points away from it: "
         "gradients or their parts are wrong.",
         kind="check",
+        bounds=(-1, 1),
     ),
     Claim(
         name="rest_interferes_less_in_large",

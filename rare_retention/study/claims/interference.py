@@ -109,6 +109,7 @@ CLAIMS = (
         account="none",
         against="The rare loss changes by what its gradient does not say, so that first-order "
         "effects explain nothing of it.",
+        kind="check",
     ),
     Claim(
         name="two_orders_explain_changes",

@@ -209,6 +209,7 @@ CLAIMS = (
         account="none",
         against="Where the task is so rare that only some size learns it the smallest ends with "
         "as little of its loss left.",
+        bounds=(-1, 1),
     ),
     Claim(
         name="frequency_orders_learning",
@@ -254,6 +255,7 @@ CLAIMS = (
         account="none",
         against="At the same text loss sizes differ in a frequent task too, so that size "
         "matters beyond the text it has learned.",
+        bounds=(0, 1),
     ),
     Claim(
         name="small_plateaus_at_low_frequency",
@@ -269,6 +271,7 @@ CLAIMS = (
         account="none",
         against="At the same text loss the small model has as little of a rare task's loss left "
         "as the large one.",
+        bounds=(-1, 1),
     ),
     Claim(
         name="larger_wins_at_equal_compute_when_rare",
@@ -283,6 +286,7 @@ CLAIMS = (
         account="none",
         against="With the same compute the smaller model has as little of the rare task's loss "
         "left.",
+        bounds=(-1, 1),
     ),
     Claim(
         name="learns_text",

@@ -42,6 +42,7 @@ CLAIMS = (
         compute=_one_neuron,
         account="capacity",
         against="The one neuron stays with the rare task, or between the two.",
+        bounds=(0, 1),
     ),
     Claim(
         name="two_neurons_learn_both",
@@ -54,5 +55,6 @@ CLAIMS = (
         compute=_two_neurons,
         account="capacity",
         against="With a neuron to spare the rare task is still not learned.",
+        bounds=(0, 1),
     ),
 )

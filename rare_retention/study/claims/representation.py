@@ -145,6 +145,7 @@ CLAIMS = (
         account="none",
         against="Values can be read off the smallest model's first layer as well as off the "
         "largest one's.",
+        bounds=(-1, 1),
     ),
     Claim(
         name="modes_grow_with_frequency",

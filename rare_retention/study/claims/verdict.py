@@ -12,7 +12,7 @@ import xarray as xr
 
 from rare_retention.evidence import intervals
 from rare_retention.evidence.intervals import Covers, Interval
-from rare_retention.study.claims.claim import Account, Claim, Kind, NotTested, Relation
+from rare_retention.study.claims.claim import NOTE, Account, Claim, Kind, NotTested, Relation
 from rare_retention.theory.checks import Array
 
 Outcome = Literal["holds", "fails", "inconclusive", "not tested"]
@@ -37,9 +37,9 @@ class Verdict:
         against: what result would be against the claim.
         interval: how its uncertainty was estimated.
         verdict: `holds` where the whole interval is on the claim's side of the threshold, `fails`
-            where all of it is on the other, `inconclusive` where the threshold lies within or one
-            unit alone gives no interval, `not tested` where the study cannot say. A check holds
-            where every unit is on the claim's side, and fails where one is not.
+            where all of it is on the other, `inconclusive` where the threshold lies within, or one
+            unit alone or units that are all equal give no interval, `not tested` where the study
+            cannot say. A theorem holds where every unit obeys it, and fails where one does not.
         estimate: the statistic, NaN where not tested.
         low: lower end of its interval, NaN without one.
         high: upper end of its interval, NaN without one.
@@ -51,7 +51,8 @@ class Verdict:
         streams: streams behind it.
         initialisations: initialisations behind it.
         note: why not tested or inconclusive, and what was left out; may be empty.
-        p: two-sided p-value of the threshold, NaN without an interval.
+        p: two-sided p-value of the threshold; 1 where all units are equal and have no bounds, NaN
+            where nothing was tested or one unit is all there is.
         together: the verdict where all claims that were judged with it share one error of 5%;
             checks do not count among them.
     """
@@ -111,14 +112,27 @@ def judge_claim(claim: Claim, results: xr.Dataset) -> Verdict:
         reason = "no student has all that the statistic needs"
         return _verdict(claim, "not tested", _NOTHING, results, [reason])
     alone = "one unit only: no interval" if found.units == 1 and not claim.theorem else ""
+    flat = _flat(claim, found)
     alike = f"all {found.units} units are equal" if found.alike else ""
+    alike += ": no spread to judge by" if flat else ""
     sided = f"of {found.censored} units one bound is known alone" if found.censored else ""
-    notes = [alone, alike, sided, dropped]
+    notes = [str(values.attrs.get(NOTE, "")), alone, alike, sided, dropped]
     if claim.theorem and isinstance(values, xr.DataArray):
         word = _checked(claim, intervals.units_of(values).values)
         found = dataclasses.replace(found, low=math.nan, high=math.nan)
         return _verdict(claim, word, found, results, notes)
+    if flat:
+        found = dataclasses.replace(found, low=math.nan, high=math.nan)
+        return _verdict(claim, "inconclusive", found, results, notes, 1.0)
     return _verdict(claim, outcome(claim, found), found, results, notes, _p(claim, values, found))
+
+
+def _flat(claim: Claim, found: Interval) -> bool:
+    """Whether units are equal that nothing bounds: an interval of no width would be sure of all.
+
+    It counts among the claims that are judged together, as one that says nothing.
+    """
+    return found.alike and not found.censored and claim.bounds is None and not claim.theorem
 
 
 def outcome(claim: Claim, found: Interval) -> Outcome:

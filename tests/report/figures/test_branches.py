@@ -41,6 +41,20 @@ def test_half_of_the_start_is_marked(results):
     assert [line.get_ydata()[0] for line in shown.lines if len(line.get_xdata()) == 2] == [0]
 
 
+def test_branches_that_have_not_begun_leave_the_others(results):
+    """One stream of the quiet branch, and all of the protected one."""
+    gone = (results["branch"] == "quiet") & (results["finished"]["stream"] == 1)
+    gone = gone | (results["branch"] == "protected")
+    signal = results["signal"].where(~gone).transpose(*results["signal"].dims)
+    lost = results.assign(signal=signal, turn=results["turn"].where(~gone))
+    figure = FIGURES["branches"].draw(lost)
+    panels = {name: figure.axes[titles(figure).index(name)] for name in ("quiet", "protected")}
+    level = evidence.level(results, "quiet").isel(stream=[0, 2], size=0)
+    expected = level.mean(("stream", "initialisation"))
+    np.testing.assert_allclose(curves(panels["quiet"])[0][:, 1], expected, rtol=1e-6)
+    assert curves(panels["protected"]) == []
+
+
 def test_a_missing_student_does_not_count(results, lose):
     lost = lose(results.copy(deep=True), stream=0, size=9, initialisation=0)
     quiet = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rare_retention.report.figures import data
+from rare_retention.report.figures import FIGURES, data
 
 
 def test_points_are_labelled_with_the_papers_symbols(study):
@@ -48,6 +48,45 @@ def test_tasks_that_a_point_lacks_are_left_out(study):
     results = study("phase_diagram")
     results["frequency"][0, 5:] = np.nan
     assert [point.sizes["task"] for _, point in data.points(results)] == [5, 8]
+
+
+def test_shams_are_no_tasks_of_a_mixture(study):
+    """A task of frequency 0 is drawn with those that are shown, but not as a task of theory."""
+    results = study("phase_diagram")
+    results["frequency"][:, 7] = 0.0
+    assert [point.sizes["task"] for _, point in data.points(results)] == [8, 8]
+    assert [(name, point.sizes["task"]) for name, point in data.mixtures(results)] == [
+        ("β = 1", 7),
+        ("β = 2", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "phase_diagram",
+        "observed_vs_predicted",
+        "complexity",
+        "rank_one",
+        "residual_axis",
+        "long_horizon",
+    ],
+)
+def test_figures_of_theory_leave_shams_out(study, name):
+    """The last task is one: what is drawn is what is drawn of a study without it."""
+    results = study(name)
+    results["frequency"][{"task": -1}] = 0.0
+    results["frequency"] = results["frequency"] / results["frequency"].sum("task")
+    results = results.assign_coords(watch=results["task"].to_numpy()[[-2]])
+    alone = results.isel(task=slice(-1))
+    both = [FIGURES[name].draw(each) for each in (results, alone)]
+    drawn = [[line.get_xydata() for axes in f.axes for line in axes.lines] for f in both]
+    assert len(drawn[0]) == len(drawn[1]) > 0 or name == "phase_diagram"
+    for first, second in zip(*drawn, strict=True):
+        np.testing.assert_array_equal(first, second)
+    titles = [[axes.get_title(loc="left") for axes in f.axes] for f in both]
+    limits = [[axes.get_ylim() for axes in f.axes] for f in both]
+    assert titles[0] == titles[1] and limits[0] == limits[1]
 
 
 def test_spread_leaves_missing_students_out():

@@ -48,7 +48,7 @@ def _mixed_point(
     signal = np.empty((*lead, tasks))
     signal[:] = final[None, :, None, None]
     signal[:, :, :, 0] = np.array(widths)[None, :, None, None] / inputs
-    signal += rng.normal(0, NOISE, signal.shape)
+    signal = (signal + rng.normal(0, NOISE, signal.shape)).clip(0, 1)
     loss = (1 - signal) * spectra.sum(1)
     residual = (loss * prior)[..., common].sum(-1).clip(0)
     bound = 2 * np.sqrt(interference.common_spectrum(prior, spectra, common)[0] * residual)
@@ -56,6 +56,7 @@ def _mixed_point(
     change = rng.normal(0, 1, lead)
     change[..., 0] = np.nan
     reference = 5 + np.nan_to_num(change).cumsum(-1)
+    told = 0.9 + 1e-5 * np.arange(streams)[:, None, None, None]
     dims = (*UNITS, "step")
     return xr.Dataset(
         {
@@ -68,7 +69,7 @@ def _mixed_point(
             "reference": ((*dims, "watch"), reference.astype(np.float32)[..., None]),
             "predicted_change": (
                 (*dims, "watch"),
-                (0.9 * change).astype(np.float32)[..., None],
+                (told * change).astype(np.float32)[..., None],
             ),
             "frequency": ("task", prior),
             "spectrum": (("task", "direction"), spectra),

@@ -25,10 +25,21 @@ def one(results, name):
 
 
 def scaled(results, change):
-    """Results whose signals are changed at every state after the first."""
+    """Results whose signals are changed at every state after the first, no two units alike."""
     signal = results["signal"].copy()
-    signal[{"step": slice(1, None)}] = change(signal.isel(step=slice(1, None)))
+    own = change(signal.isel(step=slice(1, None)))
+    noise = np.random.default_rng(0).normal(0, 1e-3, own.shape)
+    signal[{"step": slice(1, None)}] = (own + noise).clip(0, 1)
     return results.assign(signal=signal)
+
+
+def with_sham(results):
+    """The same with a task of frequency 0 behind all others, of which nothing is ever learned."""
+    sham = results.isel(task=[-1]).assign_coords(task=["regression 99"])
+    sham = sham[["signal", "loss", "frequency", "spectrum", "is_withheld"]]
+    sham["frequency"], sham["signal"] = 0 * sham["frequency"], 0 * sham["signal"]
+    both = {name: xr.concat([results[name], sham[name]], "task") for name in sham}
+    return results.drop_dims("task").assign(both)
 
 
 def backwards(signal):
@@ -125,6 +136,24 @@ def test_rank_one_tasks(mixed):
     assert one(mixed(**RANK_ONE), "rank_one_staircase").verdict == "inconclusive"
     assert one(scaled(results, backwards), "rank_one_staircase").verdict == "fails"
     assert "8 directions" in one(mixed(), "rank_one_staircase").note
+
+
+@pytest.mark.parametrize("name", [*ALL, "rank_one_staircase", *NAMES_OF_COMPLEXITY])
+def test_shams_are_no_tasks_of_the_mixture(mixed, name):
+    """What was never shown has no place in it: no estimate moves, nor does a number of cells."""
+    options = {"rank_one_staircase": RANK_ONE}.get(name, {})
+    options = COMPLEXITY | {"betas": (1.0,)} if name in NAMES_OF_COMPLEXITY else options
+    results = mixed(**options)
+    found, expected = one(with_sham(results), name), one(results, name)
+    assert expected.estimate == found.estimate and str(expected) == str(found)
+
+
+@pytest.mark.parametrize("name", ["above_capacity_unlearned", "above_capacity_flat"])
+def test_a_sham_alone_is_not_beyond_capacity(mixed, name):
+    """The students are wide enough for all that they are shown."""
+    wide = mixed(widths=(64, 65))
+    assert one(wide, name).note == "no student is too narrow for any task"
+    assert one(with_sham(wide), name).note == "no student is too narrow for any task"
 
 
 @pytest.mark.parametrize("name", NAMES_OF_COMPLEXITY)

@@ -113,14 +113,14 @@ def test_cycles_after_some_size_has_learned_are_not_compared_at_equal_gain():
 
 
 def test_sizes_without_room_are_not_compared():
-    """By Theorem 3 width 2 has nothing of the rare task: what it lacks is capacity."""
+    """By Theorem 3 width 3 barely has the rare task: what it lacks may be capacity."""
     study = made_control.results((0.0, 0.6, 0.6), (0.5, 0.5, 0.5), noise=NOISE)
     assert one(study, FACTOR).estimate == pytest.approx(0.6, abs=0.03)  # nothing known of room
-    known = made_control.in_mixture(study, (2, 3, 4))
+    known = made_control.in_mixture(study, (3, 4, 5))
     found = one(known, FACTOR)
     assert found.verdict == "fails" and found.estimate == pytest.approx(0.0, abs=0.03)
     assert one(known, SMALL).estimate == pytest.approx(0.6, abs=0.03)
-    for widths, words in (((1, 2, 4), "one size alone has"), ((1, 1, 2), "no size has")):
+    for widths, words in (((1, 2, 4), "one size alone has"), ((1, 2, 3), "no size has")):
         found = one(made_control.in_mixture(study, widths), FACTOR)
         assert found.verdict == "not tested" and found.note.startswith(f"{words} room for the rare")
 
@@ -171,6 +171,17 @@ def test_each_place_of_the_grid_has_a_share_of_its_own():
     shares = [one(own, CLOSES).estimate for own in both]
     assert one(joined, CLOSES).estimate == pytest.approx(np.mean(shares), abs=1e-6)
     assert shares[0] - shares[1] > 0.3
+
+
+def test_a_stream_that_lacks_next_to_nothing_does_not_decide_the_share():
+    """Of six streams one forgets nothing; a mean of shares would be that one's alone."""
+    study = made_control.protected((0.3, 0.95), (0.93, 0.96), streams=6)
+    place = {"stream": 0, "left_out": 0, "protected_after": 0, "step": -1}
+    large = study["signal"][{**place, "size": 1}]
+    study["signal"][{**place, "size": 0}] = large - 1e-6
+    found = one(study, CLOSES)
+    assert found.units == 6 and found.verdict == "holds"
+    assert found.estimate == pytest.approx((5 * 0.63 - 0.02) / (5 * 0.65), abs=0.02)
 
 
 def test_protection_that_gives_back_half_does_not_close_it():

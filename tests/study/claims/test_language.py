@@ -121,8 +121,8 @@ def test_one_curve_of_the_text_loss_has_no_plateau():
         return 1 / (1 + np.exp((4.8 - made_language.text_loss(parameters, tokens)) / 0.05))
 
     results = planted(by_text)
-    assert one(results, "larger_learns_rarer").verdict == "holds"
-    assert one(results, "small_plateaus_at_low_frequency").verdict == "fails"
+    assert one(results, "larger_learns_rarer").estimate > 0.99  # in units that are all equal
+    assert one(results, "small_plateaus_at_low_frequency").estimate < 0.01
 
 
 def test_the_smaller_model_may_win_at_equal_compute():
@@ -140,10 +140,11 @@ def test_the_smaller_model_may_win_at_equal_compute():
 
 def test_a_size_that_knows_the_unigrams_alone_fails(paper):
     results = paper.copy(deep=True)
-    results["loss"][{"size": 0, "per_token": 3, "task": 0}] = made_language.UNIGRAMS - 0.1
+    known = made_language.UNIGRAMS - 0.1 + 1e-5 * np.arange(2)[:, None, None]
+    results["loss"][{"size": 0, "per_token": 3, "task": 0}] = known
     found = one(results, TEXT)
     assert found.verdict == "fails"
-    assert found.estimate == pytest.approx(0.1, abs=1e-5)
+    assert found.estimate == pytest.approx(0.1, abs=1e-4)
 
 
 def test_the_slope_is_one_of_shares_against_doublings():

@@ -54,7 +54,8 @@ def test_modes_are_counted_beyond_chance_over_all_layers(paper):
 def test_probes_that_read_nothing_do_not_differ():
     """However far below 0 a small model's lies: there it counts its principal components."""
     found = one(representation(r2=lambda x: -1.5 + 1.4 * x), R2)
-    assert (found.verdict, found.estimate) == ("fails", 0.0)
+    assert (found.verdict, found.estimate) == ("inconclusive", 0.0)  # of two equal units
+    assert found.high - found.low > 0.5
 
 
 def test_evidence_from_elsewhere_is_not_what_the_claim_is_about():

@@ -16,7 +16,7 @@ import xarray as xr
 
 from rare_retention.errors import ConfigError
 from rare_retention.study.claims import CLAIMS, check_names, judge
-from rare_retention.study.claims.claim import Claim, NotTested, counted, over_points
+from rare_retention.study.claims.claim import NOTE, Claim, NotTested, counted, over_points
 from rare_retention.study.claims.verdict import judge_claim, judged_together
 
 NAN = np.nan
@@ -62,11 +62,6 @@ TIGHT = [[0.99], [1.0], [1.01]]
         (">=", 0.5, WIDE, "inconclusive"),
         (">=", -0.3, WIDE, "holds"),
         (">=", 2.3, WIDE, "fails"),
-        # No spread at all, and just at the threshold: it holds where equality is enough.
-        (">=", 1.0, [[1.0], [1.0]], "holds"),
-        (">", 1.0, [[1.0], [1.0]], "fails"),
-        ("<=", 1.0, [[1.0], [1.0]], "holds"),
-        ("<", 1.0, [[1.0], [1.0]], "fails"),
     ],
 )
 def test_the_whole_interval_must_be_on_one_side(relation, threshold, values, expected):
@@ -79,6 +74,30 @@ def test_one_unit_is_inconclusive_and_shows_its_estimate():
     assert found.estimate == 0.9
     assert (found.units, found.covers) == (1, "none")
     assert found.note == "one unit only: no interval"
+
+
+@pytest.mark.parametrize("threshold", [1.0, 0.2, 5.0])
+@pytest.mark.parametrize("last", [1.0, 1 + 1e-7])
+def test_equal_units_without_bounds_say_nothing(threshold, last):
+    """Three equal numbers, but for rounding: of no width, whatever the threshold."""
+    found = verdict(">=", threshold, [[1.0], [1.0], [last]])
+    assert found.verdict == "inconclusive" and found.p == 1
+    assert found.note == "all 3 units are equal: no spread to judge by"
+    assert np.isnan([found.low, found.high]).all() and found.estimate == pytest.approx(1)
+
+
+def test_equal_units_count_among_many_claims():
+    """p is 0.03 alone; beside a claim that was tested and says nothing it is twice that."""
+    tested = verdict(">", 0.0, [[0.65], [1.0], [1.35]])
+    assert tested.verdict == "holds" and 0.025 < tested.p < 0.05
+    flat = verdict(">", 0.0, [[1.0], [1.0], [1.0]])
+    assert judged_together([tested, flat])[0].together == "inconclusive"
+
+
+def test_what_a_statistic_notes_stands_first():
+    entry = claim(">", 0.0, [[0.5], [1.0], [NAN]])
+    noted = replace(entry, compute=lambda r: entry.compute(r).assign_attrs({NOTE: "4 beside 2"}))
+    assert judge_claim(noted, xr.Dataset()).note == "4 beside 2; 1 of 3 statistics are missing"
 
 
 def test_equal_units_of_a_bounded_statistic_have_an_interval():
@@ -139,7 +158,7 @@ def test_a_check_holds_if_it_does_for_every_unit(units, word):
 
 
 def test_left_out_statistics_are_noted():
-    found = verdict(">=", 0.5, [[0.9, NAN], [0.9, 0.9]])
+    found = verdict(">=", 0.5, [[0.9, NAN], [0.91, 0.91]])
     assert found.verdict == "holds"
     assert found.note.endswith("1 of 4 statistics are missing")
     assert verdict(">=", 0.5, [[NAN, NAN]]).verdict == "not tested"
@@ -281,6 +300,7 @@ def test_what_cannot_fail_is_a_check():
         "learns_text",
         "protection_keeps_the_level",
         "protection_of_another_changes_nothing",
+        "first_order_change",
         "two_orders_explain_changes",
     }
 
