@@ -1,10 +1,10 @@
 """Does a larger language model forget more slowly, or does it learn faster?
 
 Text alone for 200 steps; then the comparison task in it for 500; then text alone again. From the
-state after the 700 steps the same models go on, on the same text: as they are, for 800 steps; with
-the task protected, and with a task protected in its place that is never shown, for 300; and, after
-300 steps of text, with the task once more. Each is a branch of the run before it: the same weights,
-the same batches. The task that is never shown has tokens of its own and is watched throughout.
+state after the 700 steps the same models go on for 800 on the same text: as they are, with the task
+protected, and with a task protected in its place that is never shown; and, after 300 steps of text,
+with the task once more. Each is a branch of the run before it: the same weights, the same batches.
+The task that is never shown has tokens of its own and is watched throughout.
 
     python -m launch.study --config=configs/olmo/forgetting.py --workdir=runs/forgetting_lm
     python -m launch.study --config=configs/olmo/forgetting.py:mini --workdir=runs/forgetting_mini
@@ -76,8 +76,8 @@ def get_config(size: Literal["small", "mini"] = "small") -> Study:
         branches=(
             _branch("shown", "trunk", TEXT, LEARN, shown),
             _branch("quiet", "shown", learned, LONG, text),
-            _branch("protected", "shown", learned, GAP, text, *PROTECTED),
-            _branch("along the sham", "shown", learned, GAP, text, *PROTECTED, ("rule.along", 0)),
+            _branch("protected", "shown", learned, LONG, text, *PROTECTED),
+            _branch("along the sham", "shown", learned, LONG, text, *PROTECTED, ("rule.along", 0)),
             _branch("again", "quiet", after, GAP, shown),
         ),
         streams=8,
