@@ -25,8 +25,8 @@ def test_the_study_of_the_page_can_be_declared_with_its_branches():
     declared = dataclasses.replace(own["get_config"](), branches=names["branches"])
     found = {unit.coordinates["branch"]: unit.run for unit in units(declared)}
     assert found["quiet"].exposure.left_out == (-1,)
-    assert found["shown again"].exposure.left_out == ()
-    assert found["shown again"].start == 720
+    assert found["quiet for longer"].exposure.left_out == (-1,)
+    assert found["quiet for longer"].start == 720
 
 
 def test_the_unit_that_the_page_names_is_one():

@@ -18,6 +18,7 @@ from rare_retention.study.axes import Value, overlap
 TRUNK = "trunk"
 """Name, along the dimension `branch` of the results, of the runs that go on from no other."""
 
+_LEFT_OUT = "exposure.left_out"
 _FIXED = ("stream", "steps", "turns", "held")
 
 
@@ -99,7 +100,13 @@ def check(branches: Sequence[Branch], places: Sequence[str]) -> None:
 
 
 def _check_place(where: str, branch: Branch, changed: str, places: Sequence[str]) -> None:
-    """Refuses a change that would leave a run in the results where it no longer belongs."""
+    """Refuses a change that would leave a run in the results where it no longer belongs.
+
+    A task may be left out beside a control that was never shown it: the axis says what was shown up
+    to there. In the other direction the control would be none.
+    """
+    if changed == _LEFT_OUT and any(c.field == _LEFT_OUT and c.value for c in branch.changes):
+        return
     for place in places:
         if overlap(changed, place):
             raise ConfigError(

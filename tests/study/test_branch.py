@@ -127,6 +127,14 @@ def test_another_kind_that_sets_a_place_back_is_refused():
         units(study)
 
 
+def test_a_task_may_be_left_out_beside_its_control_but_not_shown_in_it():
+    arms = (Axis(field="exposure.left_out", values=((), (-1,))),)
+    found = {unit.name: unit.run for unit in units(branching_off("exposure.left_out", (-1,), arms))}
+    assert {run.exposure.left_out for name, run in found.items() if "branch=b" in name} == {(-1,)}
+    with pytest.raises(ConfigError, match="branch 'b' changes exposure.left_out, but"):
+        branching_off("exposure.left_out", (), arms)
+
+
 def test_a_branch_may_change_what_stands_beside_its_place():
     assert len(units(branching_off("exposure.left_out", (-1,)))) == 8
     assert len(units(branching_off("exposure.placement", "even"))) == 8
