@@ -131,7 +131,7 @@ def test_a_task_may_be_left_out_beside_its_control_but_not_shown_in_it():
     arms = (Axis(field="exposure.left_out", values=((), (-1,))),)
     found = {unit.name: unit.run for unit in units(branching_off("exposure.left_out", (-1,), arms))}
     assert {run.exposure.left_out for name, run in found.items() if "branch=b" in name} == {(-1,)}
-    with pytest.raises(ConfigError, match="branch 'b' changes exposure.left_out, but"):
+    with pytest.raises(ConfigError, match=r"branch 'b' changes exposure\.left_out, but"):
         branching_off("exposure.left_out", (), arms)
 
 
