@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from rare_retention.evidence import exposures, retention, states
+from rare_retention.evidence.spans import measured_cycles
 from rare_retention.theory import utility
 
 ARM = "left_out"
@@ -96,7 +97,7 @@ def excess_cycles(point: xr.Dataset, control: xr.Dataset) -> xr.Dataset | None:
     above = retention.level(point) - retention.level(control)
     shown = exposures.of(point)
     streams = exposures.by_stream(above, shown)
-    if not any(retention.measured_cycles(own["step"].to_numpy(), at) for own, at in streams):
+    if not any(measured_cycles(own["step"].to_numpy(), at) for own, at in streams):
         return None
     return retention.cycles(above, shown)
 
