@@ -7,7 +7,13 @@ with the task once more. Each is a branch of the run before it: the same weights
 The task that is never shown has tokens of its own and is watched throughout.
 
     python -m launch.study --config=configs/olmo/forgetting.py --workdir=runs/forgetting_lm
+    python -m launch.study --config=configs/olmo/forgetting.py:once_known --workdir=runs/once_known
     python -m launch.study --config=configs/olmo/forgetting.py:mini --workdir=runs/forgetting_mini
+
+After equal exposure a large model has been shown the task long after it knew it. In the setting
+`once_known`, of three sizes and with other tasks, text goes on alone from nine states of the run
+that is shown the task, for 400 steps each, and each model is judged from the first of them in which
+it knows the task.
 
 The small setting takes 43 minutes on 2 CPU cores beside other programs: 8 streams of a trunk and
 five branches. The mini setting is for one GPU and has not been run.
@@ -22,6 +28,7 @@ did not start alike: tiny-128 knew the task after 100 of the 500 steps, and tiny
 on five of eight streams. Whether a large model that has learned as little forgets as fast is open.
 """
 
+import dataclasses
 from typing import Literal
 
 from rare_retention.experiment import Exposure, Measurement, Run
@@ -34,6 +41,8 @@ from rare_retention.text.corpus import Corpus
 
 SHAM, RARE = 1, 2  # ids of the tasks; the text is 0
 TEXT, LEARN, GAP, LONG = 200, 500, 300, 800  # steps
+AGES = (40, 80, 120, 180, 260, 360, 500, 700, 1000)  # steps of the task, of `once_known`
+AFTER = 400
 PROTECTED = (("rule.kind", "protection"), ("rule.gaps", 1), ("rule.after", 0))
 
 
@@ -47,13 +56,13 @@ def _branch(name: str, of: str, at: int, steps: int, *changes: tuple[str, object
     )
 
 
-def get_config(size: Literal["small", "mini"] = "small") -> Study:
-    """Four sizes in a trunk of text and five branches."""
+def get_config(size: Literal["small", "once_known", "mini"] = "small") -> Study:
+    """Four sizes in a trunk of text and five branches; or three, in branches from nine states."""
     batch, window = 32, 32
     task = Comparison(per_token=0.03, symbols=16)
     shown, text = ("exposure.left_out", (SHAM,)), ("exposure.left_out", (SHAM, RARE))
     learned, after = TEXT + LEARN, TEXT + LEARN + GAP
-    return Study(
+    study = Study(
         name="forgetting of language models",
         question=__doc__,
         run=Run(
@@ -62,9 +71,9 @@ def get_config(size: Literal["small", "mini"] = "small") -> Study:
                 window=window,
                 tasks=(task, task),
                 per_sequence=3,
-                sizes=("tiny-16", "tiny-32", "tiny-64", "tiny-128")
-                if size == "small"
-                else ("mini-64", "mini-128", "mini-256", "mini-512"),
+                sizes=("mini-64", "mini-128", "mini-256", "mini-512")
+                if size == "mini"
+                else ("tiny-16", "tiny-32", "tiny-64", "tiny-128"),
                 watch=(SHAM, RARE),
             ),
             exposure=Exposure(placement="even", left_out=(SHAM, RARE)),
@@ -88,4 +97,20 @@ def get_config(size: Literal["small", "mini"] = "small") -> Study:
             "protection_keeps_the_level",
             "protection_of_another_changes_nothing",
         ),
+    )
+    return once_known(study, shown, text) if size == "once_known" else study
+
+
+def once_known(study: Study, shown: tuple[str, object], text: tuple[str, object]) -> Study:
+    """Text alone from several states of the run that is shown the task; other tasks."""
+    setting = dataclasses.replace(
+        study.run.setting, sizes=("tiny-16", "tiny-32", "tiny-64"), task_seed=1
+    )
+    quiet = [_branch(f"quiet {age}", "shown", TEXT + age, AFTER, text) for age in AGES]
+    return dataclasses.replace(
+        study,
+        name="forgetting from where each model knows the task",
+        run=dataclasses.replace(study.run, setting=setting),
+        branches=(_branch("shown", "trunk", TEXT, AGES[-1], shown), *quiet),
+        claims=("larger_forgets_slower_once_known",),
     )

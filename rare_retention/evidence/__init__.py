@@ -10,5 +10,5 @@ never shown has too, `block_effects` what updates do to one by block. `text_task
 far models learn injected tasks, `subtasks` when and how many of many parities, `representation`
 what was found in snapshots. `scaling_fit` fits laws to the losses that `scaling_points` reads, and
 `intervals` says how sure a number is. `branches` follows branches of runs from where each turned
-off.
+off, `once_known` from where each student first knows the task.
 """

@@ -111,6 +111,7 @@ FIGURES: dict[str, FigureSpec] = {
         (_LEARNED, "loss", "frequency", "watch", "turn"),
         (
             "larger_forgets_slower",
+            "larger_forgets_slower_once_known",
             "savings_grow_with_size",
             "protection_keeps_the_level",
             "protection_of_another_changes_nothing",

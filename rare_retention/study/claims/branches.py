@@ -10,9 +10,10 @@ may still have been trained unequally long, and near 1 the same level may hide u
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import branches, forgetting, intervals, savings, states
+from rare_retention.evidence import branches, forgetting, intervals, once_known, savings, states
 from rare_retention.study.claims.claim import NOTE, Claim, NotTested, require, require_sizes
 
 NO_BRANCH = (
@@ -79,6 +80,37 @@ def _from_equal_starts(name: str, level: xr.DataArray) -> xr.DataArray:
             f"of the largest where branch {name} begins: {said}"
         )
     return level.isel(size=[first, -1])
+
+
+def _once_known(results: xr.Dataset) -> xr.Dataset:
+    """Least and greatest log2 ratio of half-lives from where each student first knows the task."""
+    require(results, "turn")
+    require_sizes(results)
+    names = branches.quiet(results)
+    if len(names) < 2:
+        raise NotTested(
+            "students know the task at states of their own: the study must add branches without "
+            "it from several of them"
+        )
+    found, pairs, reason = [], [], ""
+    for point, own in branches.arms(results):
+        each = once_known.curves(point, own, names, LEARNED)
+        every = each["half_life"].notnull().all([d for d in states.UNITS if d in each.dims])
+        sizes = np.flatnonzero(every.to_numpy())
+        if len(sizes) < 2 or sizes[-1] != every.sizes["size"] - 1:
+            knows = ", ".join(map(str, each["size"].to_numpy()[sizes])) or "none"
+            reason = (
+                f"all students know the task at {LEARNED:g} where some branch begins at these "
+                f"sizes: {knows}; expected the largest and another"
+            )
+            continue
+        pair = (int(sizes[0]), -1)
+        small, large = (each.isel(size=i).reset_coords(drop=True) for i in pair)
+        found.append(forgetting.ratios(small, large))
+        pairs.append("size {1} beside {0}".format(*each["size"].to_numpy()[list(pair)]))
+    if not found:
+        raise NotTested(reason or NO_BRANCH)
+    return _mean(found).assign_attrs({NOTE: ", ".join(dict.fromkeys(pairs))})
 
 
 def _over_units(values: xr.DataArray) -> xr.DataArray:
@@ -238,6 +270,24 @@ CLAIMS = (
         account="retention",
         against="From an equal level the large student's half-life is at most twice the small "
         "one's. Where it is longer, equal levels may still have been trained unequally long.",
+        branches=True,
+    ),
+    Claim(
+        name="larger_forgets_slower_once_known",
+        statement="Also from the state in which each student first knows the task, a large one "
+        "takes more than twice the steps of a small one to lose half of what it had.",
+        source="our own",
+        statistic="log2 of the steps until the level above the control, or a sham, is half of that "
+        "at the start, along the earliest branch without the task at whose start the student's "
+        f"level is {LEARNED:g}: largest size minus the smallest of which every student gets there, "
+        "mean over grid points. Of a half-life beyond the measured steps these are its least "
+        "value.",
+        relation=">",
+        threshold=1.0,
+        compute=_once_known,
+        account="retention",
+        against="From where each first knows the task the large student's half-life is at most "
+        "twice the small one's: what is longer after equal exposure was shown for longer.",
         branches=True,
     ),
     Claim(
