@@ -28,16 +28,20 @@ def curves(
 
     Returns:
         `start`, `half_life` and `censored` as of `forgetting.curves`, and `turn`, the step at which
-        the chosen branch goes on. NaN for a student that knows the task where no branch begins.
+        the chosen branch goes on; NaN for a student that knows the task where no branch begins.
+        `known` is 0 for these, 1 for others, and NaN where a branch is missing, as all else is.
     """
     turns = {name: point["turn"].sel({branches.DIM: name}, drop=True) for name in names}
     found: xr.Dataset | None = None
+    starts = [branches.level(point, name).isel(step=0, drop=True) for name in names]
+    whole = np.logical_and.reduce([start.notnull() for start in starts])
     for name in sorted(names, key=lambda name: -float(turns[name].mean())):
         each = forgetting.curves(branches.above(point, name, own))[list(_KEPT)]
         each = each.assign(turn=turns[name].broadcast_like(each["start"]))
-        held = branches.level(point, name).isel(step=0, drop=True) >= known
+        held = starts[names.index(name)] >= known
         blank = each.where(False) if found is None else found
         found = xr.where(held, each.astype(np.float64), blank.astype(np.float64))
     if found is None:
         raise ValueError("expected a branch, got none")
+    found = found.assign(known=found["half_life"].notnull().astype(np.float64)).where(whole)
     return found.assign(censored=found["censored"] > 0)

@@ -91,6 +91,19 @@ def test_who_never_knows_it_has_no_half_life():
     assert late["censored"].isel(size=1).all() and not late["censored"].isel(size=0).any()
 
 
+def test_a_stream_without_one_of_the_branches_leaves_the_others():
+    made = results(LATE_SMALL, ((20, 50, 90), (60, 150, 400)))
+    cut = (made["stream"] == 1) & (made["branch"] == "quiet 300")
+    made["signal"] = made["signal"].where(~cut).transpose(*made["signal"].dims)
+    found = once_known.curves(made, None, [f"quiet {age}" for age in AGES], 0.9)
+    assert found["known"].isnull().sum("stream").values.ravel().tolist() == [1, 1]
+    assert found["half_life"].isel(stream=1).isnull().all()
+    assert verdict(made).units == 7
+    early = made["branch"] != "quiet 300"
+    made["signal"] = made["signal"].where(early).transpose(*made["signal"].dims)
+    assert verdict(made).verdict == "not tested"
+
+
 def verdict(made, name="larger_forgets_slower_once_known"):
     return judge_claim(CLAIMS[name], made)
 

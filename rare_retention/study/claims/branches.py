@@ -94,8 +94,12 @@ def _once_known(results: xr.Dataset) -> xr.Dataset:
         )
     found, pairs, reason = [], [], ""
     for point, own in branches.arms(results):
+        if min(branches.level(point, name).sizes["step"] for name in names) < 4:
+            reason = "some branch has fewer than 4 measured states that all streams share"
+            continue
         each = once_known.curves(point, own, names, LEARNED)
-        every = each["half_life"].notnull().all([d for d in states.UNITS if d in each.dims])
+        units = [d for d in states.UNITS if d in each.dims]
+        every = (each["known"] != 0).all(units) & each["known"].notnull().any(units)
         sizes = np.flatnonzero(every.to_numpy())
         if len(sizes) < 2 or sizes[-1] != every.sizes["size"] - 1:
             knows = ", ".join(map(str, each["size"].to_numpy()[sizes])) or "none"

@@ -15,7 +15,8 @@ from rare_retention.study.results import gather
 
 KEEPS, ANOTHER = "protection_keeps_the_level", "protection_of_another_changes_nothing"
 SAVES, SLOWER = "savings_grow_with_size", "larger_forgets_slower"
-ALL = tuple(name for name, entry in CLAIMS.items() if entry.branches)
+ONCE = "larger_forgets_slower_once_known"  # needs several quiet branches: evidence/test_once_known
+ALL = tuple(name for name, entry in CLAIMS.items() if entry.branches and name != ONCE)
 FORGET = (100, 150)  # half-lives after which less than a quarter is left of 400 steps
 
 
