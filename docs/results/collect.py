@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def verdict_row(v: dict) -> str:
     found = ["–" if v[key] is None else f"{v[key]:.3g}" for key in ("estimate", "low", "high")]
     tested = v["low"] is not None and v["low"] != v["high"]
     covers = "–" if v["covers"] == "none" else f"{v['units']} {v['covers']} ({v['differ']})"
-    said = f"{v['statement']} ({v['note']})" if v["note"] else v["statement"]
+    note = re.sub(r"explored: .*", "explored: judged by a definition later than the run", v["note"])
+    said = f"{v['statement']} ({note})" if note else v["statement"]
     limit, span = (
         f"{v['relation']} {v['threshold']:g}",
         f"{found[1]} to {found[2]}" if tested else "–",
