@@ -8,6 +8,7 @@ import made_branches
 import made_control
 import made_injection
 import made_language
+import made_once_known
 import made_parity
 import made_representation
 import numpy as np
@@ -223,6 +224,7 @@ def test_single_students_are_inconclusive(mixed, burst, students, under, competi
         made_control.results((0.3, 0.6), (0.2, 0.2), streams=1),
         made_control.protected((0.0, 0.95), (0.93, 0.96), streams=1),
         made_branches.results(streams=1),
+        made_once_known.results(made_once_known.LATE_SMALL, ((20, 50, 60), (160,) * 3), streams=1),
         made_block_effects.study(streams=1),
         made_language.language(**alone),
         made_language.gaps(**alone),
