@@ -57,24 +57,22 @@ def at(values: Spread, **place: int | str) -> Marks:
     return Marks(*(np.atleast_1d(part.sel(place).to_numpy()) for part in values))
 
 
-def points(
-    results: xr.Dataset, keep: Sequence[str] = (), controls: bool = False
-) -> Iterator[tuple[str, xr.Dataset]]:
+def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[tuple[str, xr.Dataset]]:
     """The points of `states.points`, runs that go on included, each with its label.
 
-    The label is empty where nothing is varied.
+    Controls are left out, unless nothing else has begun. The label is empty where nothing is
+    varied.
 
     Args:
         results: as in `states.points`.
         keep: as there.
-        controls: include points at which the rarest watched task is left out.
     """
-    one_arm = not controls and results.sizes.get(control.ARM, 0) == 2
+    found = list(states.points(results, keep, unfinished=True))
+    shown = [point for point in found if not control.is_control(point)]
+    one_arm = bool(shown) and results.sizes.get(control.ARM, 0) == 2
     unnamed = (*keep, control.ARM) if one_arm else keep
     names = [name for name in states.grid(results) if name not in unnamed]
-    for point in states.points(results, keep, unfinished=True):
-        if control.is_control(point) and not controls:
-            continue
+    for point in shown or found:
         yield ", ".join(f"{symbol(n)} = {_shown(point[n].item())}" for n in names), point
 
 

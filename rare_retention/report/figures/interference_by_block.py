@@ -56,7 +56,7 @@ def _rows(results: xr.Dataset) -> list[_Drawn]:
     shams = {_place(point): sham for point, sham in control.arms(results)}
     found = []
     # A point of which no run has begun has no exposures either, as if it were a control.
-    points = list(data.points(results)) or list(data.points(results, controls=True))
+    points = list(data.points(results))
     for name, point in points:
         sham = shams.get(_place(point))
         null = None if sham is None else evidence.over_gaps(sham, exposures.of(point))

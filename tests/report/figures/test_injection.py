@@ -120,3 +120,6 @@ def test_a_control_is_a_dotted_line_in_the_panel_of_its_run(made):
             expected = (0.25 - width / 128) / (1 - width / 128)
             np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-5)
     assert len(figure.axes) == 4
+    alone = FIGURES["injection"].draw(arms.isel(left_out=[1]))  # nothing else has begun
+    assert len(alone.axes) == 4
+    assert alone.axes[0].get_title(loc="left") == "left out = (-1,), gap G = 16"
