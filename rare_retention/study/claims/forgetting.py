@@ -78,6 +78,8 @@ def _over_arms(
 ) -> xr.DataArray:
     """Mean over grid points of a statistic of a point and its control.
 
+    Points at which the task is protected do not count: what they keep is the rule's doing.
+
     Raises:
         NotTested: there is no control, or no point can test the claim; the reason is the last's.
     """
@@ -86,6 +88,8 @@ def _over_arms(
         require(results, "loss", "chance")
     found, reason = [], NO_CONTROL
     for point, own in control.arms(results):
+        if PROTECTED in point.coords and point[PROTECTED] < results[PROTECTED].max():
+            continue
         try:
             found.append(statistic(point, own).reset_coords(drop=True))
         except NotTested as refusal:

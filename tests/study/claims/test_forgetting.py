@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from rare_retention.study.claims import CLAIMS, judge
+from rare_retention.study.claims.forgetting import PROTECTED
 
 FACTOR, CLOSES = "retention_factor_grows_with_size", "protection_closes_the_gap"
 MATCHED, SMALL = "larger_keeps_more_at_matched_gain", "small_loses_most_in_a_gap"
@@ -200,6 +201,17 @@ def test_protection_that_gives_back_half_does_not_close_it():
 def test_without_room_or_a_gap_there_is_nothing_to_close(bare, kept, reason):
     found = one(made_control.protected(bare, kept), CLOSES)
     assert found.verdict == "not tested" and reason in found.note
+
+
+def test_what_a_rule_keeps_is_no_factor_of_the_student():
+    """Unlike factors in the protected arm alone: the bare one is what is judged."""
+    bare, kept = (
+        made_control.results(rhos, (0.3, 0.3), noise=NOISE) for rhos in ((0.6, 0.6), (0.3, 0.9))
+    )
+    both = xr.concat([bare, kept], PROTECTED, data_vars="all")
+    both = both.assign_coords({PROTECTED: [10**6, 20]})
+    assert one(both, FACTOR).estimate == pytest.approx(0.0, abs=0.03)
+    assert one(both, SMALL).estimate == pytest.approx(0.6, abs=0.03)
 
 
 def test_without_protected_arms_it_is_not_tested():
