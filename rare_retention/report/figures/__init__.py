@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from rare_retention.errors import ConfigError
 from rare_retention.report.figures import (
+    arms,
     branches,
     causal,
     competition,
@@ -101,7 +102,22 @@ FIGURES: dict[str, FigureSpec] = {
             "peak_lags_exposure",
             "retention_factor_grows_with_size",
             "small_loses_most_in_a_gap",
+        ),
+    ),
+    "arms": FigureSpec(
+        arms.arms,
+        "Level of the rare task by size where it is shown evenly, in bursts, and in bursts with it "
+        "protected or with more rows; share of what each size lacks beside the largest that is "
+        "given back.",
+        ("4b",),
+        (_LEARNED, "loss", "frequency", "watch", "exposure_step", "arm"),
+        (
+            "bursts_cost_small_more",
             "protection_closes_the_gap",
+            "larger_bursts_close_little",
+            "forgetting_outweighs_gains",
+            "protection_gives_nothing_without_room",
+            "larger_gains_more",
         ),
     ),
     "branches": FigureSpec(

@@ -15,6 +15,7 @@ import xarray as xr
 from rare_retention.errors import ConfigError
 from rare_retention.evidence import states
 from rare_retention.study.claims import (
+    arms,
     branches,
     capture,
     forgetting,
@@ -37,6 +38,7 @@ CLAIMS: dict[str, Claim] = {
         *capture.CLAIMS,
         *gains.CLAIMS,
         *forgetting.CLAIMS,
+        *arms.CLAIMS,
         *branches.CLAIMS,
         *interference.CLAIMS,
         *gradients.CLAIMS,

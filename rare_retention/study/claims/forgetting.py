@@ -1,8 +1,7 @@
 """Claims that tell forgetting from what else makes a larger student end with more.
 
-They need a study with arms: `left_out`, in which the rare task is shown or not, and for some of
-them `protected_after`, in which it is protected in its gaps or not (`rules.protection`). Levels are
-those above the control (`evidence.control`): signals, or of an injected task the level of its
+They need a study with a control, an axis over `exposure.left_out`: the rare task is shown or not.
+Levels are those above it (`evidence.control`): signals, or of an injected task the level of its
 answer. Only sizes with room for the rare task are compared, where Theorem 3 says which those are:
 what has no room is lost for want of capacity. Language models are all compared; that the small ones
 have room has to be shown elsewhere.
@@ -10,22 +9,15 @@ have room has to be shown elsewhere.
 
 from collections.abc import Callable
 
-import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import control, exposures, intervals, retention, states
+from rare_retention.evidence import control, exposures, retention, states
 from rare_retention.study.claims.claim import Claim, NotTested, require, require_sizes
-
-PROTECTED = "protected_after"
-"""Dimension of a study's grid along which `rule.after` varies: where it is largest, nothing is."""
 
 NO_CONTROL = (
     "the study has no control: it must add an axis over exposure.left_out with the values () and "
     "(-1,), the same runs without the rare task"
 )
-
-_ROOM = 0.9  # a size that is protected and holds as much has room for the task
-_LACKS = 0.05  # of the level, at least, for there to be something to close
 
 
 def _factor_difference(results: xr.Dataset) -> xr.DataArray:
@@ -78,8 +70,6 @@ def _over_arms(
 ) -> xr.DataArray:
     """Mean over grid points of a statistic of a point and its control.
 
-    Points at which the task is protected do not count: what they keep is the rule's doing.
-
     Raises:
         NotTested: there is no control, or no point can test the claim; the reason is the last's.
     """
@@ -88,8 +78,6 @@ def _over_arms(
         require(results, "loss", "chance")
     found, reason = [], NO_CONTROL
     for point, own in control.arms(results):
-        if PROTECTED in point.coords and point[PROTECTED] < results[PROTECTED].max():
-            continue
         try:
             found.append(statistic(point, own).reset_coords(drop=True))
         except NotTested as refusal:
@@ -130,56 +118,6 @@ def _factors(each: xr.Dataset, counted: xr.DataArray | None = None) -> xr.DataAr
                 f"{control.LEAST_RISE:g} above its control, {float(rises.isel(size=i)):.2g} at most"
             )
     return control.retention_factor(each, counted)
-
-
-def _levels(results: xr.Dataset) -> list[tuple[xr.DataArray, xr.DataArray]]:
-    """Final levels above the control [stream, size, initialisation]: as it is, and protected.
-
-    A pair for each place of the grid's other dimensions.
-    """
-    require(results, "exposure_step", "frequency")
-    require_sizes(results)
-    others = [name for name in states.grid(results) if name not in (control.ARM, PROTECTED)]
-    found: dict[tuple[object, ...], dict[float, xr.DataArray]] = {}
-    for point, own in control.arms(results):
-        if PROTECTED in point.coords:
-            above = states.final(retention.level(point)) - states.final(retention.level(own))
-            arms = found.setdefault(tuple(point[name].item() for name in others), {})
-            arms[float(point[PROTECTED].item())] = above.reset_coords(drop=True)
-    pairs = [(arms[max(arms)], arms[min(arms)]) for arms in found.values() if len(arms) > 1]
-    if not pairs:
-        raise NotTested(
-            f"the study has no arms {PROTECTED} with and without protection, each with its control"
-        )
-    return pairs
-
-
-def _closed(results: xr.Dataset) -> xr.DataArray:
-    found, reason = [], ""
-    for bare, protected in _levels(results):
-        try:
-            found.append(_share_closed(bare, protected))
-        except NotTested as refusal:
-            reason = str(refusal)
-    if not found:
-        raise NotTested(reason)
-    return xr.concat(found, "point", coords="minimal", compat="override").mean(
-        "point", skipna=False
-    )
-
-
-def _share_closed(bare: xr.DataArray, protected: xr.DataArray) -> xr.DataArray:
-    """Share of what the smallest size with room lacks that protection gives back."""
-    lacks = bare.isel(size=-1, drop=True) - bare
-    mean = [dim for dim in states.UNITS if dim in protected.dims]
-    room = (protected.mean(mean) >= _ROOM) & (lacks.mean(mean) >= _LACKS)
-    if not room.any():
-        raise NotTested(
-            "no size holds 0.9 of the task when it is protected and lacks 0.05 when it is not"
-        )
-    small = int(np.argmax(room.to_numpy()))  # the smallest
-    given, lack = (each.isel(size=small, drop=True) for each in (protected - bare, lacks))
-    return intervals.ratio(given, lack).reset_coords(drop=True)
 
 
 CLAIMS = (
@@ -227,19 +165,5 @@ CLAIMS = (
         account="retention",
         against="The small student still has more than half of its peak when the gap ends, so that "
         "it is not by forgetting that it has little.",
-    ),
-    Claim(
-        name="protection_closes_the_gap",
-        statement="Of what a small student with room for the rare task lacks beside a large one, "
-        "protection of the task in its gaps gives back most.",
-        source="our own",
-        statistic="Final level above the control of the smallest size that holds 0.9 when it is "
-        "protected and lacks 0.05 when it is not: protected minus bare, over largest bare minus "
-        "bare, mean over streams by mean; mean over the other places of the grid.",
-        relation=">=",
-        threshold=0.7,
-        compute=_closed,
-        account="retention",
-        against="A small student that cannot forget still lacks most of what the large one has.",
     ),
 )

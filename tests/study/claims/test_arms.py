@@ -1,0 +1,119 @@
+"""Claims on arms: planted levels of each schedule and counterfactual."""
+
+import made_arms
+import made_control
+import numpy as np
+import pytest
+import xarray as xr
+
+from rare_retention.study.claims import CLAIMS, judge
+
+COST, CLOSES, LITTLE = (
+    "bursts_cost_small_more",
+    "protection_closes_the_gap",
+    "larger_bursts_close_little",
+)
+OUTWEIGHS, NOTHING, GAINS = (
+    "forgetting_outweighs_gains",
+    "protection_gives_nothing_without_room",
+    "larger_gains_more",
+)
+WIDTHS = (2, 4, 8, 16)  # the first has no room
+
+FORGOTTEN = {
+    "even": (0.0, 0.95, 0.96, 0.97),
+    "gap 9": (0.0, 0.90, 0.95, 0.96),
+    "gap 50": (0.0, 0.02, 0.40, 0.90),
+    "gap 50, protected": (0.02, 0.92, 0.93, 0.95),
+    "gap 50, more rows": (0.0, 0.05, 0.45, 0.90),
+    "gap 50, both": (0.02, 0.94, 0.94, 0.95),
+}
+
+
+def one(levels, name, widths=WIDTHS, **others):
+    (verdict,) = judge(made_arms.results(levels, widths=widths, **others), [name])
+    return verdict
+
+
+def changed(**others):
+    return FORGOTTEN | {name.replace("_", " ").replace("  ", ", "): v for name, v in others.items()}
+
+
+def test_what_is_forgotten_is_given_back_by_protection():
+    found = one(FORGOTTEN, CLOSES)
+    assert found.verdict == "holds" and found.note == "gap 50: size 1"
+    assert found.estimate == pytest.approx(0.90 / 0.88, abs=0.01)
+    assert one(FORGOTTEN, COST).estimate == pytest.approx(0.93 - 0.07, abs=0.01)
+    assert one(FORGOTTEN, LITTLE).estimate == pytest.approx(0.03 / 0.88, abs=0.01)
+    shapley = (0.90 + (0.94 - 0.05)) / 2 / 0.88
+    assert one(FORGOTTEN, OUTWEIGHS).estimate == pytest.approx(shapley, abs=0.01)
+    assert one(FORGOTTEN, NOTHING).estimate == pytest.approx(0.02 / 0.90, abs=0.01)
+    for name in (COST, CLOSES, LITTLE, OUTWEIGHS, NOTHING):
+        assert one(FORGOTTEN, name).verdict == "holds"
+
+
+def test_what_larger_gains_give_back_speaks_against_forgetting():
+    gained = changed(
+        **{
+            "gap_50__protected": (0.0, 0.10, 0.42, 0.90),
+            "gap_50__more_rows": (0.0, 0.85, 0.90, 0.95),
+            "gap_50__both": (0.0, 0.90, 0.92, 0.95),
+        }
+    )
+    for name in (CLOSES, LITTLE, OUTWEIGHS):
+        assert one(gained, name).verdict == "fails"
+
+
+def test_a_size_that_is_not_held_evenly_is_not_compared():
+    late = changed(even=(0.0, 0.5, 0.95, 0.97))
+    assert one(late, CLOSES).note == "gap 50: size 2"
+    assert one(late, COST).estimate == pytest.approx(0.55 - 0.07, abs=0.01)
+    alone = one(changed(even=(0.0, 0.5, 0.5, 0.97)), COST)
+    assert alone.verdict == "not tested"
+    assert alone.note == "the largest size alone holds 0.9 where it is shown evenly"
+    none = one(changed(even=(0.0, 0.95, 0.95, 0.5)), CLOSES)
+    assert none.note == "the largest size does not hold 0.9 where it is shown evenly"
+
+
+def test_protection_that_makes_room_is_seen():
+    found = one(changed(gap_50__protected=(0.8, 0.92, 0.93, 0.95)), NOTHING)
+    assert found.verdict == "fails" and found.estimate == pytest.approx(0.8 / 0.9, abs=0.01)
+    roomy = one(FORGOTTEN, NOTHING, widths=(5, 6, 8, 16))
+    assert roomy.note == "no size is known to have no room for the rare task"
+
+
+def test_where_nothing_is_lacking_there_is_nothing_to_give_back():
+    kept = dict.fromkeys(FORGOTTEN, (0.0, 0.95, 0.95, 0.96))
+    assert one(kept, COST).verdict == "fails"
+    assert one(kept, CLOSES).note == (
+        "no size that holds 0.9 where it is shown evenly lacks 0.05 beside the largest at gap 50"
+    )
+
+
+def test_a_claim_names_the_arm_that_it_lacks():
+    without = {name: v for name, v in FORGOTTEN.items() if name != "gap 50, both"}
+    found = one(without, OUTWEIGHS)
+    assert found.verdict == "not tested" and "gap 50, both" in found.note
+    (plain,) = judge(made_arms.results(FORGOTTEN, widths=WIDTHS).isel(arm=0, drop=True), [CLOSES])
+    assert plain.note.startswith("the study has no arms: it must add an axis")
+
+
+@pytest.mark.parametrize(("gains", "expected"), [((0.3, 0.3), "fails"), ((0.1, 0.4), "holds")])
+def test_gains_are_shares_of_what_is_missing(gains, expected):
+    """Both sizes have room and are held evenly; the large one gains a larger share, or not."""
+    study = made_arms.results({"even": (0.95, 0.96), "gap 50": (0.5, 0.6)}, widths=(4, 16))
+    planted = made_control.results((0.5, 0.5), gains, noise=0.002, streams=4)["signal"]
+    signal = study["signal"].copy()
+    at = {"arm": list(study["arm"].to_numpy()).index("gap 50")}
+    signal[at] = planted.isel(left_out=0).isel(task=[0, 0]).transpose(*signal[at].dims).to_numpy()
+    (found,) = judge(study.assign(signal=signal), [GAINS])
+    assert found.verdict == expected
+    assert found.estimate == pytest.approx(gains[1] - gains[0], abs=0.03)
+
+
+def test_bare_language_levels_need_no_theory():
+    study = made_arms.results(FORGOTTEN)
+    (found,) = judge(study, [CLOSES])
+    assert found.verdict == "holds" and found.note == "gap 50: size 1"
+    assert CLAIMS[CLOSES].account == "retention"
+    assert np.isfinite(found.low) and isinstance(study, xr.Dataset)
