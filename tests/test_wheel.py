@@ -54,7 +54,9 @@ def test_the_command_is_there(site):
 
 
 def test_an_installed_experiment_runs_by_its_module(site):
-    shown = run(site, "-m", "launch", "show_batch", "--config=configs.quickstart", "--step=399")
+    shown = run(
+        site, "-m", "launch", "show_batch", "--config=configs.synthetic.injection", "--step=399"
+    )
     assert shown.returncode == 0, shown.stderr
     assert "regression 2        248" in shown.stdout
     ask = "from rare_retention.flags import load; import rare_retention as r; print(r.__file__); "

@@ -1,4 +1,4 @@
-"""The quickstart, shrunk and on one device: what most tests of whole runs train."""
+"""The injection study, shrunk and on one device: what most tests of whole runs train."""
 
 from contextlib import contextmanager
 
@@ -28,9 +28,9 @@ CHANGES = {
 
 
 def study(**changes):
-    """The quickstart's study with the changes above and more, `run__steps=8` for `run.steps`."""
+    """The injection study with the changes above and more, `run__steps=8` for `run.steps`."""
     own = {name.replace("__", "."): str(value) for name, value in changes.items()}
-    return override(load("configs/quickstart.py"), CHANGES | own)
+    return override(load("configs/synthetic/injection.py"), CHANGES | own)
 
 
 def run(**changes):

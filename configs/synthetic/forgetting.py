@@ -23,20 +23,20 @@ first run. The last state, and that at half of the steps, stand just before a bu
 """
 
 import dataclasses
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from rare_retention.evidence.arms import BOTH, MORE, PROTECTED
 from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.rules.protection import Protection
 from rare_retention.settings.regression import Regression
-from rare_retention.study.axes import Also, Axis
+from rare_retention.study.arms import NOT_PROTECTED, axis, bursts, even, never
 from rare_retention.study.branch import Branch, Change
 from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
 
 RARE = 0.0044  # of the rows: a burst every 200 steps has 225 of the 256 rows of its batch
-MORE = 1.125  # times as many rows in a burst: 253 every 200 steps
-NEVER = 10**6  # steps from a burst to the first protected one; a run has fewer
+TIMES = 1.125  # as many rows in a burst that has more: 253 every 200 steps
 AGES = (3000, 6000, 12_000)  # steps after which the task is shown no more
 
 OPTIMIZERS = {
@@ -46,57 +46,14 @@ OPTIMIZERS = {
 }
 
 
-class Arm(NamedTuple):
-    """What an arm sets."""
-
-    name: str
-    gap: int = 1
-    more: bool = False
-    after: int = NEVER
-    left_out: tuple[int, ...] = ()
-
-
-def bursts(gap: int, *counterfactuals: str) -> list[Arm]:
-    """Bursts at a gap, as they are and in these counterfactuals.
-
-    Protection begins after the steps in which momentum still learns from the burst: 20 of a gap of
-    50 or more.
-    """
-    after = min(20, gap // 2)
-    each = {
-        "": Arm(f"gap {gap}", gap),
-        "protected": Arm(f"gap {gap}, protected", gap, after=after),
-        "more rows": Arm(f"gap {gap}, more rows", gap, more=True),
-        "both": Arm(f"gap {gap}, both", gap, more=True, after=after),
-    }
-    return [each[name] for name in ("", *counterfactuals)]
-
-
-ALL = ("protected", "more rows", "both")
-EVEN, CONTROL = Arm("even"), Arm("never shown", 200, left_out=(-1,))
-ARMS = (EVEN, *bursts(10, *ALL), *bursts(50, *ALL), *bursts(200, *ALL), CONTROL)
-FEWER = (EVEN, *bursts(50), *bursts(200, "protected"), CONTROL)
-
-
-def axis(arms: tuple[Arm, ...]) -> Axis:
-    """The arms as an axis of the grid."""
-    return Axis(
-        field="exposure.placement",
-        values=tuple("even" if arm.gap == 1 else "burst" for arm in arms),
-        also=(
-            Also(field="exposure.gap", values=tuple(arm.gap for arm in arms)),
-            Also(field="exposure.left_out", values=tuple(arm.left_out for arm in arms)),
-            Also(field="rule.after", values=tuple(arm.after for arm in arms)),
-            Also(field="setting.tasks.prior", values=tuple(prior(arm.more) for arm in arms)),
-        ),
-        dimension="arm",
-        named=tuple(arm.name for arm in arms),
-    )
+ALL = (PROTECTED, MORE, BOTH)
+ARMS = (even(), *bursts(10, *ALL), *bursts(50, *ALL), *bursts(200, *ALL), never(200))
+FEWER = (even(), *bursts(50), *bursts(200, PROTECTED), never(200))
 
 
 def prior(more: bool) -> tuple[float, float]:
     """Shares of the common and of the rare task in the rows."""
-    rare = RARE * MORE if more else RARE
+    rare = RARE * TIMES if more else RARE
     return (1 - rare, rare)
 
 
@@ -120,12 +77,12 @@ def get_config(
             ),
             exposure=Exposure(placement="even"),
             optimizer=OPTIMIZERS[optimizer],
-            rule=Protection(after=NEVER),
+            rule=Protection(after=NOT_PROTECTED),
             batch=256,
             steps=steps - 1,
             measure=Measurement(every=steps // 2 - 1, cycles=12, effect=False),
         ),
-        grid=(axis(arms),),
+        grid=(axis(arms, "setting.tasks.prior", prior(False), prior(True)),),
         streams=8,
         figures=("arms",),
         claims=(

@@ -14,7 +14,7 @@ complexity, the most frequent one the simplest (Fig. 16). It and the paper's siz
 yet.
 
 The small setting has 5 streams x 4 gaps x 6 students of 6000 steps, and as many in the control. It
-takes two to three minutes on 2 CPU cores. It is the quickstart's pair of tasks, in which an
+takes two to three minutes on 2 CPU cores. It is the injection study's pair of tasks, in which an
 injection fills the batch at the longest gap. By Theorem 3 the rare task needs width 5: width 3 has
 no room for it, width 6 barely, width 12 plenty.
 

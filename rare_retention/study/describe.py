@@ -60,7 +60,8 @@ def _branches(study: Study) -> Iterator[str]:
 
 def _factors(study: Study) -> Iterator[str]:
     """What the number of units is the product of."""
-    yield plural(study.streams, "stream")
+    since = f" from {study.first_stream} on" if study.first_stream else ""
+    yield plural(study.streams, "stream") + since
     for axis in study.grid:
         yield f"{plural(len(axis.values), 'value')} of {axis.name}"
     if study.branches:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from rare_retention.config import ConfigError, config, override
+from rare_retention.config import ConfigError, Natural, config, override
 from rare_retention.errors import below
 from rare_retention.evidence import states
 from rare_retention.experiment import Run
@@ -31,7 +31,9 @@ class Study:
         question: what it asks; a config file passes its docstring.
         run: what all runs share.
         grid: fields that vary; runs take every combination of their values.
-        streams: number of streams; run i of a combination has stream i.
+        streams: number of streams; the runs of a combination have one stream each.
+        first_stream: number of the first of them. From another one on nothing that is drawn is the
+            same: for a pilot, or to repeat a study.
         apart: train every size as a unit of its own, on the same batches: with its own folder, mesh
             and memory, on one machine after another or on several at once.
         branches: continuations of every run from its own states; the results get a dimension
@@ -46,6 +48,7 @@ class Study:
     run: Run = Run()
     grid: tuple[Axis, ...] = ()
     streams: Annotated[int, Field(ge=1)] = 1
+    first_stream: Natural = 0
     apart: bool = False
     branches: tuple[Branch, ...] = ()
     drop_states: bool = False
@@ -89,7 +92,12 @@ class Study:
         axes = {axis.name: axis.labels for axis in self.grid if not self.is_of_sizes(axis)}
         names = [TRUNK, *(branch.name for branch in self.branches)]
         branch = {"branch": names} if self.branches else {}
-        return {"stream": list(range(self.streams)), **axes, **branch}
+        return {"stream": list(self.numbers), **axes, **branch}
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of the streams."""
+        return range(self.first_stream, self.first_stream + self.streams)
 
 
 class Unit(NamedTuple):
@@ -181,7 +189,7 @@ def _with_branches(study: Study, trunk: Unit) -> Iterator[Unit]:
 
 
 def _trunk(study: Study) -> Iterator[Unit]:
-    for stream in range(study.streams):
+    for stream in study.numbers:
         for places in itertools.product(*(range(len(axis.values)) for axis in study.grid)):
             changes: dict[str, Any] = {"stream": stream}
             place: dict[str, Any] = {"stream": stream}

@@ -16,7 +16,13 @@ from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verif
 def start(workdir, **environment):
     own = tiny.CHANGES | {"run.mesh.data": "-1"}
     changes = [f"--config.{name}={value}" for name, value in own.items()]
-    command = [sys.executable, "-m", "launch.train", "--config=configs/quickstart.py", *changes]
+    command = [
+        sys.executable,
+        "-m",
+        "launch.train",
+        "--config=configs/synthetic/injection.py",
+        *changes,
+    ]
     command += [f"--workdir={workdir}", *(["--multihost"] if environment else [])]
     return subprocess.Popen(
         command,

@@ -18,7 +18,7 @@ from rare_retention.errors import UserError
 from rare_retention.record.dataset import load
 from rare_retention.study.grid import Study
 
-CONFIG = "--config=configs/quickstart.py"
+CONFIG = "--config=configs/synthetic/injection.py"
 TINY = [f"--config.{name}={value}" for name, value in tiny.CHANGES.items()]
 SMALL = [*TINY, "--config.run.steps=16", "--config.run.measure.cycles=1"]
 

@@ -17,7 +17,7 @@ from rare_retention.errors import UserError
 from rare_retention.record.dataset import load
 from rare_retention.study.grid import Study, check_flags
 
-CONFIG = "--config=configs/quickstart.py"
+CONFIG = "--config=configs/synthetic/injection.py"
 SMALL = [f"--config.{name}={value}" for name, value in tiny.CHANGES.items()]
 SMALL += ["--config.run.steps=16", "--config.run.measure.cycles=1", "--config.apart=true"]
 UNITS = ("stream=0,size=2", "stream=0,size=8")

@@ -31,7 +31,7 @@ def text(architecture, size="2x16x24x4"):
 
 
 def test_synthetic_students():
-    """Of the quickstart, shrunk: four decoders of four outputs from two hidden units."""
+    """Of the injection study, shrunk: four decoders of four outputs from two hidden units."""
     assert read(tiny.run().setting) == {"encoder": (16, 2, 1), "decoders": (2, 4 * 4, 1)}
     parity = Parity(tasks=3, bits=5, widths=(4,))
     others = dict.fromkeys(("bias", "control", "output", "output_bias"))

@@ -84,7 +84,7 @@ def test_results_name_students_by_width_in_any_order(tmp_path):
 
 def test_another_study_is_refused(done):
     study, workdir = done
-    with pytest.raises(UserError, match="holds another study: name: 'quickstart' -> 'other'"):
+    with pytest.raises(UserError, match="holds another study: name: 'injection' -> 'other'"):
         execute(tiny.study(grid=GAPS, run__steps=24, name="other"), workdir)
     with pytest.raises(UserError, match=r"holds another study: run.batch: 32 -> 64"):
         execute(tiny.study(grid=GAPS, run__steps=24, run__batch=64), workdir)

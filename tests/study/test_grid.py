@@ -102,6 +102,14 @@ def test_an_axis_sets_several_fields_together():
     assert [(run.steps, run.optimizer.horizon) for run in runs] == [(100, 200), (400, 800)]
 
 
+def test_another_first_stream_draws_all_anew():
+    study = Study(name="x", run=tiny.run(), streams=2, first_stream=1000)
+    assert [unit.name for unit in units(study)] == ["stream=1000", "stream=1001"]
+    assert [unit.run.stream for unit in units(study)] == study.dimensions["stream"] == [1000, 1001]
+    seeds = [unit.run.seeds for unit in units(study)] + [tiny.run(stream=0).seeds]
+    assert len({seed.batches for seed in seeds}) == len({seed.weights for seed in seeds}) == 3
+
+
 ARMS = Axis(
     field="optimizer.method",
     values=("sgd", "sgd", "adamw", "adamw", "muon"),

@@ -118,6 +118,7 @@ FIGURES: dict[str, FigureSpec] = {
             "forgetting_outweighs_gains",
             "protection_gives_nothing_without_room",
             "larger_gains_more",
+            "protecting_another_gives_nothing",
         ),
     ),
     "branches": FigureSpec(

@@ -85,6 +85,7 @@ def _cycle(axes: Axes, point: xr.Dataset, colours: Colours) -> None:
     """
     found = retention.through_cycles(data.rare_value(point), exposures.of(point), nth=1)
     if found is None:
+        axes.set_axis_off()
         axes.text(0.5, 0.5, "no cycle measured", transform=axes.transAxes, ha="center")
         return
     mine = found.isel(cycle=0)

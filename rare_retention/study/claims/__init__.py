@@ -24,6 +24,7 @@ from rare_retention.study.claims import (
     interference,
     language,
     neurons,
+    protection,
     representation,
     subtasks,
 )
@@ -39,6 +40,7 @@ CLAIMS: dict[str, Claim] = {
         *gains.CLAIMS,
         *forgetting.CLAIMS,
         *arms.CLAIMS,
+        *protection.CLAIMS,
         *branches.CLAIMS,
         *interference.CLAIMS,
         *gradients.CLAIMS,
