@@ -116,6 +116,7 @@ def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
             "larger_bursts_close_little",
             "forgetting_outweighs_gains",
             "larger_gains_more",
+            "larger_keeps_more_between_bursts",
             "protecting_another_gives_nothing",
             "learns_text",
         ),

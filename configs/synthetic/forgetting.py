@@ -3,9 +3,9 @@
 Three accounts say why a larger student ends with more of a rare task: its optimum has room for it,
 it gains more at each exposure, or it loses less until the next. The same students are trained on
 the same streams in several arms. The rare task has 0.44% of the rows in each: evenly, or in bursts
-every 10, 50 or 200 steps. Bursts come again with the task protected in its gaps, so that nothing
-undoes what a burst wrote; with an eighth more rows in each, so that it gains more; and with both.
-In one arm the task is never shown: the control.
+every 10, 50 or 200 steps. The rarer bursts come again with the task protected in its gaps, so that
+nothing undoes what a burst wrote; with an eighth more rows in each, so that it gains more; and with
+both. In one arm the task is never shown: the control.
 
     python -m launch.study --config=configs/synthetic/forgetting.py --workdir=runs/forgetting
     python -m launch.study --config=configs/synthetic/forgetting.py:muon --workdir=runs/muon
@@ -17,9 +17,13 @@ from 18 on have. AdamW and Muon take 6000 steps. Plain gradient descent, without
 more slowly: 12,000 steps, fewer arms and widths. In `adamw_stop`, and alike for the others, the
 task is shown evenly for 3000, 6000 or 12,000 steps and never again.
 
-Half an hour on 2 CPU cores for AdamW. Rates, widths, steps and the thresholds of the claims come
-from a pilot on another stream, which is no part of this study; they stood in a commit before the
-first run. The last state, and that at half of the steps, stand just before a burst.
+Half an hour on one CPU core for AdamW. Rates, widths, steps and the thresholds of the claims come
+from a pilot on another stream. Four streams of a first version showed that a level above the
+control cannot reach 0.9 in the widest student, which holds 0.13 by chance: what is held is now
+(v - c) / (1 - c). Gains were then compared from low levels, the claim on retention factors was
+added, and arms in which nothing was lacking were left out. This study has streams of its own, from
+100 on; all of it stood in a commit before the first of its runs. The last state, and that at half
+of the steps, stand just before a burst.
 """
 
 import dataclasses
@@ -47,7 +51,7 @@ OPTIMIZERS = {
 
 
 ALL = (PROTECTED, MORE, BOTH)
-ARMS = (even(), *bursts(10, *ALL), *bursts(50, *ALL), *bursts(200, *ALL), never(200))
+ARMS = (even(), *bursts(10), *bursts(50, *ALL), *bursts(200, *ALL), never(200))
 FEWER = (even(), *bursts(50), *bursts(200, PROTECTED), never(200))
 
 
@@ -62,7 +66,7 @@ def get_config(
 ) -> Study:
     """Arms x widths under one optimizer, or what is left once the task is shown no more."""
     optimizer, _, stopped = of.partition("_")
-    steps, widths, arms = 6000, (8, 12, 18, 20, 24, 28, 40), ARMS
+    steps, widths, arms = 6000, (8, 12, 18, 20, 24, 40), ARMS
     if optimizer == "sgd":
         steps, widths, arms = 12_000, (12, 20, 24, 40), FEWER
     study = Study(
@@ -84,6 +88,7 @@ def get_config(
         ),
         grid=(axis(arms, "setting.tasks.prior", prior(False), prior(True)),),
         streams=8,
+        first_stream=100,
         figures=("arms",),
         claims=(
             "bursts_cost_small_more",
@@ -92,6 +97,7 @@ def get_config(
             "forgetting_outweighs_gains",
             "protection_gives_nothing_without_room",
             "larger_gains_more",
+            "larger_keeps_more_between_bursts",
         ),
     )
     return stop(study) if stopped else study
@@ -99,7 +105,7 @@ def get_config(
 
 def stop(study: Study) -> Study:
     """The task evenly, and then no more, from several ages on."""
-    setting = dataclasses.replace(study.run.setting, widths=(18, 20, 24, 28, 40))
+    setting = dataclasses.replace(study.run.setting, widths=(18, 20, 24, 40))
     run = dataclasses.replace(
         study.run,
         setting=setting,

@@ -3,14 +3,22 @@
 A study that compares them has an axis named `arm` (`Axis.dimension`), whose places are called
 SCHEDULE or "SCHEDULE, COUNTERFACTUAL": `EVEN` and `NEVER`, any number of schedules of bursts under
 names of their own, such as "gap 50", and of each of these `PROTECTED`, `MORE` or `BOTH`. All
-levels are above those of the arm in which the task is never shown.
+levels are told from that of the arm in which the task is never shown.
 """
 
 from collections.abc import Iterator
 
 import xarray as xr
 
-from rare_retention.evidence import control, decomposition, intervals, retention, states
+from rare_retention.evidence import (
+    control,
+    decomposition,
+    exposures,
+    intervals,
+    retention,
+    states,
+)
+from rare_retention.evidence.spans import measured_cycles
 
 DIM = "arm"
 """Dimension of the results."""
@@ -48,8 +56,11 @@ def has(point: xr.Dataset, *names: str) -> bool:
     return {NEVER, *names} <= set(point[DIM].to_numpy().tolist())
 
 
-def above(point: xr.Dataset, name: str, early: bool = False) -> xr.DataArray:
-    """Level of an arm above the control, [stream, size, initialisation].
+def held(point: xr.Dataset, name: str, early: bool = False) -> xr.DataArray:
+    """What an arm holds of the task: (v - c) / (1 - c), [stream, size, initialisation].
+
+    0 where the level v is that of the control c, which a wide student has by chance, and 1 where
+    the task is known.
 
     Args:
         point: of a study's grid, with its arms.
@@ -57,8 +68,15 @@ def above(point: xr.Dataset, name: str, early: bool = False) -> xr.DataArray:
         early: at the last common step of the first half of the run, in place of its last step.
     """
     at = states.halfway if early else states.final
-    levels = [at(retention.level(point.sel({DIM: arm}, drop=True))) for arm in (name, NEVER)]
-    found: xr.DataArray = (levels[0] - levels[1]).reset_coords(drop=True)
+    own, control_of = (
+        at(retention.level(point.sel({DIM: arm}, drop=True))).reset_coords(drop=True)
+        for arm in (name, NEVER)
+    )
+    return _beyond(own, control_of)
+
+
+def _beyond(level: xr.DataArray, control_of: xr.DataArray) -> xr.DataArray:
+    found: xr.DataArray = (level - control_of) / (1 - control_of)
     return found
 
 
@@ -74,10 +92,9 @@ def able(point: xr.Dataset, early: bool = False) -> xr.DataArray:
 
     Args:
         point: of a study's grid, with its arms.
-        early: as in `above`.
+        early: as in `held`.
     """
-    held = above(point, EVEN, early)
-    enough: xr.DataArray = _over_units(held) >= HOLDS
+    enough: xr.DataArray = _over_units(held(point, EVEN, early)) >= HOLDS
     return enough & room(point)
 
 
@@ -90,13 +107,13 @@ def closed(
         point: of a study's grid, with its arms.
         schedule: of bursts.
         counterfactual: `PROTECTED`, `MORE` or `BOTH`, of the size that lacks.
-        early: as in `above`.
+        early: as in `held`.
 
     Returns:
         As `_of_lack`.
     """
-    bare = above(point, schedule, early)
-    return _of_lack(above(point, named(schedule, counterfactual), early) - bare, bare)
+    bare = held(point, schedule, early)
+    return _of_lack(held(point, named(schedule, counterfactual), early) - bare, bare)
 
 
 def no_forgetting(point: xr.Dataset, schedule: str) -> xr.DataArray:
@@ -106,7 +123,7 @@ def no_forgetting(point: xr.Dataset, schedule: str) -> xr.DataArray:
     adds to bursts as they are and to bursts of more rows.
     """
     bare, kept, more, both = (
-        above(point, named(schedule, what)) for what in ("", PROTECTED, MORE, BOTH)
+        held(point, named(schedule, what)) for what in ("", PROTECTED, MORE, BOTH)
     )
     return _of_lack(((kept - bare) + (both - more)) / 2, bare)
 
@@ -123,25 +140,39 @@ def _of_lack(rise: xr.DataArray, bare: xr.DataArray) -> xr.DataArray:
     return share.where(_over_units(lack) >= decomposition.LEAST_GAP)
 
 
-def acquisition(point: xr.Dataset, schedule: str) -> xr.DataArray | None:
-    """Share of what is missing that a burst gains, while no size has learned the task.
+def acquisition(of: xr.Dataset) -> xr.DataArray:
+    """Share a of what is missing before a burst that it gains, while no size holds half of it.
 
-    Of raw levels, in the cycles that start before any size has learned it: the same for all sizes
-    (`retention.before_any`).
+    The same cycles for all sizes (`retention.before_any`), so that they are compared from where
+    all are low.
+
+    Args:
+        of: result of `cycles`.
+
+    Returns:
+        [stream, size, initialisation]; NaN where a stream has no such cycle.
+    """
+    early = retention.before_any(of)
+    early = early.any([d for d in early.dims if d not in of["exposure"].dims])
+    return decomposition.acquisition(of.assign(exposure=of["exposure"].where(early)))
+
+
+def cycles(point: xr.Dataset, schedule: str) -> xr.Dataset | None:
+    """Cycles of what is held of the task, from burst to burst (`retention.cycles`).
 
     Args:
         point: of a study's grid, with its arms.
-        schedule: of bursts.
+        schedule: of bursts, around which the control was measured too.
 
     Returns:
-        [stream, size, initialisation]; None where no whole cycle was measured.
+        None where no whole cycle was measured in both.
     """
-    each = retention.level_cycles(point.sel({DIM: schedule}, drop=True))
-    if each is None:
+    shown, own = (point.sel({DIM: name}, drop=True) for name in (schedule, NEVER))
+    value, at = _beyond(retention.level(shown), retention.level(own)), exposures.of(shown)
+    streams = exposures.by_stream(value, at)
+    if not any(measured_cycles(each["step"].to_numpy(), steps) for each, steps in streams):
         return None
-    early = retention.before_any(each)
-    there = early.any([d for d in early.dims if d not in each["exposure"].dims])
-    return decomposition.acquisition(each.assign(exposure=each["exposure"].where(there)))
+    return retention.cycles(value, at)
 
 
 def _over_units(values: xr.DataArray) -> xr.DataArray:

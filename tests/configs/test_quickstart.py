@@ -41,7 +41,7 @@ def test_the_contrast_is_plain(workdir):
     results = load(epath.Path(workdir) / "results.nc")
     (point,) = arms.points(results.sel(branch="trunk"))
     assert arms.room(point).to_numpy().tolist() == [False, True, True]
-    level = {name: arms.above(point, name).mean("initialisation") for name in (EVEN, BURST, KEPT)}
+    level = {name: arms.held(point, name).mean("initialisation") for name in (EVEN, BURST, KEPT)}
     none, small, large = (
         {name: values.isel(size=i).to_numpy() for name, values in level.items()} for i in range(3)
     )

@@ -4,7 +4,7 @@ import made_arms
 import numpy as np
 import pytest
 
-from rare_retention.evidence import arms, states
+from rare_retention.evidence import arms, control, states
 
 LEVELS = {
     "even": (0.0, 0.95, 0.97),
@@ -32,11 +32,11 @@ def test_schedules_are_those_without_a_counterfactual(point):
     assert not list(arms.points(point.isel(arm=0)))
 
 
-def test_levels_are_above_the_control_at_the_end_and_at_half_of_the_steps(point):
-    raised = point.assign(signal=point["signal"] + 0.25)  # of all arms, the control too
-    for each in (point, raised):
-        np.testing.assert_allclose(mean(arms.above(each, "gap 50")), LEVELS["gap 50"], atol=1e-6)
-        half = mean(arms.above(each, "gap 50", early=True))
+def test_what_is_held_is_told_from_the_control_at_the_end_and_at_half_of_the_steps(point):
+    by_chance = point.assign(signal=0.2 + 0.8 * point["signal"])  # in all arms, the control too
+    for each in (point, by_chance):
+        np.testing.assert_allclose(mean(arms.held(each, "gap 50")), LEVELS["gap 50"], atol=1e-6)
+        half = mean(arms.held(each, "gap 50", early=True))
         np.testing.assert_allclose(half, np.array(LEVELS["gap 50"]) / 2, atol=1e-6)
 
 
@@ -70,9 +70,15 @@ def test_a_share_is_a_ratio_of_means():
     assert share == pytest.approx(rise / lack, abs=1e-5)
 
 
-def test_what_a_burst_gains_of_what_is_missing(point):
-    """Planted: the bursts of `made_control.signal` gain half of what is missing."""
-    share = arms.acquisition(point, "gap 50")
-    assert share is not None
-    np.testing.assert_allclose(mean(share)[:2], 0.5, atol=0.1)
-    assert arms.acquisition(point, "never shown") is None
+def test_what_a_burst_gains_of_what_is_missing_and_a_gap_leaves(point):
+    """Planted by `made_control.signal`: a half is gained of what is missing, 0.6 of it is left."""
+    each = arms.cycles(point, "gap 50")
+    early = arms.acquisition(each)
+    np.testing.assert_allclose(mean(early), 0.5, atol=0.05)
+    factor = mean(control.retention_factor(each.isel(cycle=slice(0, 5))))
+    np.testing.assert_allclose(factor, 0.6, atol=0.02)
+
+
+def test_without_cycles_of_the_control_there_are_none(point):
+    unmeasured = point["signal"].where((point["arm"] != "never shown") | (point["step"] == 649))
+    assert arms.cycles(point.assign(signal=unmeasured), "gap 50") is None

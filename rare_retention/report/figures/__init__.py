@@ -106,9 +106,9 @@ FIGURES: dict[str, FigureSpec] = {
     ),
     "arms": FigureSpec(
         arms.arms,
-        "Level of the rare task by size where it is shown evenly, in bursts, and in bursts with it "
-        "protected or with more rows; share of what each size lacks beside the largest that is "
-        "given back.",
+        "What is held of the rare task by size where it is shown evenly, in bursts, and in bursts "
+        "with it protected or with more rows; share of what each size lacks beside the largest "
+        "that is given back.",
         ("4b",),
         (_LEARNED, "loss", "frequency", "watch", "exposure_step", "arm"),
         (
@@ -118,6 +118,7 @@ FIGURES: dict[str, FigureSpec] = {
             "forgetting_outweighs_gains",
             "protection_gives_nothing_without_room",
             "larger_gains_more",
+            "larger_keeps_more_between_bursts",
             "protecting_another_gives_nothing",
         ),
     ),

@@ -24,7 +24,7 @@ _APART = 0.6  # of a place, that marks of one size stand apart in all
 
 @style.styled()
 def arms(results: xr.Dataset) -> Figure:
-    """Level by size, every student a point; beside it the share of what is lacking given back.
+    """What is held by size, every student a point; beside it the share of the lack given back.
 
     A row for each schedule of bursts at each grid point, as far as their runs have come.
     """
@@ -49,14 +49,14 @@ def arms(results: xr.Dataset) -> Figure:
 
 
 def _levels(panel: Axes, point: xr.Dataset, schedule: str) -> None:
-    """Levels above the control of every student, and their means joined from size to size."""
+    """What every student holds, and their means joined from size to size."""
     drawn = [(evidence.EVEN, style.GREY)]
     for what, colour in _COLOURS.items():
         name = evidence.named(schedule, what)
         if evidence.has(point, name):
             drawn.append((name, colour))
     for i, (name, colour) in enumerate(drawn):
-        values = evidence.above(point, name).transpose("size", ...)
+        values = evidence.held(point, name).transpose("size", ...)
         places = sizes.places(values.sizes["size"], i, len(drawn))
         each = values.to_numpy().reshape(len(places), -1)
         panel.plot(
@@ -64,7 +64,7 @@ def _levels(panel: Axes, point: xr.Dataset, schedule: str) -> None:
         )
         panel.plot(places, data.spread(values).mean, color=colour, linewidth=1.2)
     panel.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
-    panel.set_ylabel("level above control")
+    panel.set_ylabel("held of the task")
 
 
 def _shares(panel: Axes, point: xr.Dataset, schedule: str) -> None:

@@ -2,6 +2,7 @@
 
 They need a study with an axis `arm` (`evidence.arms`). Sizes that are compared have room for the
 rare task and hold it where it is shown evenly: what they lack under bursts is no want of capacity.
+What is held is (v - c) / (1 - c) of a level v, with c that of the control (`evidence.arms.held`).
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from rare_retention.evidence import arms, decomposition, states
+from rare_retention.evidence import arms, control, decomposition, states
 from rare_retention.study.claims.claim import NOTE, Claim, NotTested, require, require_sizes
 
 NO_ARMS = (
@@ -119,20 +120,43 @@ def _without_room(point: xr.Dataset, schedule: str) -> xr.DataArray:
 def _cost(point: xr.Dataset, schedule: str) -> xr.DataArray:
     """What bursts take from the smallest able size, beyond what they take from the largest."""
     first = _smallest_able(point)
-    cost = arms.above(point, arms.EVEN) - arms.above(point, schedule)
+    cost = arms.held(point, arms.EVEN) - arms.held(point, schedule)
     found: xr.DataArray = cost.isel(size=first, drop=True) - cost.isel(size=-1, drop=True)
     return found.assign_attrs({NOTE: f"{_size(point, first)} beside {_size(point, -1)}"})
 
 
 def _acquisition(point: xr.Dataset, schedule: str) -> xr.DataArray:
-    first = _smallest_able(point)
-    share = arms.acquisition(point, schedule)
-    if share is None:
-        raise NotTested(f"no whole cycle of {schedule} was measured")
+    first, each = _smallest_able(point), _cycles(point, schedule)
+    share = arms.acquisition(each)
     found: xr.DataArray = share.isel(size=-1, drop=True) - share.isel(size=first, drop=True)
     if found.isnull().all():
-        raise NotTested(f"at {schedule} no cycle starts before a size has learned the task")
+        raise NotTested(f"at {schedule} no measured cycle starts before a size holds 0.5")
     return found.assign_attrs({NOTE: f"{_size(point, -1)} beside {_size(point, first)}"})
+
+
+def _factors(point: xr.Dataset, schedule: str) -> xr.DataArray:
+    first, each = _smallest_able(point), _cycles(point, schedule)
+    factor = control.retention_factor(each)
+    for i in (first, -1):
+        if factor.isel(size=i).isnull().all():
+            raise NotTested(
+                f"{_size(point, i)} has no retention factor: it never rises "
+                f"{control.LEAST_RISE:g} above its control"
+            )
+    found: xr.DataArray = factor.isel(size=-1, drop=True) - factor.isel(size=first, drop=True)
+    return found.assign_attrs({NOTE: f"{_size(point, -1)} beside {_size(point, first)}"})
+
+
+def _cycles(point: xr.Dataset, schedule: str) -> xr.Dataset:
+    """Cycles of what is held.
+
+    Raises:
+        NotTested: none was measured.
+    """
+    each = arms.cycles(point, schedule)
+    if each is None:
+        raise NotTested(f"no whole cycle of {schedule} was measured beside the control")
+    return each
 
 
 _LACKING = (
@@ -147,8 +171,8 @@ CLAIMS = (
         statement="Shown in rare bursts in place of evenly, as often in all, a rare task is lost "
         "to a small student with room for it and not to a large one.",
         source="Fig. 4b",
-        statistic="Level where the task is shown evenly minus that in bursts at the longest gap, "
-        "both above the control at the last step: smallest size that has room and holds "
+        statistic="What is held at the last step where the task is shown evenly minus that in "
+        "bursts at the longest gap: smallest size that has room and holds "
         f"{arms.HOLDS:g} where it is shown evenly, minus the largest.",
         relation=">",
         threshold=0.5,
@@ -162,7 +186,8 @@ CLAIMS = (
         statement="Of what a small student with room for the rare task lacks beside a large one, "
         "protection of the task in its gaps gives back most.",
         source="our own",
-        statistic="Level with protection minus that without, over what the size lacks: " + _LACKING,
+        statistic="What is held with protection minus that without, over what the size lacks: "
+        + _LACKING,
         relation=">=",
         threshold=0.7,
         compute=lambda results: _over_schedules(results, _protection, arms.PROTECTED),
@@ -174,8 +199,8 @@ CLAIMS = (
         statement="Of what a small student with room for the rare task lacks beside a large one, "
         "more rows in each burst give back little.",
         source="our own",
-        statistic="Level with more rows minus that with the rows of the others, over what the size "
-        "lacks: " + _LACKING,
+        statistic="What is held with more rows minus that with the rows of the others, over what "
+        "the size lacks: " + _LACKING,
         relation="<=",
         threshold=0.3,
         compute=lambda results: _over_schedules(results, _gains, arms.MORE),
@@ -201,9 +226,9 @@ CLAIMS = (
         name="protection_gives_nothing_without_room",
         statement="A student without room for the rare task lacks it also where it is protected.",
         source="Theorem 3",
-        statistic="Level with protection minus that without, over what the size lacks beside the "
-        "largest, mean over the sizes that have no room by Theorem 3; levels above the control at "
-        "the last step, mean over streams by mean; mean over schedules of bursts.",
+        statistic="What is held with protection minus that without, over what the size lacks "
+        "beside the largest, mean over the sizes that have no room by Theorem 3; at the last step, "
+        "mean over streams by mean; mean over schedules of bursts.",
         relation="<=",
         threshold=0.3,
         compute=lambda results: _over_schedules(results, _without_room, arms.PROTECTED),
@@ -217,14 +242,28 @@ CLAIMS = (
         "than a small one with room for it.",
         source="our own",
         statistic="Rise at a burst until its peak, over what was missing before, summed over the "
-        "measured cycles that start before any size holds 0.5: largest size minus the smallest "
-        f"that has room and holds {arms.HOLDS:g} where the task is shown evenly, mean over the "
-        "schedules that have such cycles.",
+        "measured cycles of the longest gap until some size starts one at 0.5: largest size minus "
+        f"the smallest that has room and holds {arms.HOLDS:g} where the task is shown evenly.",
         relation=">",
         threshold=0.1,
-        compute=lambda results: _over_schedules(results, _acquisition),
+        compute=lambda results: _over_schedules(results, _acquisition, longest=True),
         account="acquisition",
         against="A small student gains as large a share at each burst: what sets them apart comes "
         "after it.",
+    ),
+    Claim(
+        name="larger_keeps_more_between_bursts",
+        statement="Between bursts a large student keeps a larger factor of what it has of the rare "
+        "task beyond its control than a small one with room for it.",
+        source="Figs. 4a, 20, measured against a control",
+        statistic="Retention factor at the longest gap, the sum over the measured cycles of what "
+        "is held just before the next burst over that at the peak: largest size "
+        f"minus the smallest that has room and holds {arms.HOLDS:g} where the task is shown "
+        "evenly; a size whose mean peak is below 0.05 has none.",
+        relation=">",
+        threshold=0.3,
+        compute=lambda results: _over_schedules(results, _factors, longest=True),
+        account="retention",
+        against="Both keep as large a factor: what sets them apart is what they gain.",
     ),
 )

@@ -13,7 +13,7 @@ def _of_another(results: xr.Dataset) -> xr.DataArray:
     """Distance from the bare schedule, at the size where it is largest; mean over schedules."""
     require(results, "frequency", "exposure_step")
     found = [
-        abs(arms.above(point, arms.named(schedule, ANOTHER)) - arms.above(point, schedule))
+        abs(arms.held(point, arms.named(schedule, ANOTHER)) - arms.held(point, schedule))
         for point in arms.points(results)
         for schedule in arms.bursts(point)
         if arms.has(point, arms.named(schedule, ANOTHER))
@@ -30,8 +30,8 @@ CLAIMS = (
         statement="Protection of another task in the place of the rare one leaves bursts what they "
         "are.",
         source="our own check of the protection",
-        statistic="Distance of the level at the last step from that of the same bursts without a "
-        "rule, at the size where it is largest; mean over schedules.",
+        statistic="Distance of what is held at the last step from that of the same bursts without "
+        "a rule, at the size where it is largest; mean over schedules.",
         relation="<",
         threshold=0.1,
         compute=_of_another,

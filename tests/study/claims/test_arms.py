@@ -13,10 +13,11 @@ COST, CLOSES, LITTLE = (
     "protection_closes_the_gap",
     "larger_bursts_close_little",
 )
-OUTWEIGHS, NOTHING, GAINS = (
+OUTWEIGHS, NOTHING, GAINS, KEEPS = (
     "forgetting_outweighs_gains",
     "protection_gives_nothing_without_room",
     "larger_gains_more",
+    "larger_keeps_more_between_bursts",
 )
 WIDTHS = (2, 4, 8, 16)  # the first has no room
 
@@ -98,17 +99,33 @@ def test_a_claim_names_the_arm_that_it_lacks():
     assert plain.note.startswith("the study has no arms: it must add an axis")
 
 
-@pytest.mark.parametrize(("gains", "expected"), [((0.3, 0.3), "fails"), ((0.1, 0.4), "holds")])
-def test_gains_are_shares_of_what_is_missing(gains, expected):
-    """Both sizes have room and are held evenly; the large one gains a larger share, or not."""
+def planted(rhos, gains):
+    """Two sizes with room that hold the task evenly, and gain and keep so much at bursts."""
     study = made_arms.results({"even": (0.95, 0.96), "gap 50": (0.5, 0.6)}, widths=(4, 16))
-    planted = made_control.results((0.5, 0.5), gains, noise=0.002, streams=4)["signal"]
+    part = made_control.results(rhos, gains, noise=0.002, streams=4)["signal"]
     signal = study["signal"].copy()
     at = {"arm": list(study["arm"].to_numpy()).index("gap 50")}
-    signal[at] = planted.isel(left_out=0).isel(task=[0, 0]).transpose(*signal[at].dims).to_numpy()
-    (found,) = judge(study.assign(signal=signal), [GAINS])
+    signal[at] = part.isel(left_out=0).isel(task=[0, 0]).transpose(*signal[at].dims).to_numpy()
+    return study.assign(signal=signal)
+
+
+@pytest.mark.parametrize(("gains", "expected"), [((0.3, 0.3), "fails"), ((0.1, 0.4), "holds")])
+def test_gains_are_shares_of_what_is_missing(gains, expected):
+    found, kept = judge(planted((0.5, 0.5), gains), [GAINS, KEEPS])
     assert found.verdict == expected
     assert found.estimate == pytest.approx(gains[1] - gains[0], abs=0.03)
+    assert kept.verdict == "fails" and kept.estimate == pytest.approx(0, abs=0.03)
+
+
+def test_what_is_kept_between_bursts_is_no_matter_of_gains():
+    found, gained = judge(planted((0.2, 0.8), (0.3, 0.3)), [KEEPS, GAINS])
+    assert found.verdict == "holds" and found.estimate == pytest.approx(0.6, abs=0.03)
+    assert gained.verdict == "fails"
+
+
+def test_a_student_that_never_rises_has_no_factor():
+    (found,) = judge(planted((0.2, 0.8), (0.01, 0.3)), [KEEPS])
+    assert found.verdict == "not tested" and "size 0 has no retention factor" in found.note
 
 
 def test_bare_language_levels_need_no_theory():
