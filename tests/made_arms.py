@@ -6,6 +6,20 @@ import xarray as xr
 
 EVEN, NEVER = "even", "never shown"
 
+WIDTHS = (2, 4, 8, 16)
+"""Of which the first has no room."""
+
+FORGOTTEN = {
+    "even": (0.0, 0.95, 0.96, 0.97),
+    "gap 9": (0.0, 0.90, 0.95, 0.96),
+    "gap 50": (0.0, 0.02, 0.40, 0.90),
+    "gap 50, protected": (0.02, 0.92, 0.93, 0.95),
+    "gap 50, more rows": (0.0, 0.05, 0.45, 0.90),
+    "gap 50, both": (0.02, 0.94, 0.94, 0.95),
+    "gap 50, another protected": (0.0, 0.03, 0.42, 0.90),
+}
+"""What a small student with room lacks under bursts is forgotten."""
+
 
 def results(levels, noise=0.003, streams=4, widths=None):
     """A study of two tasks, in which the rare one ends at these levels.

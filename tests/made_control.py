@@ -70,18 +70,3 @@ def with_sham(results, cosine=0.01):
     both = both.assign_coords(left_out=["()", "(-1,)"])
     lead = [dim for dim in ("stream", "prior_exponent") if dim in both.dims]
     return both.transpose(*lead, "left_out", "size", ...)
-
-
-def protected(bare, kept, noise=0.003, streams=STREAMS):
-    """A study in which sizes end at `bare` levels, and at `kept` where they are protected."""
-    rng = np.random.default_rng(1)
-    parts = []
-    for after, levels in ((10**6, bare), (20, kept)):
-        part = results((0.6,) * len(bare), (0.5,) * len(bare), streams=streams)
-        values = part["signal"].to_numpy().copy()
-        spread = noise * rng.standard_normal((streams, len(bare)))
-        values[:, 0, :, 0, -1, 0] = np.array(levels) + spread
-        values[:, 1] = 0.0
-        parts.append(part.assign(signal=(part["signal"].dims, values)).assign_coords(after=after))
-    joined = xr.concat(parts, "protected_after", data_vars="all")
-    return joined.assign_coords(protected_after=[10**6, 20]).drop_vars("after")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import made_arms
 import made_block_effects
 import made_branches
 import made_exposures
@@ -323,6 +324,11 @@ def verdict(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def drawn_arms() -> xr.Dataset:
+    results = made_arms.results(made_arms.FORGOTTEN, widths=made_arms.WIDTHS)
+    return results.assign(loss=1 - results["signal"])
+
+
 MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "phase_diagram": sweep,
     "observed_vs_predicted": sweep,
@@ -332,6 +338,7 @@ MAKERS: dict[str, Callable[[], xr.Dataset]] = {
     "competition": neurons,
     "parity": made_parity.parity,
     "branches": made_branches.results,
+    "arms": drawn_arms,
     "complexity": spectra,
     "rank_one": ranks,
     "long_horizon": horizon,

@@ -107,7 +107,7 @@ FIGURES: dict[str, FigureSpec] = {
     "arms": FigureSpec(
         arms.arms,
         "What is held of the rare task by size where it is shown evenly, in bursts, and in bursts "
-        "with it protected or with more rows; share of what each size lacks beside the largest "
+        "with it protected or fuller ones; share of what each size lacks beside the largest "
         "that is given back.",
         ("4b",),
         (_LEARNED, "loss", "frequency", "watch", "exposure_step", "arm"),

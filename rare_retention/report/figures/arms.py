@@ -35,7 +35,7 @@ def arms(results: xr.Dataset) -> Figure:
         if evidence.has(point, evidence.EVEN, schedule)
     ]
     count = max(len(rows), 1)
-    figure, panels = style.canvas("What bursts leave, and what gives it back", 2 * count, 2, 2.6)
+    figure, panels = style.canvas("What bursts leave; what gives it back", 2 * count, 2, 2.6)
     for i, (title, point, schedule) in enumerate(rows):
         _levels(panels[2 * i], point, schedule)
         _shares(panels[2 * i + 1], point, schedule)

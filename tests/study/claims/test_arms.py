@@ -5,6 +5,7 @@ import made_control
 import numpy as np
 import pytest
 import xarray as xr
+from made_arms import FORGOTTEN, WIDTHS
 
 from rare_retention.study.claims import CLAIMS, judge
 
@@ -19,16 +20,6 @@ OUTWEIGHS, NOTHING, GAINS, KEEPS = (
     "larger_gains_more",
     "larger_keeps_more_between_bursts",
 )
-WIDTHS = (2, 4, 8, 16)  # the first has no room
-
-FORGOTTEN = {
-    "even": (0.0, 0.95, 0.96, 0.97),
-    "gap 9": (0.0, 0.90, 0.95, 0.96),
-    "gap 50": (0.0, 0.02, 0.40, 0.90),
-    "gap 50, protected": (0.02, 0.92, 0.93, 0.95),
-    "gap 50, more rows": (0.0, 0.05, 0.45, 0.90),
-    "gap 50, both": (0.02, 0.94, 0.94, 0.95),
-}
 
 
 def one(levels, name, widths=WIDTHS, **others):

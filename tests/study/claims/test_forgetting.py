@@ -6,9 +6,8 @@ import pytest
 import xarray as xr
 
 from rare_retention.study.claims import CLAIMS, judge
-from rare_retention.study.claims.forgetting import PROTECTED
 
-FACTOR, CLOSES = "retention_factor_grows_with_size", "protection_closes_the_gap"
+FACTOR = "retention_factor_grows_with_size"
 MATCHED, SMALL = "larger_keeps_more_at_matched_gain", "small_loses_most_in_a_gap"
 BY_FACTOR = (FACTOR, MATCHED, SMALL)
 NOISE = 0.005
@@ -146,74 +145,3 @@ def test_controls_are_no_points_of_other_claims():
     dims = ("stream", "left_out", "size", "initialisation", "step", "watch")
     found = one(study.assign(cosine=gradients.transpose(*dims)), "cosine_shrinks_with_width")
     assert found.estimate == pytest.approx(-1)
-
-
-@pytest.mark.parametrize(
-    ("bare", "kept", "expected", "share"),
-    [
-        ((0.0, 0.95), (0.93, 0.96), "holds", 0.93 / 0.95),  # forgetting
-        ((0.5, 0.95), (0.92, 0.96), "holds", 0.42 / 0.45),
-        ((0.6, 0.97), (0.9 + 0.01, 0.97), "holds", 0.31 / 0.37),
-    ],
-)
-def test_what_protection_gives_back_is_counted(bare, kept, expected, share):
-    verdict = one(made_control.protected(bare, kept), CLOSES)
-    assert verdict.verdict == expected
-    assert verdict.estimate == pytest.approx(share, abs=0.02)
-
-
-def test_each_place_of_the_grid_has_a_share_of_its_own():
-    """The second gap is closed by half: the mean counts, not the last."""
-    both = [
-        made_control.protected((0.0, 0.9, 0.99), kept)
-        for kept in ((0.2, 0.99, 0.99), (0.2, 0.92, 0.99))
-    ]
-    joined = xr.concat(both, "batch", data_vars="all").assign_coords(batch=[64, 128])
-    shares = [one(own, CLOSES).estimate for own in both]
-    assert one(joined, CLOSES).estimate == pytest.approx(np.mean(shares), abs=1e-6)
-    assert shares[0] - shares[1] > 0.3
-
-
-def test_a_stream_that_lacks_next_to_nothing_does_not_decide_the_share():
-    """Of six streams one forgets nothing; a mean of shares would be that one's alone."""
-    study = made_control.protected((0.3, 0.95), (0.93, 0.96), streams=6)
-    place = {"stream": 0, "left_out": 0, "protected_after": 0, "step": -1}
-    large = study["signal"][{**place, "size": 1}]
-    study["signal"][{**place, "size": 0}] = large - 1e-6
-    found = one(study, CLOSES)
-    assert found.units == 6 and found.verdict == "holds"
-    assert found.estimate == pytest.approx((5 * 0.63 - 0.02) / (5 * 0.65), abs=0.02)
-
-
-def test_protection_that_gives_back_half_does_not_close_it():
-    """A third size has room and lacks: it is the smallest that counts, not the narrowest."""
-    found = one(made_control.protected((0.0, 0.85, 0.99), (0.2, 0.92, 0.99)), CLOSES)
-    assert found.verdict == "fails" and found.estimate == pytest.approx(0.5, abs=0.05)
-
-
-@pytest.mark.parametrize(
-    ("bare", "kept", "reason"),
-    [
-        ((0.0, 0.95), (0.3, 0.96), "no size holds 0.9"),  # capacity: no room
-        ((0.94, 0.95), (0.95, 0.96), "no size holds 0.9"),  # nothing lacks
-    ],
-)
-def test_without_room_or_a_gap_there_is_nothing_to_close(bare, kept, reason):
-    found = one(made_control.protected(bare, kept), CLOSES)
-    assert found.verdict == "not tested" and reason in found.note
-
-
-def test_what_a_rule_keeps_is_no_factor_of_the_student():
-    """Unlike factors in the protected arm alone: the bare one is what is judged."""
-    bare, kept = (
-        made_control.results(rhos, (0.3, 0.3), noise=NOISE) for rhos in ((0.6, 0.6), (0.3, 0.9))
-    )
-    both = xr.concat([bare, kept], PROTECTED, data_vars="all")
-    both = both.assign_coords({PROTECTED: [10**6, 20]})
-    assert one(both, FACTOR).estimate == pytest.approx(0.0, abs=0.03)
-    assert one(both, SMALL).estimate == pytest.approx(0.6, abs=0.03)
-
-
-def test_without_protected_arms_it_is_not_tested():
-    found = one(made_control.results((0.3, 0.6), (0.2, 0.2)), CLOSES)
-    assert found.verdict == "not tested" and "no arms protected_after" in found.note
