@@ -38,6 +38,13 @@ def branch(own: dict) -> str:
     return f"{own['name']}: {own['steps']:,} steps from {at} of {own['of']}"
 
 
+def along(axis: dict) -> str:
+    """An axis of the grid and its places, by their names where they have some."""
+    if axis.get("named"):
+        return f"{axis['dimension']}: " + "; ".join(axis["named"])
+    return f"{axis['field']} in {axis['values']}"
+
+
 def page(workdir: Path, name: str, machine: str, title: str) -> str:
     """The page up to the commentary; copies the figures to `images/`."""
     study = json.loads((workdir / "study.json").read_text())
@@ -46,7 +53,7 @@ def page(workdir: Path, name: str, machine: str, title: str) -> str:
     options = [option for option in first["command"].split() if option.startswith("--config")]
     words = ["python -m launch.study", *options, f"--workdir=runs/{name}"]
     command = (" " if len(" ".join(words)) < 100 else " \\\n    ").join(words)
-    grid = "; ".join(f"{axis['field']} in {axis['values']}" for axis in study["grid"]) or "no grid"
+    grid = "; ".join(map(along, study["grid"])) or "no grid"
     students = {(s["size"], s["initialisation"]): s for run in runs for s in run["students"]}
     ordered = sorted(students.values(), key=lambda student: student["parameters"])
     names = ", ".join(dict.fromkeys(str(student["size"]) for student in ordered))

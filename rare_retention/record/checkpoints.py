@@ -82,7 +82,8 @@ class Store:
         def wanted() -> Any:
             if not varied:
                 return abstract
-            saved = ocp.StandardCheckpointHandler().metadata(place / "tree").tree.get(varied) or {}
+            tree = place.resolve() / "tree"  # Orbax takes no relative paths
+            saved = ocp.StandardCheckpointHandler().metadata(tree).tree.get(varied) or {}
             return abstract._replace(**{varied: _as_saved(saved, getattr(abstract, varied))})
 
         tree, meta = _read(self._manager, step, wanted, place)

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import threading
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,25 @@ def held(monkeypatch):
     monkeypatch.setattr(tensorstore, "open", wait)
     yield writing
     writing.set()
+
+
+class Followed(NamedTuple):
+    weights: jax.Array
+    followed: dict[str, jax.Array]
+
+
+@pytest.mark.parametrize("varied", ["", "followed"])
+def test_a_folder_may_be_relative(tmp_path, monkeypatch, varied):
+    """As in --workdir=runs/mine; a branch restores what its run follows and it does too."""
+    monkeypatch.chdir(tmp_path)
+    store = Store(epath.Path("runs/states"), "recipe")
+    saved = Followed(jnp.arange(3.0), {"effect": jnp.ones(2)})
+    store.save(5, saved)
+    store.wait()
+    found = store.restore(5, abstract(saved), varied)
+    store.close()
+    np.testing.assert_array_equal(found.weights, saved.weights)
+    np.testing.assert_array_equal(found.followed["effect"], saved.followed["effect"])
 
 
 @pytest.mark.parametrize("axis", [None, "batch"])

@@ -42,8 +42,9 @@ def arms(results: xr.Dataset) -> Figure:
         panels[2 * i].set_title(title)
         panels[2 * i + 1].set_title("share of the lack given back")
         for panel in panels[2 * i : 2 * i + 2]:
-            _shade(panel, point)
-            sizes.name_sizes(panel, data.names(results))
+            if panel.axison:
+                _shade(panel, point)
+                sizes.name_sizes(panel, data.names(results))
     style.legend(figure, _entries(results), _note(results))
     return figure
 
@@ -70,6 +71,10 @@ def _levels(panel: Axes, point: xr.Dataset, schedule: str) -> None:
 def _shares(panel: Axes, point: xr.Dataset, schedule: str) -> None:
     """Shares with their 95% intervals, at the last step and, pale, at half of the steps."""
     shown = [what for what in _CLOSED if evidence.has(point, evidence.named(schedule, what))]
+    if not shown:
+        panel.set_axis_off()
+        panel.text(0.5, 0.5, "no counterfactual", transform=panel.transAxes, ha="center")
+        return
     marks = [(what, early) for what in shown for early in (True, False)]
     for i, (what, early) in enumerate(marks):
         share = evidence.closed(point, schedule, what, early)
