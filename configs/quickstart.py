@@ -13,7 +13,7 @@ holds it. Protected, width 18 holds it too: what it lacked was neither room nor 
 retention. Once the task comes no more, width 18 has lost half of what it held evenly some 30 steps
 before width 28.
 
-Under 90 seconds on 2 CPU cores: 6 streams x 4 arms x 3 widths, 3000 steps, and 200 more without the
+Under 90 seconds on 2 CPU cores: 4 streams x 4 arms x 3 widths, 3000 steps, and 200 more without the
 task. `configs/synthetic/forgetting.py` asks the same with more widths, gaps and optimizers.
 
 The setting was tuned on other streams until the contrast was plain: it is an illustration, at one
@@ -71,7 +71,7 @@ def get_config() -> Study:
         ),
         grid=(axis(ARMS, "setting.tasks.prior", PRIOR, PRIOR),),
         branches=(NO_MORE,),
-        streams=6,
+        streams=4,
         figures=("arms", "injection", "branches"),
         claims=(
             "bursts_cost_small_more",
