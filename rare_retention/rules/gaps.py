@@ -1,5 +1,6 @@
 """What rules that act in the gaps between a task's exposures have in common."""
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,6 +66,16 @@ class InGaps(Rule):
                     f"rule.blocks[{i}]", f"{why}; expected some of {', '.join(known)}{remedy}"
                 )
 
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Where a gap begins to be changed."""
+        return {"after": np.int32(self.after)}
+
+    @property
+    def form(self) -> "InGaps":
+        """The same with any number there."""
+        return dataclasses.replace(self, after=0)
+
     @abstractmethod
     def inside(self, updates: Params, step: Seen) -> Params:
         """The update that is applied in a gap.
@@ -79,7 +90,7 @@ class InGaps(Rule):
         import jax
 
         since = step.phase.since[self.gaps]
-        in_gap = (since > 0) & (since >= self.after)
+        in_gap = (since > 0) & (since >= step.own["after"])
         changed: Params = jax.lax.cond(
             in_gap, lambda own: self.inside(own, step), lambda own: own, updates
         )

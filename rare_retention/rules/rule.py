@@ -5,7 +5,7 @@ run names it in `run.rule`. See `rules.reweighting`.
 """
 
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from rare_retention.config import ConfigError, config
@@ -61,6 +61,7 @@ class Seen(NamedTuple):
         carried: what the rule has carried into this step.
         mean: of a function of rows of the batch and their key, its mean over the pieces into which
             the step cuts the batch.
+        own: numbers of the rule, `Rule.numbers`.
     """
 
     traced: "Traced"
@@ -69,6 +70,7 @@ class Seen(NamedTuple):
     phase: Phase
     carried: Carried
     mean: Callable[[Callable[[Any, "jax.Array"], Any]], Any]
+    own: "Mapping[str, jax.typing.ArrayLike]"
 
 
 def check_place(field: str, place: int, setting: Setting) -> None:
@@ -111,6 +113,16 @@ class Rule(ABC):
             ConfigError: naming a field below the run.
         """
         del setting
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Numbers in which runs may differ and share their programs, NumPy; by default none."""
+        return {}
+
+    @property
+    def form(self) -> "Rule":
+        """The same with placeholders for its numbers: what a compiled program knows of it."""
+        return self
 
     def start(self, traced: "Traced", params: Params) -> Carried:
         """What is carried into the first step; by default nothing.

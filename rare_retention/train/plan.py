@@ -271,8 +271,9 @@ def _check_weights(run: Run, axis: str, devices: int) -> None:
 
 def blueprint(run: Run) -> Blueprint:
     """What the programs of a run are compiled for."""
+    rule = run.rule and run.rule.form
     return Blueprint(
-        traced_of(run.setting), run.optimizer.form, run.measure.tools, run.rule, run.accumulate
+        traced_of(run.setting), run.optimizer.form, run.measure.tools, rule, run.accumulate
     )
 
 
@@ -311,6 +312,7 @@ def own_numbers(run: Run) -> Arguments:
         draw=np.uint32(run.seeds.weights),
         rates=run.optimizer.rates(student.group for student in run.setting.family.students),
         numbers=run.setting.numbers(run.seeds.tasks),
+        rule=run.rule.numbers if run.rule else {},
     )
 
 

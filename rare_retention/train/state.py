@@ -1,5 +1,6 @@
 """State of a run: everything that one step turns into the next, as a plain pytree."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -71,12 +72,14 @@ class Arguments(NamedTuple):
         draw: number of the draw of the initial weights, uint32.
         rates: peak learning rate of each group of students, float32.
         numbers: of the setting, `Setting.numbers`.
+        rule: of the gradient rule, `Rule.numbers`; none without one.
     """
 
     key: Array
     draw: Array
     rates: dict[str, Array]
     numbers: Numbers
+    rule: Mapping[str, Array] = {}
 
 
 def create(blueprint: Blueprint, draw: jax.typing.ArrayLike) -> State:

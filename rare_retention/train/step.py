@@ -154,7 +154,7 @@ class Step:
         shown, since = self._traced.objective.shares(batch)[watch] > 0, state.rule["since"]
         phase = rules.Phase(shown, jnp.where(shown, 0, jnp.where(since < 0, -1, since + 1)))
         carried = state.rule["carried"]
-        return rules.Seen(self._traced, own.numbers, state.params, phase, carried, mean)
+        return rules.Seen(self._traced, own.numbers, state.params, phase, carried, mean, own.rule)
 
     def _parts(self, rule: rules.Rule, grads: Params, seen: rules.Seen) -> rules.Parts:
         """The gradient of the batch as its rule reads it."""

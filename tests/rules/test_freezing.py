@@ -20,14 +20,14 @@ UPDATES = jax.tree.map(
 )
 
 
-def seen(since):
+def seen(rule, since):
     phase = Phase(jnp.array([since == 0, True]), jnp.array([since, 0]))
-    return Seen(TRACED, NUMBERS, PARAMS, phase, {}, lambda f: None)
+    return Seen(TRACED, NUMBERS, PARAMS, phase, {}, lambda f: None, rule.numbers)
 
 
 def changed(rule, since=30):
     """Blocks of the update that a rule changes."""
-    new = jax.jit(lambda updates: rule.update(updates, seen(since)))(UPDATES)
+    new = jax.jit(lambda updates: rule.update(updates, seen(rule, since)))(UPDATES)
     before, after = (TRACED.family.blocks(own[GROUP]) for own in (UPDATES, new))
     return {name for name in before if np.any(before[name] != after[name])}, after
 

@@ -13,7 +13,7 @@ from rare_retention.config import ConfigError, config
 from rare_retention.rules.gaps import InGaps
 from rare_retention.rules.rule import Phase, Seen
 from rare_retention.settings.traced import traced_of
-from rare_retention.train.plan import make_plan
+from rare_retention.train.plan import blueprint, make_plan, own_numbers
 
 SETTING = tiny_text.language(sizes=("2x16x32x2",), watch=(1, 2))
 TRACED = traced_of(SETTING)
@@ -37,7 +37,7 @@ def factors(rule, since, other=0):
     """What a rule multiplies an update of ones by, in each block."""
     (group,) = PARAMS
     phase = Phase(jnp.array([since == 0, other == 0]), jnp.array([since, other]))
-    step = Seen(TRACED, SETTING.numbers(0), PARAMS, phase, {}, lambda f: None)
+    step = Seen(TRACED, SETTING.numbers(0), PARAMS, phase, {}, lambda f: None, rule.numbers)
     ones = jax.tree.map(jnp.ones_like, PARAMS)
     after = jax.jit(lambda own: rule.update(own, step))(ones)
     blocks = TRACED.family.blocks(after[group])
@@ -113,8 +113,16 @@ def test_a_size_that_lacks_a_block_goes_on_without_the_change():
     rule.check(setting)
     traced, params = traced_of(setting), jax.jit(setting.family.init)(0)
     phase = Phase(jnp.array([False, True]), jnp.array([60, 0]))
-    step = Seen(traced, setting.numbers(0), params, phase, {}, lambda f: None)
+    step = Seen(traced, setting.numbers(0), params, phase, {}, lambda f: None, rule.numbers)
     ones = jax.tree.map(jnp.ones_like, params)
     after = jax.jit(lambda own: rule.update(own, step))(ones)
     shallow, deep = (max(map(np.max, jax.tree.leaves(own))) for own in after.values())
     assert (shallow, deep) == (1.0, 2.0)
+
+
+def test_where_a_gap_begins_to_be_changed_is_no_part_of_the_program():
+    """Arms of a study that differ in it alone share their compiled programs."""
+    early, late = (tiny.run(rule=f'{{"kind": "protection", "after": {n}}}') for n in (3, 10**6))
+    assert blueprint(early) == blueprint(late) and hash(blueprint(early)) == hash(blueprint(late))
+    assert early.identity() != late.identity()
+    assert [own_numbers(run).rule["after"] for run in (early, late)] == [3, 10**6]

@@ -24,10 +24,11 @@ from rare_retention.train.step import Step
 COMPETITION = Competition(neurons=(1, 3), initialisations=2, watch=(1, 0))
 
 
-def seen(params, since):
+def seen(rule, params, since):
     """A step of which a rule is told how long ago the first watched task was shown."""
     phase = Phase(jnp.array([since == 0, True]), jnp.array([since, 0]))
-    return Seen(traced_of(COMPETITION), COMPETITION.numbers(0), params, phase, {}, lambda f: None)
+    numbers = COMPETITION.numbers(0)
+    return Seen(traced_of(COMPETITION), numbers, params, phase, {}, lambda f: None, rule.numbers)
 
 
 @functools.cache
@@ -46,7 +47,7 @@ def test_harm_is_taken_out_and_nothing_else(place):
     """Each student by itself: in float64 the rest is orthogonal to g, or what it was."""
     params, updates = made()
     rule = Protection(after=3, along=place)
-    found = rule.update(updates, seen(params, 3))
+    found = rule.update(updates, seen(rule, params, 3))
 
     def loss(params):
         each = traced_of(COMPETITION).reference(params, COMPETITION.numbers(0))
@@ -69,7 +70,8 @@ def test_harm_is_taken_out_and_nothing_else(place):
 @pytest.mark.parametrize(("since", "protects"), [(-1, False), (0, False), (2, False), (3, True)])
 def test_only_gaps_are_protected_and_only_from_some_steps_on(since, protects):
     params, updates = made()
-    found = Protection(after=3).update(updates, seen(params, since))
+    rule = Protection(after=3)
+    found = rule.update(updates, seen(rule, params, since))
     same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), updates, found)
     assert jax.tree.all(same) != protects
 
@@ -96,9 +98,11 @@ def signal(state):
 @pytest.fixture(scope="module")
 def learned():
     """Students that have learned the second task from batches that all hold it; not the third."""
-    own, run = step(Protection())
+    rule = Protection()
+    own, run = step(rule)
     rates = {"width_00018": np.float32(ADAMW.peak)}
-    given = Arguments(jax.random.key(0), np.uint32(0), rates, SETTING.numbers(0))
+    numbers = SETTING.numbers(0)
+    given = Arguments(jax.random.key(0), np.uint32(0), rates, numbers, rule.numbers)
     rows = jnp.asarray(np.tile(np.arange(ROWS) >= ROWS - 4, (100, 1)).astype(np.int32))
     state = create(own, 0)
     for _ in range(EVEN // 100):
@@ -111,6 +115,7 @@ def after_a_gap(learned, rule):
     _, run = step(rule)
     if rule is None:
         state = state._replace(rule={})
+    given = given._replace(rule=rule.numbers if rule else {})
     return signal(run(state, given, jnp.zeros((GAP, ROWS), jnp.int32), jnp.int32(GAP)))
 
 
@@ -163,7 +168,8 @@ def continued(setting, rule, accumulate, **shape):
         layout = shardings(own, mesh)
         state = jax.jit(lambda: create(own, 0), out_shardings=layout)()
         rates = dict.fromkeys(state.params, np.float32(DESCENT.peak))
-        given = Arguments(jax.random.key(0), np.uint32(0), rates, setting.numbers(0))
+        numbers = setting.numbers(0)
+        given = Arguments(jax.random.key(0), np.uint32(0), rates, numbers, rule.numbers)
         rows = jax.tree.map(
             lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), rows_of(setting)
         )
