@@ -169,7 +169,9 @@ def continued(setting, rule, accumulate, **shape):
         state = jax.jit(lambda: create(own, 0), out_shardings=layout)()
         rates = dict.fromkeys(state.params, np.float32(DESCENT.peak))
         numbers = setting.numbers(0)
-        given = Arguments(jax.random.key(0), np.uint32(0), rates, numbers, rule.numbers)
+        given = Arguments(
+            jax.random.key(0), np.uint32(0), rates, numbers, rule.numbers if rule else {}
+        )
         rows = jax.tree.map(
             lambda leaf: jax.device_put(leaf, sharding(mesh, None, "batch")), rows_of(setting)
         )
