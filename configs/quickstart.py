@@ -13,7 +13,7 @@ holds it. Protected, width 18 holds it too: what it lacked was neither room nor 
 retention. Once the task comes no more, width 18 has lost half of what it held evenly some 30 steps
 before width 28.
 
-Under 90 seconds on 2 CPU cores: 4 streams x 4 arms x 3 widths, 3000 steps, and 200 more without the
+Under 90 seconds on 2 CPU cores: 4 streams x 4 arms x 3 widths, 2400 steps, and 200 more without the
 task. `configs/synthetic/forgetting.py` asks the same with more widths, gaps and optimizers.
 
 The setting was tuned on other streams until the contrast was plain: it is an illustration, at one
@@ -31,7 +31,7 @@ from rare_retention.study.branch import Branch, Change
 from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks
 
-GAP, STEPS = 50, 3000
+GAP, STEPS = 50, 2400
 ARMS = (even(), *bursts(GAP, PROTECTED), never(GAP))
 PRIOR = (0.98, 0.02)
 
@@ -41,7 +41,7 @@ NO_MORE = Branch(
     steps=200,
     changes=(
         Change(field="exposure.left_out", value=(-1,)),
-        Change(field="measure.every", value=10),
+        Change(field="measure.every", value=20),
     ),
 )
 
@@ -67,7 +67,7 @@ def get_config() -> Study:
             rule=Protection(after=NOT_PROTECTED),
             batch=256,
             steps=STEPS - 1,
-            measure=Measurement(every=STEPS // 2 - 1, cycles=8, effect=False),
+            measure=Measurement(every=STEPS // 2 - 1, cycles=6, effect=False),
         ),
         grid=(axis(ARMS, "setting.tasks.prior", PRIOR, PRIOR),),
         branches=(NO_MORE,),
