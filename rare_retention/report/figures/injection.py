@@ -35,12 +35,11 @@ def injection(results: xr.Dataset) -> Figure:
         if (own := controls.get(data.place(point))) is not None:
             _control(above, own, colours)
         _cycle(below, point, colours)
-    for row in (whole, zoom):
+    for row, name in ((whole, data.RARE_VALUES[kind]), (zoom, "change")):
         for start in range(0, len(row), columns):
-            style.same_y(row[start : start + columns])
-    for above, below in list(zip(whole, zoom, strict=True))[::columns]:
-        above.set_ylabel(data.RARE_VALUES[kind])
-        below.set_ylabel("change")
+            if there := [panel for panel in row[start : start + columns] if panel.axison]:
+                style.same_y(there)
+                there[0].set_ylabel(name)
     ticks = [Line2D([], [], color=style.GREY, marker="|", ls="none", ms=7, label="injection")]
     text = "line: mean; band: least to greatest; lower panels: one injection, from just before it"
     if controls:
