@@ -2,16 +2,16 @@
 
 Two tasks share one stream: a common one, and a rare one with 2% of the rows. The same students are
 trained on the same streams in four arms: the rare task comes evenly; in a burst every 50 steps; in
-bursts, with the task protected so that nothing undoes what a burst wrote; and never, the control.
+bursts, with the task protected from 20 steps after a burst on, so that nothing undoes what it wrote;
+and never, the control.
 
     make quickstart
     python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart
 
 Width 8 has no room for the task (Theorem 3): it ends with nothing of it in any arm. Widths 18 and
 28 have room, and hold it where it comes evenly. In bursts width 18 ends with nothing and width 28
-holds it. Protected, width 18 holds it too: what it lacked was neither room nor gains, but
-retention. Once the task comes no more, width 18 has lost half of what it held evenly some 30 steps
-before width 28.
+holds it. Protected, width 18 holds it too: most of what it lacked was undone between bursts. Once
+the task comes no more, width 18 has lost half of what it held evenly some 30 steps before width 28.
 
 Under 90 seconds on 2 CPU cores: 4 streams x 4 arms x 3 widths, 2400 steps, and 200 more without the
 task. `configs/synthetic/forgetting.py` asks the same with more widths, gaps and optimizers.
