@@ -2,8 +2,8 @@
 
 Two tasks share one stream: a common one, and a rare one with 2% of the rows. The same students are
 trained on the same streams in four arms: the rare task comes evenly; in a burst every 50 steps; in
-bursts, with the task protected from 20 steps after a burst on, so that nothing undoes what it wrote;
-and never, the control.
+bursts, with the task protected from 20 steps after a burst on, so that nothing undoes what it
+wrote; and never, the control.
 
     make quickstart
     python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart
