@@ -31,7 +31,7 @@ from rare_retention.models.architecture import Compute
 from rare_retention.optimizer import Optimizer, olmo
 from rare_retention.rules.protection import Protection
 from rare_retention.settings.language import Language
-from rare_retention.study.arms import NOT_PROTECTED, axis, bursts, even, never
+from rare_retention.study.arm_axis import NOT_PROTECTED, axis, bursts, even, never
 from rare_retention.study.grid import Study
 from rare_retention.tasks import Comparison
 from rare_retention.text.corpus import Corpus

@@ -39,7 +39,7 @@ from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.rules.protection import Protection
 from rare_retention.settings.regression import Regression
-from rare_retention.study.arms import NOT_PROTECTED, axis, bursts, even, never
+from rare_retention.study.arm_axis import NOT_PROTECTED, axis, bursts, even, never
 from rare_retention.study.branch import Branch, Change
 from rare_retention.study.grid import Study
 from rare_retention.tasks.regression import RegressionTasks

@@ -61,7 +61,12 @@ def test_theorem_3_says_which_sizes_have_room():
     ("name", "needed", "room"),
     [
         ("configs/synthetic/retention.py:small", 5, {3: False, 6: True, 12: True}),
-        ("configs/synthetic/forgetting.py", 14, {10: False, 18: True, 28: True}),
+        (
+            "configs/synthetic/forgetting.py",
+            16,
+            {8: False, 12: False, 18: True, 20: True, 24: True, 40: True},
+        ),
+        ("configs/quickstart.py", 14, {8: False, 18: True, 28: True}),
     ],
 )
 def test_sizes_of_the_committed_studies_have_the_room_that_their_pages_say(name, needed, room):

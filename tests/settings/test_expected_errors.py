@@ -175,9 +175,10 @@ def test_what_is_learned_costs_nothing_and_no_less():
         np.testing.assert_allclose(leaf, 0, atol=1e-6)
 
 
-def arguments(key=KEY):
+def arguments(key=KEY, rule=None):
+    rule = rule.numbers if rule else {}
     rates = dict.fromkeys((student.group for student in SETTING.family.students), np.float32(RATE))
-    return Arguments(key, np.uint32(0), rates, NUMBERS)
+    return Arguments(key, np.uint32(0), rates, NUMBERS, rule)
 
 
 ROWS = np.stack([batch((9, 5, 2), seed) for seed in range(3)])
@@ -211,11 +212,13 @@ def test_steps_of_descent_by_hand(rule, accumulate):
 
 def test_protection_takes_out_what_harms_the_watched_task():
     """A common step after ten of the rare task: its part along the rare gradient, by hand."""
-    own = tiny.blueprint(TRACED, DESCENT)._replace(rule=Protection(gaps=0, after=1))
+    rule = Protection(gaps=0, after=1)
+    own = tiny.blueprint(TRACED, DESCENT)._replace(rule=rule)
     run = jax.jit(Step(own).run)
     alone, common = np.stack([batch((0, 0, 16))] * 10), batch((12, 4, 0))[None]
-    before = run(create(own, 0), arguments(), alone, jnp.int32(10))
-    after, harmed = run(before, arguments(), common, jnp.int32(1)), 0
+    given = arguments(rule=rule)
+    before = run(create(own, 0), given, alone, jnp.int32(10))
+    after, harmed = run(before, given, common, jnp.int32(1)), 0
     for name, stack in before.params.items():
         _, step = dense(stack, np.array([12, 4, 0]) / 16)
         _, rare = dense(stack, np.array([0, 0, 1]))

@@ -29,7 +29,7 @@ def test_a_claimed_folder_holds_its_study(workdir):
     assert stored_study(workdir) == tiny.study()
     assert json.loads((workdir / RECIPE).read_text()) == {
         "layout": LAYOUT,
-        "name": "quickstart",
+        "name": "injection",
         "apart": False,
         "run": tiny.run().recipe(),
     }
@@ -52,7 +52,7 @@ def test_a_study_may_grow(workdir):
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"name": "other"}, "name: 'quickstart' -> 'other'"),
+        ({"name": "other"}, "name: 'injection' -> 'other'"),
         ({"run__batch": 64}, "run.batch: 32 -> 64"),
         ({"run__exposure__gap": 16}, "run.exposure.gap: 8 -> 16"),
     ],

@@ -4,7 +4,7 @@ import pytest
 import tiny
 
 from rare_retention.evidence.arms import BOTH, MORE, PROTECTED
-from rare_retention.study.arms import NOT_PROTECTED, axis, bursts, even, never
+from rare_retention.study.arm_axis import NOT_PROTECTED, axis, bursts, even, never
 from rare_retention.study.grid import Study, units
 
 PRIORS = (0.9, 0.1), (0.8, 0.2)
