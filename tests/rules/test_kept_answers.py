@@ -60,21 +60,23 @@ def results(tmp_path_factory):
     return gather(study, workdir)
 
 
-def kept(results, name):
-    """Share of the answer's level that is left at the end of the gap, mean over students."""
+def kept(results, name, step):
+    """Share of the answer's level that is left so many steps into the gap, mean over students."""
     (point,) = branches.points(results)
     level = branches.level(point, name).mean("initialisation").squeeze()
     assert level.step.to_numpy().tolist() == [0, 100, 200, 300, 400]
-    return float(level[-1] / level[0])
+    return float(level.sel(step=step) / level[0])
 
 
 def test_a_protected_answer_is_kept_where_another_is_lost(results):
-    """The control is the same rule along the gradient of the task that was never shown."""
-    bare, protected, control = (
-        kept(results, name) for name in ("bare", "protected", "along the sham")
-    )
-    assert bare < 0.25 and protected > 0.5  # rounding alone moves the latter by some 0.1
-    assert abs(control - bare) < 0.03
+    """The control is the same rule along the gradient of the task that was never shown.
+
+    What is kept is judged at half of the gap: later it differs between processors, as rounding
+    grows, from 0.46 to 0.87 in single students.
+    """
+    half = GAP // 2
+    assert kept(results, "bare", half) < 0.25 and kept(results, "protected", half) > 0.7
+    assert abs(kept(results, "along the sham", GAP) - kept(results, "bare", GAP)) < 0.03
 
 
 def test_the_branches_are_told_apart(results):
