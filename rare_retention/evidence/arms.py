@@ -10,28 +10,23 @@ from collections.abc import Iterator
 
 import xarray as xr
 
-from rare_retention.evidence import (
-    control,
-    decomposition,
-    exposures,
-    intervals,
-    retention,
-    states,
-)
-from rare_retention.evidence.spans import measured_cycles
+from rare_retention.evidence import control, decomposition, exposures, intervals, retention, states
 
-DIM = "arm"
+DIM = control.ARMS
 """Dimension of the results."""
 
-EVEN, NEVER = "even", "never shown"
+EVEN, NEVER = "even", control.NEVER
 """Arms in which the task comes as regularly as it can, and in which it is left out: the control."""
 
 PROTECTED, MORE, BOTH = "protected", "more rows", "both"
-"""What is done to a schedule of bursts: the task is protected in its gaps, so that nothing undoes
+"""What is done to a schedule of bursts: the task is protected in its gaps, so that little undoes
 it (`rules.protection`); each burst has more rows, so that it gains more; or both."""
 
+ANOTHER = "another protected"
+"""The same protection of a task that is never shown, which should change nothing."""
+
 HOLDS = 0.9
-"""Level from which on a size that is shown the task evenly is taken to have room for it."""
+"""What a size has to hold of the task where it comes evenly, to be compared under bursts."""
 
 
 def points(results: xr.Dataset) -> Iterator[xr.Dataset]:
@@ -68,15 +63,15 @@ def held(point: xr.Dataset, name: str, early: bool = False) -> xr.DataArray:
         early: at the last common step of the first half of the run, in place of its last step.
     """
     at = states.halfway if early else states.final
-    own, control_of = (
+    level, by_chance = (
         at(retention.level(point.sel({DIM: arm}, drop=True))).reset_coords(drop=True)
         for arm in (name, NEVER)
     )
-    return _beyond(own, control_of)
+    return _beyond(level, by_chance)
 
 
-def _beyond(level: xr.DataArray, control_of: xr.DataArray) -> xr.DataArray:
-    found: xr.DataArray = (level - control_of) / (1 - control_of)
+def _beyond(level: xr.DataArray, by_chance: xr.DataArray) -> xr.DataArray:
+    found: xr.DataArray = (level - by_chance) / (1 - by_chance)
     return found
 
 
@@ -85,16 +80,15 @@ def room(point: xr.Dataset) -> xr.DataArray:
     return control.room(point.sel({DIM: EVEN}, drop=True))
 
 
-def able(point: xr.Dataset, early: bool = False) -> xr.DataArray:
+def able(point: xr.Dataset) -> xr.DataArray:
     """Sizes that have room, and hold `HOLDS` in the mean where the task is shown evenly; [size].
 
     What they lack under bursts is neither capacity nor want of time.
 
     Args:
         point: of a study's grid, with its arms.
-        early: as in `held`.
     """
-    enough: xr.DataArray = _over_units(held(point, EVEN, early)) >= HOLDS
+    enough: xr.DataArray = _over_units(held(point, EVEN)) >= HOLDS
     return enough & room(point)
 
 
@@ -110,30 +104,33 @@ def closed(
         early: as in `held`.
 
     Returns:
-        As `_of_lack`.
+        [stream, initialisation, size]: numbers whose mean over streams and initialisations is the
+        mean rise over the mean lack (`intervals.ratio`); NaN for a size that lacks less than
+        `decomposition.LEAST_GAP` in the mean.
     """
     bare = held(point, schedule, early)
     return _of_lack(held(point, named(schedule, counterfactual), early) - bare, bare)
 
 
 def no_forgetting(point: xr.Dataset, schedule: str) -> xr.DataArray:
-    """Share of what each size lacks that is forgetting: as `closed`, for two counterfactuals.
+    """Share of what each size lacks that is forgetting: the Shapley value of protection.
 
-    Shapley value of protection, among protection and more rows (Shapley 1953): the mean of what it
-    adds to bursts as they are and to bursts of more rows.
+    Among protection and more rows (`decomposition.shapley`): the mean of what it adds to bursts as
+    they are and to bursts of more rows.
+
+    Args:
+        point: of a study's grid, with all four arms of the schedule.
+        schedule: of bursts.
+
+    Returns:
+        As `closed`.
     """
-    bare, kept, more, both = (
-        held(point, named(schedule, what)) for what in ("", PROTECTED, MORE, BOTH)
-    )
-    return _of_lack(((kept - bare) + (both - more)) / 2, bare)
+    ends = [held(point, named(schedule, what)) for what in ("", PROTECTED, MORE, BOTH)]
+    return _of_lack(decomposition.shapley(*ends)[0], ends[0])
 
 
 def _of_lack(rise: xr.DataArray, bare: xr.DataArray) -> xr.DataArray:
-    """Rises over what sizes lack beside the largest, [..., size].
-
-    Numbers of the units whose mean is the ratio of the two means (`intervals.ratio`); NaN for a
-    size that lacks less than `decomposition.LEAST_GAP` in the mean.
-    """
+    """Rises over what sizes lack beside the largest."""
     lack = bare.isel(size=-1, drop=True) - bare
     each = [intervals.ratio(rise.isel(size=i), lack.isel(size=i)) for i in range(len(bare["size"]))]
     share = xr.concat(each, "size", coords="minimal", compat="override")
@@ -168,11 +165,8 @@ def cycles(point: xr.Dataset, schedule: str) -> xr.Dataset | None:
         None where no whole cycle was measured in both.
     """
     shown, own = (point.sel({DIM: name}, drop=True) for name in (schedule, NEVER))
-    value, at = _beyond(retention.level(shown), retention.level(own)), exposures.of(shown)
-    streams = exposures.by_stream(value, at)
-    if not any(measured_cycles(each["step"].to_numpy(), steps) for each, steps in streams):
-        return None
-    return retention.cycles(value, at)
+    value = _beyond(retention.level(shown), retention.level(own))
+    return retention.whole_cycles(value, exposures.of(shown))
 
 
 def _over_units(values: xr.DataArray) -> xr.DataArray:

@@ -74,7 +74,7 @@ def beyond_sham(point: xr.Dataset, sham: xr.Dataset) -> xr.Dataset:
     Args:
         point: as for `over_gaps`.
         sham: its control, the same students on the same streams without the task, as from
-            `control.arms`.
+            `control.pairs`.
 
     Returns:
         `first`, `second` and `measured` as `over_gaps`; NaN where the two were not summed over

@@ -149,7 +149,7 @@ def above(point: xr.Dataset, name: str, own: xr.Dataset | None = None) -> xr.Dat
     Args:
         point: as for `level`.
         name: of the branch.
-        own: the point's control, as from `arms`, with the same branches.
+        own: the point's control, as from `pairs`, with the same branches.
 
     Returns:
         As `level`; NaN where the control is missing.
@@ -191,17 +191,18 @@ def _since(values: xr.DataArray, turn: float) -> xr.DataArray:
     return own.assign_coords(step=own["step"] - turn).sel(step=slice(0, None))
 
 
-def arms(results: xr.Dataset) -> list[tuple[xr.Dataset, xr.Dataset | None]]:
+def pairs(results: xr.Dataset) -> list[tuple[xr.Dataset, xr.Dataset | None]]:
     """Grid points at which the rarest watched task is shown, with their controls if there are any.
 
     Each has all its branches. Where some arm has not begun, which may be the control, points wait.
     """
     found: list[tuple[xr.Dataset, xr.Dataset | None]] = []
-    for place in states.points(results, [DIM, control.ARM]):
-        if control.ARM not in place.dims:
-            found.append((place, None))
+    for place in states.points(results, [DIM, control.LEFT_OUT]):
+        if control.LEFT_OUT not in place.dims:
+            if not control.is_control(place):
+                found.append((place, None))
             continue
-        each = [place.isel({control.ARM: i}) for i in range(place.sizes[control.ARM])]
+        each = [place.isel({control.LEFT_OUT: i}) for i in range(place.sizes[control.LEFT_OUT])]
         begun = [point for point in each if point["frequency"].notnull().any()]
         controls = [point for point in begun if control.is_control(point)]
         if controls or len(begun) == len(each):
@@ -211,5 +212,5 @@ def arms(results: xr.Dataset) -> list[tuple[xr.Dataset, xr.Dataset | None]]:
 
 
 def points(results: xr.Dataset) -> list[xr.Dataset]:
-    """The points of `arms` without their controls."""
-    return [point for point, _ in arms(results)]
+    """The points of `pairs` without their controls."""
+    return [point for point, _ in pairs(results)]

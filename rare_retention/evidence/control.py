@@ -17,11 +17,13 @@ import numpy as np
 import xarray as xr
 
 from rare_retention.evidence import exposures, retention, states
-from rare_retention.evidence.spans import measured_cycles
 from rare_retention.theory import utility
 
-ARM = "left_out"
+LEFT_OUT = "left_out"
 """Dimension of a study's grid along which the task is shown or left out."""
+
+ARMS, NEVER = "arm", "never shown"
+"""Dimension along which a study's arms have names (`evidence.arms`), and that of the control."""
 
 MARGIN = 1
 """Features of width beyond N*_r from which on a student has room. At N*_r itself the task has the
@@ -32,21 +34,21 @@ LEAST_RISE = 0.05
 """
 
 
-def arms(results: xr.Dataset) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
+def pairs(results: xr.Dataset) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
     """Grid points at which the rarest watched task is shown, each with its control.
 
     Args:
         results: of a study whose grid has an axis over `exposure.left_out`; nothing without one.
     """
-    if ARM not in states.grid(results):
+    if LEFT_OUT not in states.grid(results):
         return
-    for point in states.points(results, [ARM]):
+    for point in states.points(results, [LEFT_OUT]):
         seen = exposures.of(point).notnull()
-        shown = seen.any([d for d in seen.dims if d != ARM]).to_numpy()
+        shown = seen.any([d for d in seen.dims if d != LEFT_OUT]).to_numpy()
         if shown.any() and not shown.all():
-            control = point.isel({ARM: int(np.flatnonzero(~shown)[0])})
+            control = point.isel({LEFT_OUT: int(np.flatnonzero(~shown)[0])})
             for i in np.flatnonzero(shown):
-                yield point.isel({ARM: int(i)}), control
+                yield point.isel({LEFT_OUT: int(i)}), control
 
 
 def is_control(point: xr.Dataset) -> bool:
@@ -55,9 +57,11 @@ def is_control(point: xr.Dataset) -> bool:
     Args:
         point: of a study's grid, all places of it scalar coordinates.
     """
+    if ARMS in point.coords and ARMS not in point.dims:
+        return str(point[ARMS].item()) == NEVER
     return (
-        ARM in point.coords
-        and ARM not in point.dims
+        LEFT_OUT in point.coords
+        and LEFT_OUT not in point.dims
         and "exposure_step" in point
         and not bool(exposures.of(point).notnull().any())
     )
@@ -95,11 +99,7 @@ def excess_cycles(point: xr.Dataset, control: xr.Dataset) -> xr.Dataset | None:
         As `retention.cycles`; None where no whole cycle was measured.
     """
     above = retention.level(point) - retention.level(control)
-    shown = exposures.of(point)
-    streams = exposures.by_stream(above, shown)
-    if not any(measured_cycles(own["step"].to_numpy(), at) for own, at in streams):
-        return None
-    return retention.cycles(above, shown)
+    return retention.whole_cycles(above, exposures.of(point))
 
 
 def mean_rise(of: xr.Dataset, where: xr.DataArray | None = None) -> xr.DataArray:

@@ -6,8 +6,8 @@ leaves rho of that. Repeated, the level just before an exposure tends to::
     v* = rho a / (1 - rho (1 - a)),
 
 and the difference of v* between sizes splits into what comes from a and what from rho. From
-counterfactual arms: the small size again with forgetting prevented, with gains as large as the
-large one's, or with both. Either split is Shapley's: the mean over both orders of changing one
+counterfactual arms: the small size again with forgetting prevented, with larger gains, or with
+both (`evidence.arms`). Either split is Shapley's: the mean over both orders of changing one
 thing after the other (Shapley 1953).
 """
 
@@ -19,7 +19,6 @@ LEAST_GAP = 0.05
 
 NO_GAP = "the gap between the sizes is below 0.05"
 NOTHING_LEARNED = "nothing was learned: no retention factor"
-MISSING = "an arm is missing"
 OUTSIDE = "a factor is not from 0 to 1"
 ANY_LEVEL = "nothing is gained and nothing lost: any level stays"
 
@@ -78,7 +77,8 @@ def split(
         for values in (acquisition, retention)
     )
     levels = [[steady_level(r, gained) for gained in a] for r in rho]  # [rho][a]
-    by_gain, by_keeping, gap = _shapley(levels[0][0], levels[0][1], levels[1][0], levels[1][1])
+    by_gain, by_keeping = shapley(levels[0][0], levels[0][1], levels[1][0], levels[1][1])
+    gap = by_gain + by_keeping
     unknown = rho[0].isnull() | rho[1].isnull() | a[0].isnull() | a[1].isnull()
     outside = xr.zeros_like(unknown)
     for values in (*a, *rho):
@@ -99,62 +99,19 @@ def split(
     )
 
 
-def arms(
-    bare: xr.DataArray,
-    protected: xr.DataArray,
-    equal_gain: xr.DataArray,
-    both: xr.DataArray,
-    large: xr.DataArray,
-) -> xr.Dataset:
-    """The gap in the final level between two sizes, split by counterfactual arms of the small one.
-
-    Args:
-        bare: final level of the small size as it is, above control, any shape.
-        protected: of the same where forgetting is prevented.
-        equal_gain: of the same with gains as large as the large one's.
-        both: with both.
-        large: final level of the large size as it is.
-
-    Returns:
-        `gap`, large minus bare; as shares of it `no_forgetting` and `equal_gains`, Shapley values
-        of the two, and `neither`, what remains under both. They sum to 1; NaN where `reason` is
-        `NO_GAP` or `MISSING`.
-    """
-    by_gain, by_keeping, together = _shapley(bare, equal_gain, protected, both)
-    gap = large - bare
-    reason = _reasons(gap, ((gap + by_gain).isnull(), MISSING))
-    told = gap.where(reason == "")
-    shares = {"no_forgetting": by_keeping, "equal_gains": by_gain, "neither": gap - together}
-    return xr.Dataset(
-        {"gap": gap, **{name: part / told for name, part in shares.items()}, "reason": reason}
-    )
-
-
-def closure(bare: xr.DataArray, counterfactual: xr.DataArray, large: xr.DataArray) -> xr.Dataset:
-    """Share of a size gap that one counterfactual arm of the small size closes.
-
-    Args:
-        bare: final level of the small size as it is, any shape.
-        counterfactual: of the same under something else, such as protection.
-        large: final level of the large size as it is.
-
-    Returns:
-        `gap`, large minus bare, and `closed`, (counterfactual - bare) / gap: 0 where it changes
-        nothing, 1 where it closes the gap; NaN where `reason` is `NO_GAP` or `MISSING`.
-    """
-    gap = large - bare
-    gained = counterfactual - bare
-    reason = _reasons(gap, ((gap + gained).isnull(), MISSING))
-    return xr.Dataset({"gap": gap, "closed": (gained / gap).where(reason == ""), "reason": reason})
-
-
-def _shapley(
+def shapley(
     neither: xr.DataArray, first: xr.DataArray, second: xr.DataArray, both: xr.DataArray
-) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """Shapley values of two changes by the four outcomes, and what both change together."""
-    together = both - neither
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Shapley values of two changes, whose sum is what both change together (Shapley 1953).
+
+    Args:
+        neither: outcome without a change, any shape.
+        first: with the first change alone.
+        second: with the second alone.
+        both: with both.
+    """
     by_first: xr.DataArray = ((first - neither) + (both - second)) / 2
-    return by_first, together - by_first, together
+    return by_first, both - neither - by_first
 
 
 def _reasons(gap: xr.DataArray, *named: tuple[xr.DataArray, str]) -> xr.DataArray:

@@ -22,7 +22,7 @@ def curves(
 
     Args:
         point: of a study's grid, with the dimension `branch`.
-        own: its control, as from `branches.arms`.
+        own: its control, as from `branches.pairs`.
         names: of branches that go on without the task, from states of one run.
         known: raw level from which on the task counts as known.
 

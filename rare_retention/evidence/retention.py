@@ -170,21 +170,23 @@ def learned_cycles(point: xr.Dataset, least: float | None = None) -> xr.Dataset 
         least: what is learned counts from here on; None: all of it.
     """
     value = learned(point)
-    return _whole_cycles(point, value if least is None else value.clip(min=least))
+    value = value if least is None else value.clip(min=least)
+    return whole_cycles(value, exposures.of(point), least_gain=LEAST_GAIN)
 
 
 def level_cycles(point: xr.Dataset) -> xr.Dataset | None:
     """As `learned_cycles`, of the `level`."""
-    return _whole_cycles(point, level(point))
+    return whole_cycles(level(point), exposures.of(point), least_gain=LEAST_GAIN)
 
 
-def _whole_cycles(point: xr.Dataset, value: xr.DataArray) -> xr.Dataset | None:
-    """Cycles of a value at one grid point; None where no whole one was measured."""
-    shown = exposures.of(point)
+def whole_cycles(
+    value: xr.DataArray, shown: xr.DataArray, *, least_gain: float = 0.0
+) -> xr.Dataset | None:
+    """As `cycles`, of a value that rises; None where no whole cycle was measured."""
     streams = exposures.by_stream(value, shown)
     if not any(measured_cycles(own["step"].to_numpy(), at) for own, at in streams):
         return None
-    return cycles(value, shown, least_gain=LEAST_GAIN)
+    return cycles(value, shown, least_gain=least_gain)
 
 
 def through_cycles(

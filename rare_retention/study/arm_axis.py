@@ -6,12 +6,11 @@ The names are those that `evidence.arms` reads.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rare_retention.evidence.arms import BOTH, EVEN, MORE, NEVER, PROTECTED, named
+from rare_retention.evidence.arms import ANOTHER, BOTH, EVEN, MORE, NEVER, PROTECTED, named
 from rare_retention.study.axes import Also, Axis, Value
-from rare_retention.study.claims.protection import ANOTHER
 
 NOT_PROTECTED = 10**6
-"""Steps from a burst to the first protected one where there is none; a run has fewer."""
+"""Steps from a burst to the first protected one where there is none; no gap is as long."""
 
 
 class Arm(NamedTuple):
@@ -21,7 +20,7 @@ class Arm(NamedTuple):
         name: of its place in the results.
         gap: steps from one burst to the next; 1 where the task comes evenly.
         more: whether the task has more rows than in the other arms.
-        after: steps from a burst to the first protected one.
+        after: steps from a burst to the first update in which the task is protected.
         along: place in `watch` of another task that is protected in its place; None: none is.
         left_out: tasks that are never shown.
     """

@@ -53,7 +53,7 @@ def test_errors_of_two_signs_do_not_cancel(point):
 
 def test_a_sham_has_the_windows_of_the_task_and_is_taken_off():
     results = made.study()
-    ((point, sham),) = control.arms(results)
+    ((point, sham),) = control.pairs(results)
     found = evidence.beyond_sham(point, sham)
     expected = (1 - made.SHAM) * COUNTED * np.sum(made.FIRST, 1)
     values = found["first"].sel(block="all").isel(stream=1, initialisation=0)

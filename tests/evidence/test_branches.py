@@ -107,14 +107,14 @@ def two_arms(results):
 
 def test_controls_are_no_points_and_stand_beside_theirs():
     results = made_branches.results()
-    [(point, own)] = branches.arms(two_arms(results))
+    [(point, own)] = branches.pairs(two_arms(results))
     assert point["left_out"].item() == "()" and own["left_out"].item() == "(-1,)"
     assert len(branches.points(two_arms(results))) == 1
     above = branches.above(point, "quiet", own)
     np.testing.assert_allclose(above, branches.level(point, "quiet") - 0.2)
     waiting = two_arms(results)
     waiting["frequency"][{"left_out": 1}] = np.nan
-    assert branches.arms(waiting) == []  # what has not begun may be the control
+    assert branches.pairs(waiting) == []  # what has not begun may be the control
 
 
 def test_the_trunk_has_none_of_a_branchs_states():

@@ -11,7 +11,7 @@ from rare_retention.theory import utility
 
 
 def factors(*planted, **more):
-    [(point, own)] = control.arms(results(*planted, **more))
+    [(point, own)] = control.pairs(results(*planted, **more))
     return (
         control.retention_factor(control.excess_cycles(point, own))
         .mean(("stream", "initialisation"))
@@ -40,7 +40,7 @@ def test_what_the_control_has_is_not_kept():
 
 def test_cycles_that_do_not_count_are_left_out_for_all_sizes():
     """Only those in which the level is still low: the factor does not hang on them."""
-    [(point, own)] = control.arms(results((0.3, 0.6), (0.2, 0.4)))
+    [(point, own)] = control.pairs(results((0.3, 0.6), (0.2, 0.4)))
     each = control.excess_cycles(point, own)
     broken = each.assign(next_before=each["next_before"].where(each["exposure"] < 3, 0.0))
     early = control.retention_factor(broken, each["exposure"] < 3).mean(("stream",))
@@ -52,7 +52,7 @@ def test_cycles_that_do_not_count_are_left_out_for_all_sizes():
 def test_theorem_3_says_which_sizes_have_room():
     """Utilities 0.9 and 0.45 of the common task, 0.1 of the rare one: it comes third, and last."""
     study = in_mixture(results((0.5,) * 4, (0.5,) * 4), (1, 2, 3, 4))
-    [(point, _)] = control.arms(study)
+    [(point, _)] = control.pairs(study)
     assert control.room(point).values.tolist() == [False, False, False, True]
     assert control.room(point.drop_vars("spectrum")).all()
 
@@ -107,12 +107,12 @@ def test_a_missing_state_leaves_a_gap():
     whole = results((0.6, 0.6), (0.5, 0.5))
     lost = whole.copy(deep=True)
     lost["signal"][{"stream": 1, "size": 0, "step": slice(100, None)}] = np.nan
-    [(point, own)] = control.arms(lost)
+    [(point, own)] = control.pairs(lost)
     found = control.retention_factor(control.excess_cycles(point, own))
     assert np.isnan(found.isel(stream=1, size=0)) and np.isfinite(found.isel(stream=0)).all()
 
 
 def test_a_study_without_a_control_has_no_arms():
-    assert list(control.arms(results((0.6, 0.6), (0.5, 0.5)).isel(left_out=0))) == []
+    assert list(control.pairs(results((0.6, 0.6), (0.5, 0.5)).isel(left_out=0))) == []
     shown = results((0.6, 0.6), (0.5, 0.5)).isel(left_out=[0, 0])
-    assert list(control.arms(shown.assign_coords(left_out=["()", "(1,)"]))) == []
+    assert list(control.pairs(shown.assign_coords(left_out=["()", "(1,)"]))) == []

@@ -18,7 +18,7 @@ def sized(values):
 
 def factors(rhos, gains, **options):
     """Measured factors of a made study, mean over its streams."""
-    [(point, own)] = control.arms(made_control.results(rhos, gains, **options))
+    [(point, own)] = control.pairs(made_control.results(rhos, gains, **options))
     of = control.excess_cycles(point, own).assign_coords(size=["s", "l"])
     found = control.retention_factor(of), decomposition.acquisition(of)
     return [each.mean(("stream", "initialisation"), skipna=False) for each in found]
@@ -98,41 +98,23 @@ def test_a_size_that_learns_nothing_has_no_factor_and_says_so():
 def test_a_missing_cycle_leaves_no_gain():
     whole = made_control.results((0.6, 0.6), (0.5, 0.5))
     whole["signal"][{"stream": 1, "size": 0, "step": slice(100, None)}] = np.nan
-    [(point, own)] = control.arms(whole)
+    [(point, own)] = control.pairs(whole)
     found = decomposition.acquisition(control.excess_cycles(point, own))
     assert np.isnan(found.isel(stream=1, size=0)).all()
     np.testing.assert_allclose(found.isel(stream=[0, 2]), 0.5)
 
 
-def levels(*values):
-    return [xr.DataArray(np.asarray(value, float)) for value in values]
-
-
 @pytest.mark.parametrize(
-    ("arms", "shares"),
+    ("outcomes", "values"),
     [
-        ((0.1, 0.9, 0.1, 0.9, 0.9), (1, 0, 0)),  # all forgetting
-        ((0.1, 0.1, 0.9, 0.9, 0.9), (0, 1, 0)),  # all acquisition
-        ((0.1, 0.1, 0.1, 0.1, 0.9), (0, 0, 1)),  # all capacity
-        ((0.0, 0.4, 0.2, 0.6, 1.0), (0.4, 0.2, 0.4)),  # they add up
-        ((0.0, 0.0, 0.0, 0.8, 1.0), (0.4, 0.4, 0.2)),  # only together
-        ((0.0, 0.8, 0.8, 0.8, 0.8), (0.5, 0.5, 0.0)),  # either is enough
+        ((0.1, 0.9, 0.1, 0.9), (0.8, 0)),  # all the first
+        ((0.1, 0.1, 0.9, 0.9), (0, 0.8)),  # all the second
+        ((0.1, 0.1, 0.1, 0.1), (0, 0)),
+        ((0.0, 0.4, 0.2, 0.6), (0.4, 0.2)),  # they add up
+        ((0.0, 0.0, 0.0, 0.8), (0.4, 0.4)),  # only together
+        ((0.0, 0.8, 0.8, 0.8), (0.4, 0.4)),  # either is enough
     ],
 )
-def test_four_arms_split_a_gap(arms, shares):
-    found = decomposition.arms(*levels(*arms))
-    names = ("no_forgetting", "equal_gains", "neither")
-    assert [found[name].item() for name in names] == pytest.approx(shares)
-    assert found["reason"].item() == "" and sum(shares) == pytest.approx(1)
-
-
-def test_small_gaps_and_missing_arms_are_named():
-    found = decomposition.arms(
-        *levels([0.5, 0.5], [0.52, np.nan], [0.5] * 2, [0.52] * 2, [0.54, 0.9])
-    )
-    assert found["reason"].values.tolist() == [decomposition.NO_GAP, decomposition.MISSING]
-    assert np.isnan(found["no_forgetting"]).all() and np.isnan(found["neither"]).all()
-    closed = decomposition.closure(*levels([0.5, 0.5, 0.5], [0.5, np.nan, 0.6], [0.4, 0.9, 0.9]))
-    named = [decomposition.NO_GAP, decomposition.MISSING, ""]
-    assert closed["reason"].values.tolist() == named
-    assert closed["closed"].values == pytest.approx([np.nan, np.nan, 0.25], nan_ok=True)
+def test_two_changes_share_what_both_change(outcomes, values):
+    found = decomposition.shapley(*(xr.DataArray(float(each)) for each in outcomes))
+    assert [each.item() for each in found] == pytest.approx(values)

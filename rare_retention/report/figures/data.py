@@ -68,9 +68,9 @@ def points(results: xr.Dataset, keep: Sequence[str] = ()) -> Iterator[tuple[str,
         keep: as there.
     """
     found = list(states.points(results, keep, unfinished=True))
-    shown = [point for point in found if not _is_control(point)]
-    one_arm = bool(shown) and results.sizes.get(control.ARM, 0) == 2
-    unnamed = (*keep, control.ARM) if one_arm else keep
+    shown = [point for point in found if not control.is_control(point)]
+    one_arm = bool(shown) and results.sizes.get(control.LEFT_OUT, 0) == 2
+    unnamed = (*keep, control.LEFT_OUT) if one_arm else keep
     names = [name for name in states.grid(results) if name not in unnamed]
     for point in shown or found:
         yield ", ".join(_named(n, point[n].item()) for n in names), point
@@ -89,18 +89,12 @@ def mixtures(results: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
 def controls(results: xr.Dataset) -> dict[tuple[str, ...], xr.Dataset]:
     """The points at which the rarest watched task is left out, by their `place`."""
     found = states.points(results, unfinished=True)
-    return {place(point): point for point in found if _is_control(point)}
-
-
-def _is_control(point: xr.Dataset) -> bool:
-    arm = point.coords.get(arms.DIM)
-    never = arm is not None and not arm.dims and arm.item() == arms.NEVER
-    return never or control.is_control(point)
+    return {place(point): point for point in found if control.is_control(point)}
 
 
 def place(point: xr.Dataset) -> tuple[str, ...]:
     """Where a point stands in a study's grid, but for its arm and whether a task is left out."""
-    apart = (control.ARM, arms.DIM)
+    apart = (control.LEFT_OUT, arms.DIM)
     scalar = {str(n): value for n, value in point.coords.items() if not value.dims}
     return tuple(f"{n}={scalar[n].item()}" for n in sorted(scalar) if n not in apart)
 

@@ -53,7 +53,7 @@ _SUMS = {"measured": style.INK, "first": style.SKY, "first + second": style.VERM
 
 
 def _rows(results: xr.Dataset) -> list[_Drawn]:
-    shams = {_place(point): sham for point, sham in control.arms(results)}
+    shams = {_place(point): sham for point, sham in control.pairs(results)}
     found = []
     # A point of which no run has begun has no exposures either, as if it were a control.
     points = list(data.points(results))

@@ -35,8 +35,8 @@ def loss_change(results: xr.Dataset) -> Figure:
         _change(panel, point, colours)
         panel.set_title(name or data.rhythm(point))
     shades = list(style.frequency_colours(range(len(points))).values())
-    arms = [(point, _control(results, point)) for _, point in points]
-    _summaries(panels[-3:], arms, shades)
+    pairs = [(point, _control(results, point)) for _, point in points]
+    _summaries(panels[-3:], pairs, shades)
     for panel in panels[-3:]:
         sizes.name_sizes(panel, data.names(results))
     kinds = [
@@ -82,7 +82,7 @@ def _lines(axes: Axes, change: xr.DataArray, colours: Colours, line: str) -> Non
 def _control(results: xr.Dataset, point: xr.Dataset) -> xr.Dataset | None:
     """The control of a point of the grid, if it has one."""
     grid = states.grid(results)
-    for shown, own in control.arms(results):
+    for shown, own in control.pairs(results):
         if all(shown[name].item() == point[name].item() for name in grid):
             return own
     return None
@@ -90,16 +90,16 @@ def _control(results: xr.Dataset, point: xr.Dataset) -> xr.Dataset | None:
 
 def _summaries(
     panels: Sequence[Axes],
-    arms: Sequence[tuple[xr.Dataset, xr.Dataset | None]],
+    pairs: Sequence[tuple[xr.Dataset, xr.Dataset | None]],
     shades: Sequence[Colour],
 ) -> None:
     """Gain, retention factor and half-life by size, a line for each point of the grid."""
     gain, kept, life = panels
-    for index, ((point, control_of), shade) in enumerate(zip(arms, shades, strict=True)):
+    for index, ((point, control_of), shade) in enumerate(zip(pairs, shades, strict=True)):
         found, level = retention.learned_cycles(point), retention.level_cycles(point)
         if found is None or level is None:
             continue
-        line = (shade, f"{index}", index, len(arms))
+        line = (shade, f"{index}", index, len(pairs))
         rows = exposures.rows(point, level["exposure"])
         sizes.marks(gain, retention.gain_per_row(level, rows, retention.before_any(level)), *line)
         above = None if control_of is None else control.excess_cycles(point, control_of)

@@ -24,7 +24,6 @@ from rare_retention.study.claims import (
     interference,
     language,
     neurons,
-    protection,
     representation,
     subtasks,
 )
@@ -40,7 +39,6 @@ CLAIMS: dict[str, Claim] = {
         *gains.CLAIMS,
         *forgetting.CLAIMS,
         *arms.CLAIMS,
-        *protection.CLAIMS,
         *branches.CLAIMS,
         *interference.CLAIMS,
         *gradients.CLAIMS,

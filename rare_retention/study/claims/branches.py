@@ -43,7 +43,7 @@ def _half_lives(results: xr.Dataset) -> xr.Dataset:
     require_sizes(results)
     found, pairs, reason = [], [], NO_BRANCH
     for name in branches.quiet(results):
-        for point, own in branches.arms(results):
+        for point, own in branches.pairs(results):
             try:
                 level = _from_equal_starts(name, branches.above(point, name, own))
             except NotTested as refusal:
@@ -93,7 +93,7 @@ def _once_known(results: xr.Dataset) -> xr.Dataset:
             "it from several of them"
         )
     found, pairs, reason = [], [], ""
-    for point, own in branches.arms(results):
+    for point, own in branches.pairs(results):
         if min(branches.level(point, name).sizes["step"] for name in names) < 4:
             reason = "some branch has fewer than 4 measured states that all streams share"
             continue
@@ -142,7 +142,7 @@ def _protected(
             "state without protection"
         )
     for name, bare in pairs:
-        for point, own in branches.arms(results):
+        for point, own in branches.pairs(results):
             yield name, bare, point, own
 
 

@@ -151,7 +151,7 @@ def over_controls(
         NotTested: the study has no control.
     """
     require(results, "exposure_step", "watch")
-    found = [statistic(point, own) for point, own in control.arms(results)]
+    found = [statistic(point, own) for point, own in control.pairs(results)]
     if not found:
         raise NotTested(
             "what shrinks with size by itself cannot be told apart: the study has no arm in which "

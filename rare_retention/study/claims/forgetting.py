@@ -27,7 +27,7 @@ def _factor_difference(results: xr.Dataset) -> xr.DataArray:
         factor = _factors(_with_room(point, _excess(point, own)))
         return factor.isel(size=-1) - factor.isel(size=0)
 
-    return _over_arms(results, difference)
+    return _over_pairs(results, difference)
 
 
 def _factor_of_smallest(results: xr.Dataset) -> xr.DataArray:
@@ -35,7 +35,7 @@ def _factor_of_smallest(results: xr.Dataset) -> xr.DataArray:
         each = _with_room(point, _excess(point, own), least=1)
         return _factors(each.isel(size=[0])).isel(size=0)
 
-    return _over_arms(results, factor)
+    return _over_pairs(results, factor)
 
 
 def _factor_at_equal_gain(results: xr.Dataset) -> xr.DataArray:
@@ -62,10 +62,10 @@ def _factor_at_equal_gain(results: xr.Dataset) -> xr.DataArray:
         factor = _factors(each, counted)
         return factor.isel(size=-1) - factor.isel(size=0)
 
-    return _over_arms(results, difference)
+    return _over_pairs(results, difference)
 
 
-def _over_arms(
+def _over_pairs(
     results: xr.Dataset, statistic: Callable[[xr.Dataset, xr.Dataset], xr.DataArray]
 ) -> xr.DataArray:
     """Mean over grid points of a statistic of a point and its control.
@@ -77,7 +77,7 @@ def _over_arms(
     if "signal" not in results:
         require(results, "loss", "chance")
     found, reason = [], NO_CONTROL
-    for point, own in control.arms(results):
+    for point, own in control.pairs(results):
         try:
             found.append(statistic(point, own).reset_coords(drop=True))
         except NotTested as refusal:

@@ -2,18 +2,17 @@
 
 import made_arms
 import made_control
-import numpy as np
 import pytest
-import xarray as xr
 from made_arms import FORGOTTEN, WIDTHS
 
-from rare_retention.study.claims import CLAIMS, judge
+from rare_retention.study.claims import judge
 
 COST, CLOSES, LITTLE = (
     "bursts_cost_small_more",
     "protection_closes_the_gap",
     "larger_bursts_close_little",
 )
+ANOTHER = "protecting_another_gives_nothing"
 OUTWEIGHS, NOTHING, GAINS, KEEPS = (
     "forgetting_outweighs_gains",
     "protection_gives_nothing_without_room",
@@ -123,5 +122,16 @@ def test_bare_language_levels_need_no_theory():
     study = made_arms.results(FORGOTTEN)
     (found,) = judge(study, [CLOSES])
     assert found.verdict == "holds" and found.note == "gap 50: size 1"
-    assert CLAIMS[CLOSES].account == "retention"
-    assert np.isfinite(found.low) and isinstance(study, xr.Dataset)
+
+
+@pytest.mark.parametrize(("ends", "expected"), [((0.02, 0.9), "holds"), ((0.6, 0.9), "fails")])
+def test_what_protecting_another_gives(ends, expected):
+    levels = {"even": (0.9, 0.95), "gap 50": (0.0, 0.9), "gap 50, another protected": ends}
+    (found,) = judge(made_arms.results(levels), [ANOTHER])
+    assert found.verdict == expected and found.kind == "check"
+    assert found.estimate == pytest.approx(ends[0], abs=0.02)
+
+
+def test_without_the_arm_it_is_not_tested():
+    (found,) = judge(made_arms.results({"even": (0.9, 0.95), "gap 50": (0.0, 0.9)}), [ANOTHER])
+    assert found.note == "the study has no arm such as 'gap 50, another protected'"
