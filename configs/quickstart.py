@@ -17,8 +17,8 @@ Under 90 seconds on 2 CPU cores: 4 streams x 4 arms x 3 widths, 2400 steps, and 
 task. `configs/synthetic/forgetting.py` asks the same with more widths, gaps and optimizers.
 
 The setting was tuned on other streams until the contrast was plain: it is an illustration, at one
-learning rate of AdamW, and widths near 20 end with all of the task or with nothing. Under plain
-gradient descent forgetting only delays learning.
+learning rate of AdamW. In `configs/synthetic/forgetting.py` widths near 18 end with all of the task
+or with nothing, and under plain gradient descent bursts cost widths that have learned it nothing.
 """
 
 from rare_retention.evidence.arms import PROTECTED

@@ -12,14 +12,14 @@ both. In one arm the task is never shown: the control. Level is that of the answ
         --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
         --multihost
 
-The small setting takes some 100 minutes on 2 CPU cores, by its first steps: 8 streams of 7 arms,
-models of 65 and 197 thousand parameters. The mini setting is for one GPU. None has been run yet.
+None of the settings has been run to its end yet. The small one would take some 100 minutes on 2 CPU
+cores, by the pace of its first steps: 8 streams of 7 arms, models of 65 and 197 thousand
+parameters. The mini setting is for one GPU.
 
 Sizes and lengths come from a pilot on another stream with other tasks: at 2.4 instances a batch
 tiny-32 was at 0.86 and tiny-64 at 1.00 after 2400 steps where the task came evenly, at 0.36 and
-0.81 in bursts.
-Thresholds are those of the synthetic study; a pilot of this project with other lengths had found
-that protection closes less than a third of such a gap. They stood in a commit before the first run.
+0.81 in bursts. Thresholds are those of the synthetic study; an earlier pilot with other lengths
+had found that protection closes less than a third of such a gap.
 """
 
 import dataclasses

@@ -18,6 +18,8 @@ def lines(**changes):
 def test_a_plan_counts_units_students_and_steps():
     plan = lines(grid=GAPS, streams=3)
     assert plan["units"] == "6: 3 streams x 2 values of gap"
+    later = lines(grid=GAPS, streams=3, first_stream=1000)
+    assert later["units"] == "6: 3 streams from 1000 on x 2 values of gap"
     weights = sum(2 * (width * 16 + 4 * 4 * width) for width in (2, 8))  # W, and D_k of 4 tasks
     assert plan["students"] == f"4 on each stream, {weights:,} parameters"
     assert plan["steps"] == "48 of 32 rows; 1,536 rows"

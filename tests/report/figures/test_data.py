@@ -1,5 +1,6 @@
 """What figures read from results: grid points, means and what is missing."""
 
+import made_arms
 import numpy as np
 import pytest
 import xarray as xr
@@ -149,3 +150,18 @@ def test_bars_of_equal_values_are_not_negative():
     """0.1 three times has a mean above 0.1."""
     marks = data.at(data.spread(xr.DataArray([[0.1]] * 3, dims=("stream", "task"))))
     assert marks.mean[0] != 0.1 and (marks.bars() >= 0).all()
+
+
+def test_an_arm_is_labelled_by_its_name_and_the_one_never_shown_is_a_control():
+    results = made_arms.results(made_arms.FORGOTTEN, widths=made_arms.WIDTHS)
+    assert [label for label, _ in data.points(results)] == list(made_arms.FORGOTTEN)
+    (own,) = data.controls(results).values()
+    assert own["arm"].item() == made_arms.NEVER
+    assert {data.place(point) for _, point in data.points(results)} == set(data.controls(results))
+
+
+def test_an_arm_that_has_not_begun_is_no_control():
+    results = made_arms.results(made_arms.FORGOTTEN, widths=made_arms.WIDTHS)
+    shown = results["exposure_step"].where(results["arm"] != "gap 50")
+    waiting = results.assign(exposure_step=shown)
+    assert "gap 50" in [label for label, _ in data.points(waiting)]
