@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from rare_retention.wording import plural
+
 HERE = Path(__file__).parent
 MACHINE = "2 cores of an Intel Xeon (AVX-512)"
 SEEN = "## What was seen"
@@ -61,7 +63,7 @@ def page(workdir: Path, name: str, machine: str, title: str) -> str:
     versions = f"Python {first['versions']['python']}, JAX {first['versions']['jax']}"
     lines = [title or f"# {study['name'].capitalize()}", "", study["question"].split("\n")[0], ""]
     lines += ["```sh", command, "```", "", "| | |", "| --- | --- |"]
-    lines += [f"| runs | {len(runs)}: {study['streams']} streams; {grid} |"]
+    lines += [f"| runs | {len(runs)}: {plural(study['streams'], 'stream')}; {grid} |"]
     if study.get("branches"):
         lines += ["| branches | " + "; ".join(map(branch, study["branches"])) + " |"]
     lines += [f"| students | {sizes}; {len(students)} on each stream |"]

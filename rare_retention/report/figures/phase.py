@@ -32,9 +32,11 @@ def phase_diagram(results: xr.Dataset) -> Figure:
         extend="max" if over else "neither",
         aspect=30,
     )
+    directions = max(states.mixture(point)[1].shape[-1] for _, point in points)
     handles = [
         Line2D([], [], color=c, linestyle="--", path_effects=_outline(), label=f"$N^*_k({m})$")
         for m, c in _LEVELS.items()
+        if m <= directions
     ]
     text = "colour: mean over students; staircases: widths from which task k has m features"
     style.legend(figure, handles, data.note(results, text))

@@ -21,6 +21,7 @@ BEFORE, AFTER = "before the first run", "after runs had begun"
 
 _FIELDS = ("statement", "statistic", "relation", "threshold", "interval", "kind", "code")
 _COMMENTS = ("account", "against")  # fields of a claim that change no verdict
+_LATER = ("type_params",)  # fields of syntax trees that Python 3.11 has not
 
 
 def definition(claim: Claim) -> dict[str, Any]:
@@ -85,7 +86,25 @@ def _plain(text: str) -> tuple[ast.Module, str]:
             node, clean=False
         ):
             node.body = list(body or [])[1:]
-    return tree, ast.dump(tree)
+    return tree, _dump(tree)
+
+
+def _dump(node: Any) -> str:
+    """A syntax tree as text, the same on every version of Python.
+
+    That of Python 3.11's `ast.dump`: later ones add fields, or leave empty ones out.
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, getattr(node, name, None)) for name in node._fields if name not in _LATER)
+    given = (
+        f"{name}={_dump(value)}"
+        for name, value in fields
+        if value is not None or getattr(type(node), name, ...) is not None
+    )
+    return f"{type(node).__name__}({', '.join(given)})"
 
 
 def fixed(

@@ -41,7 +41,9 @@ def test_a_width_without_students_is_grey_and_noted(study, lose):
 
 def test_a_staircase_that_no_width_reaches_is_left_out(study):
     """Tasks of one direction never have two features."""
-    (panel, *_) = FIGURES["phase_diagram"].draw(study("rank_one")).axes
+    figure = FIGURES["phase_diagram"].draw(study("rank_one"))
+    (panel, *_) = figure.axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["$N^*_k(1)$"]
     one, two, three = (patch.get_data().values for patch in panel.patches)
     assert one.tolist() == list(range(1, 13))
     assert np.isnan(two).all() and np.isnan(three).all()
