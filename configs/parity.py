@@ -20,8 +20,9 @@ study does not have, until the widest student learned more than half of the subt
 narrowest about one.
 
 Seen in the small setting: students of width 8 learned 1 or 2 of 24 subtasks, of width 128 11 to 14.
-At width 128 frequency and earliness have a rank correlation of 0.83 to 0.94. The eight most
-frequent, whose frequencies differ by a factor of 18, took 18,000 to 55,000 of their own rows each.
+At width 128 frequency and earliness have a rank correlation of 0.83 to 0.94 by stream; that it is
+above 0.8 is undecided. The eight most frequent, whose frequencies differ by a factor of 18, took
+18,000 to 55,000 of their own expected rows each.
 The claim that rarer ones need more holds by those that were not learned at all.
 """
 

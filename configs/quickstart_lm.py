@@ -2,8 +2,9 @@
 
 Two OLMo models, of 25 and 197 thousand parameters, train side by side on the sources of Python's
 standard library. Instances of the comparison task replace the first tokens of some sequences: 16 of
-each batch's 64, or 4. Where it is frequent both learn it, the smaller one later and less; where it
-is rare the larger one still learns it and the smaller one does not (Fig. 5).
+each batch's 64, or 4. Where it is frequent both learn the half they are trained on; where it is
+rare the larger one's loss falls below guessing (Fig. 5) and the smaller one's does not, though it
+knows part of the answer.
 
     python -m launch.study --config=configs/quickstart_lm.py --workdir=runs/quickstart_lm
 

@@ -27,7 +27,7 @@ Seen in the small setting: half of what tiny-16 knows of the training half's ans
 others do; tiny-32 does, and its half-life is shorter than that of tiny-128 by a factor of 2.4 (1.9
 to 3.0). Larger models had known the task for longer when it was left out. From where each first
 knows it (`once_known`, 14 minutes) tiny-64 takes 2.4 times the steps of tiny-16 (1.6 to 3.6) to
-lose half, after equal exposure 4 times and more; in every size half-lives grow with exposure.
+lose half, where more than 2 is asked for: undecided. In every size half-lives grow with exposure.
 """
 
 import dataclasses

@@ -24,8 +24,9 @@ at equal gain.
     python -m launch.study --config=configs/olmo/retention.py:calibration --workdir=runs/calibration
     python -m launch.match --workdir=runs/calibration
 
-Seen in the small setting: the largest model builds up more of the task than the smallest. What they
-keep of it was first judged by a statistic that does not measure keeping, and is open.
+Seen in the small setting: by the loss on the labels the largest model ends with more of the task
+than the smallest. What they keep of it was first judged by a statistic that does not measure
+keeping, and is open.
 
 A second task with tokens of its own is never shown and measured as the first is.
 """

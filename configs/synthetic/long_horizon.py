@@ -8,9 +8,9 @@ student's capacity must stay at their baseline, however long the training.
 The small setting takes one to two minutes on 2 CPU cores (3 streams x 5 widths, 40,000 steps), the
 paper's perhaps a day on one accelerator, which nobody has tried.
 
-Seen: tasks above capacity end below 0.001 of their signal and do not rise over the second half.
-Some hold a direction for the first 5000 to 10,000 steps and lose it to a slightly more useful one:
-longer training takes such tasks away.
+Seen: tasks above capacity end below 0.001 of their signal on average and do not rise over the
+second half. At widths 8 and 16 some hold a direction for the first 5000 to 10,000 steps and lose it
+to a slightly more useful one.
 """
 
 from typing import Literal

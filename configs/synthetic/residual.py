@@ -17,10 +17,10 @@ of a task and not two thirds.
 
 Seen: widths 4 to 24 end right of the line and hold at most 0.01 of the rarest task on average;
 width 28 holds 0.24, 32 and 40 hold 0.65, 48 holds 0.82. N_r^crit is 15 and Theorem 3's first width
-for the rare task 29: the line orders the residuals, not the widths. The bound of Theorem 4 falls
-twentyfold from width 4 to 48, the gradient that it bounds by less than half. At the paper's size,
-one stream (five minutes on an H200): widths up to 112 are right of the line and hold nothing, from
-128 on they hold more than half; Theorem 3's first width is 119.
+for the rare task 25 to 29: the line parts the same widths as the theorem, but for 28. The bound of
+Theorem 4 falls twentyfold from width 4 to 48, the gradient that it bounds by less than half. At the
+paper's size, one stream (five minutes on an H200): widths up to 112 are right of the line and hold
+nothing, from 128 on they hold more than half; Theorem 3's first width is 119.
 """
 
 from typing import Literal

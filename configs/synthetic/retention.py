@@ -1,10 +1,10 @@
 """Does a wide student keep what a narrow one forgets?
 
 Figures 4a, 4b, 16, 20 of the paper. Matched-frequency injection: the rarest task is withheld for G
-- 1 steps and then shown all at once, so that its long-run frequency is the same for every gap G.
-Narrow students gain at each injection and lose it before the next; wide ones accumulate. The same
-runs with the rare task left out are the control: what a student has of it beyond that is what it
-can keep or lose.
+- 1 steps and then shown all at once, so that its long-run frequency is the same for every gap G. In
+the paper narrow students lose before the next injection what one gave; wide ones accumulate. The
+same runs with the rare task left out are the control: what a student has of it beyond that is what
+it can keep or lose.
 
     python -m launch.study --config=configs/synthetic/retention.py:small --workdir=runs/retention
     python -m launch.study --config=configs/synthetic/retention.py:complexity --workdir=runs/complex
@@ -19,9 +19,10 @@ injection fills the batch at the longest gap. By Theorem 3 the rare task needs w
 no room for it, width 6 barely, width 12 plenty.
 
 Seen: the factor that a gap leaves of what is held above the control falls from 0.96 to 0.43 at
-width 6 from gap 50 to 400, and from 0.96 to 0.87 at width 12; width 3 holds nothing. The frequent
-signal does not move. First-order effects miss 29% of the changes of the rare loss; with curvature
-along the updates 99.4% of the changes between exposures are explained.
+width 6 from gap 50 to 400, and from 0.96 to 0.87 at width 12; width 3 holds nothing. By the loss it
+is the other way round: it rises most at width 12. The frequent signal does not move. First-order
+effects miss 29% of the changes of the rare loss; with curvature along the updates 99.4% of the
+changes between exposures are explained.
 """
 
 from typing import Literal
