@@ -34,10 +34,8 @@ def cosines(point: xr.Dataset) -> xr.Dataset:
         point: of a study's grid, with `gram`.
 
     Returns:
-        `g`, `g_t` and `g_nt` [..., step, block], NaN where one of the two gradients is zero,
-        `shown` [..., step]: 1 where the batch held the task, 0 where not, NaN where missing, and
-        `by_chance` [..., step, block]: the mean square of the cosine of unrelated directions, one
-        over the number of weights.
+        `g`, `g_t` and `g_nt` [..., step, block], NaN where one of the two gradients is zero, and
+        `shown` [..., step]: 1 where the batch held the task, 0 where not, NaN where missing.
     """
     task = states.rarest(point)
     gram = states.measured(point["gram"])
@@ -50,11 +48,7 @@ def cosines(point: xr.Dataset) -> xr.Dataset:
     }
     size = gradients.norm(gram.sel(block=ALL, drop=True), own)
     return xr.Dataset(
-        {
-            **found,
-            "shown": (size > 0).astype(np.float64).where(size.notnull()),
-            "by_chance": 1 / states.measured(point["block_weights"]),
-        }
+        {**found, "shown": (size > 0).astype(np.float64).where(size.notnull())}
     )
 
 
@@ -72,25 +66,21 @@ def at_exposures(found: xr.Dataset) -> xr.Dataset:
 
 
 def between_exposures(found: xr.Dataset) -> xr.Dataset:
-    """The cosine over the measured batches without the task: its mean, size and square.
+    """The cosine over the measured batches without the task: its mean and its size.
+
+    Both shrink with size by themselves: only those of a task that is never shown say what of them
+    the task's being shown makes. One over the number of weights, the mean square for directions
+    drawn at random, is far below them.
 
     Args:
         found: result of `cosines`.
 
     Returns:
-        `cosine`, `magnitude`, `unrelated`, the size that unrelated directions have in many
-        dimensions, and `beyond_chance`, the square less that of these, of g = g_nt there, without
-        the dimension `step`; NaN as in `at_exposures`.
+        `cosine` and `magnitude` of g = g_nt there, without the dimension `step`; NaN as in
+        `at_exposures`.
     """
-    rest, chance = found["g_nt"], found["by_chance"]
-    means = xr.Dataset(
-        {
-            "cosine": rest,
-            "magnitude": abs(rest),
-            "unrelated": ((2 / np.pi * chance) ** 0.5).broadcast_like(rest),
-            "beyond_chance": rest**2 - chance,
-        }
-    )
+    rest = found["g_nt"]
+    means = xr.Dataset({"cosine": rest, "magnitude": abs(rest)})
     return _mean(means, found["shown"] == 0, found)
 
 

@@ -19,7 +19,6 @@ _AT = {
 _BETWEEN = {
     "cosine": _AT["g_nt"],
     "magnitude": (r"$g_{nt}$: size of the cosine", style.SKY),
-    "unrelated": ("its size for unrelated directions", style.GREY),
 }
 
 

@@ -5,10 +5,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
-from rare_retention.evidence import states
+from rare_retention.evidence import capture, states
 from rare_retention.report.figures import data, style
-from rare_retention.theory import utility
 
 
 @style.styled()
@@ -24,7 +24,7 @@ def long_horizon(results: xr.Dataset) -> Figure:
         _panel(panel, name, point)
     style.label(panels, 3, "step", "loss $l_k$ / baseline")
     handles = [
-        Line2D([], [], color=style.SKY, label="task within capacity ($n_k(N) > 0$)"),
+        Line2D([], [], color=style.SKY, label="task within capacity, or tied at the cut"),
         Line2D([], [], color=style.VERMILLION, label="task above capacity ($n_k(N) = 0$)"),
     ]
     text = "line: mean of a task; band: least to greatest of tasks above capacity"
@@ -36,7 +36,7 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
     loss = states.common(point["loss"]) / data.baseline(point)
     loss = loss.sel(step=loss["step"] > 0)  # the axis is logarithmic
     drawn = data.spread(loss)
-    above = utility.retained(*states.mixture(point), int(point["width"])) == 0
+    above = _above(point)
     steps = loss["step"].to_numpy()
     for task in np.argsort(above, kind="stable"):  # the highlighted ones on top
         mean, low, high = data.at(drawn, task=point["task"][task].item())
@@ -47,3 +47,9 @@ def _panel(axes: Axes, name: str, point: xr.Dataset) -> None:
     style.plain_log_x(axes)
     ends = (steps[0] / 1.1, steps[-1] * 1.1)  # Matplotlib finds none where every student is missing
     axes.set(xlim=ends, title=f"{name} ({above.sum()} of {len(above)} above)")
+
+
+def _above(point: xr.Dataset) -> NDArray[np.bool_]:
+    """Tasks to which no optimum of the width gives a feature [K]; tied ones have one in some."""
+    certain, tied, _ = capture.cut(*states.mixture(point), int(point["width"]))
+    return (certain == 0) & (tied == 0)

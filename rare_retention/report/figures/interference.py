@@ -26,7 +26,10 @@ def interference(results: xr.Dataset) -> Figure:
         Line2D([], [], color=style.GREY, label="measured"),
         Line2D([], [], color=style.GREY, linestyle="--", label="predicted"),
     ]
-    text = "dots: one student between two measurements; lines: mean; bands: least to greatest"
+    text = (
+        "dots: one student, between two measurements (left) or at one (Theorem 4);\n"
+        "lines: mean; bands: least to greatest"
+    )
     style.key(figure, panels, colours, data.note(results, text), kinds)
     return figure
 
