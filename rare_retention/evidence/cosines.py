@@ -47,9 +47,7 @@ def cosines(point: xr.Dataset) -> xr.Dataset:
         for part, vector in zip(PARTS, (whole, own, rest), strict=True)
     }
     size = gradients.norm(gram.sel(block=ALL, drop=True), own)
-    return xr.Dataset(
-        {**found, "shown": (size > 0).astype(np.float64).where(size.notnull())}
-    )
+    return xr.Dataset({**found, "shown": (size > 0).astype(np.float64).where(size.notnull())})
 
 
 def at_exposures(found: xr.Dataset) -> xr.Dataset:

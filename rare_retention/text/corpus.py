@@ -15,7 +15,7 @@ from etils import epath
 from rare_retention.config import ConfigError, config, fingerprint, to_dict
 from rare_retention.errors import UserError
 from rare_retention.schedule.shuffle import permute
-from rare_retention.text import digests, token_files
+from rare_retention.text import appearance, digests, token_files
 from rare_retention.text.known import known
 from rare_retention.text.preparation import embedded
 from rare_retention.text.token_files import (
@@ -214,11 +214,8 @@ class Windows:
     def _unknown(self, largest: int, window: np.int64) -> UserError:
         """The error of an id in a window that is not below the vocabulary."""
         file = self.files[np.searchsorted(self._ends, window, side="right")]
-        return UserError(
-            f"{file.path}: holds token id {largest:,}, but the vocabulary has "
-            f"{self.vocabulary:,}; set corpus.vocabulary, or corpus.dtype if the file is not "
-            f"{file.dtype}"
-        )
+        said = appearance.unknown(largest, self.vocabulary, file.dtype)
+        return UserError(f"{file.path}: {said}")
 
     def train(self, position: np.ndarray, seed: int) -> np.ndarray:
         """Windows of the training stream; each epoch visits every window not held out once.
@@ -298,17 +295,20 @@ def _open(corpus: Corpus, window: int, path: str, seen: tuple[Any, ...]) -> Wind
     whole = contents if epath.Path(path).expanduser() == folder else None
     if whole:
         paths = [folder / part.name for part in whole.files]
-    files = token_files.scan(paths, corpus.dtype or (contents.dtype if contents else AI2_DTYPE))
+    dtype = corpus.dtype or (contents.dtype if contents else AI2_DTYPE)
+    files = token_files.scan(paths, dtype)
     if whole:
         _compare(files, whole)
-    vocabulary, end_of_document = _ids(corpus, contents)
+    vocabulary, end_of_document = _ids(corpus, contents, dtype)
+    text = _text(files, whole)
+    _look(files, vocabulary)
     return Windows(
         files,
         window,
         corpus,
         vocabulary=vocabulary,
         end_of_document=end_of_document,
-        text=_text(files, whole),
+        text=text,
         tokenizer=_tokenizer(folder, contents),
         references=to_dict(whole.references) if whole else {},
     )
@@ -343,7 +343,17 @@ def _compare(files: Sequence[TokenFile], contents: Contents) -> None:
             )
 
 
-def _ids(corpus: Corpus, contents: Contents | None) -> tuple[int, int]:
+def _look(files: Sequence[TokenFile], vocabulary: int) -> None:
+    """Refuses files that do not look like ids; what has passed is not looked at again."""
+
+    def passes() -> bool:
+        appearance.check(files, vocabulary)
+        return True
+
+    known(files, f"look {appearance.VERSION}, ids below {vocabulary}", passes)
+
+
+def _ids(corpus: Corpus, contents: Contents | None, dtype: Dtype) -> tuple[int, int]:
     """Vocabulary and end of document: as the user says, else corpus.json, else AI2."""
     vocabulary = contents.vocabulary if contents else AI2_VOCABULARY
     end_of_document = contents.end_of_document if contents else AI2_END_OF_DOCUMENT
@@ -355,6 +365,12 @@ def _ids(corpus: Corpus, contents: Contents | None) -> tuple[int, int]:
         raise ConfigError(
             "corpus.end_of_document",
             f"expected an id below the vocabulary of {vocabulary:,}, got {end_of_document:,}",
+        )
+    if vocabulary > (most := int(np.iinfo(dtype).max) + 1):
+        raise ConfigError(
+            "corpus.vocabulary",
+            f"{vocabulary:,} ids are more than {dtype} has; expected at most {most:,}, or set "
+            "corpus.dtype to what the files hold",
         )
     return vocabulary, end_of_document
 

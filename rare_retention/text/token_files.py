@@ -27,6 +27,20 @@ VERSION = 1  # Raise it with any change that gives an old recipe other bytes.
 READERS = 16  # requests to remote storage under way at once: each waits for the network
 
 _WILD = set("*?[")
+_NUMPY = b"\x93NUMPY"
+_HEADERS = {
+    b"\x1f\x8b\x08\x00": "gzip-compressed",
+    b"\x1f\x8b\x08\x08": "gzip-compressed",
+    b"\x28\xb5\x2f\xfd": "zstandard-compressed",
+    b"BZh91AY": "bzip2-compressed",
+    b"\xfd7zXZ\x00": "xz-compressed",
+    b"PK\x03\x04": "a zip archive",
+    b"PAR1": "a parquet file",
+    b"ARROW1": "an Arrow file",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"MMIDID": "a Megatron index",
+}
+_PREPARE = "unpack it, or make a corpus of its documents with `python -m launch.prepare_corpus`"
 
 Dtype = Literal["uint16", "uint32"]
 
@@ -254,14 +268,14 @@ def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
     try:
         size, stamp = status(path)
         with path.open("rb") as file:
-            start = file.read(6)
+            start = file.read(8)
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; copy the corpus again, or prepare it again") from None
-    if start == b"\x93NUMPY":
-        raise UserError(
-            f"{path}: has a NumPy header, but token files are raw: convert it with "
-            f"`numpy.load('{path.name}').astype('{np.dtype(dtype).str}').tofile('raw.npy')`"
-        )
+    if start.startswith(_NUMPY):
+        raise UserError(_with_header(path))
+    for header, kind in _HEADERS.items():
+        if start.startswith(header):
+            raise UserError(f"{path}: is {kind}, but token files are raw ids; {_PREPARE}")
     tokens, rest = divmod(size, np.dtype(dtype).itemsize)
     if rest:
         raise UserError(
@@ -269,6 +283,22 @@ def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
             "what the file holds, or copy it again"
         )
     return TokenFile(path, dtype, tokens, stamp)
+
+
+def _with_header(path: epath.Path) -> str:
+    """What is said of a file that NumPy saved; the conversion keeps every id below 2^32."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+        kind = read.get(version[0], read[2])(file)[2]
+    narrow = kind.kind == "u" and kind.itemsize <= 2
+    wanted = "uint16" if narrow else "uint32"
+    stored = np.dtype(wanted).newbyteorder("<").str
+    return (
+        f"{path}: has a NumPy header and {kind.name} ids, but token files are raw: convert it with "
+        f"`numpy.load('{path.name}').astype('{stored}').tofile('raw.npy')` and set "
+        f"corpus.dtype='{wanted}'"
+    )
 
 
 def status(path: epath.Path) -> tuple[int, tuple[int, ...]]:

@@ -94,7 +94,7 @@ BAD = {
     "no match": (lambda path: None, "/*.npy", "corpus.path: {}/*.npy: no file matches"),
     "empty": (lambda path: None, "", "no file of tokens is in it, named .npy or .bin"),
     "unfinished": (unfinished, "", "not finished; run the same launch.prepare_corpus again"),
-    "headed": (headed, "", "has a NumPy header, but token files are raw: convert it with `numpy"),
+    "headed": (headed, "", "has a NumPy header and uint16 ids, but token files are raw: convert"),
     "odd": (odd, "", "a.npy: 3 bytes are no whole number of uint16 tokens; set corpus.dtype"),
 }
 
