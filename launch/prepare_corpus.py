@@ -5,7 +5,8 @@ Example:
 
 Sources: stdlib (Python's own), text:GLOB (files, a document each), array_record:GLOB (records of
 UTF-8), tfds:NAME[/CONFIG][:VERSION] (TensorFlow Datasets, without TensorFlow). Running the same
-command again goes on where it was stopped.
+command again goes on where it was stopped, and makes files again that are missing or damaged; of
+large files it reads a sample, with --verify all of them, and of the source.
 """
 
 from absl import flags
@@ -31,6 +32,9 @@ _END = flags.DEFINE_string(
 )
 _SHARD_DOCUMENTS = flags.DEFINE_integer(
     "shard_documents", SHARD_DOCUMENTS, "documents of one token file", lower_bound=1
+)
+_VERIFY = flags.DEFINE_bool(
+    "verify", False, "compare all bytes of a finished corpus, and of its source, with what was made"
 )
 _TEXT_KEY = flags.DEFINE_string("text_key", "text", "feature of a TFDS example that holds text")
 _SPLIT = flags.DEFINE_string("split", "train", "split of a TFDS data set, such as train[:10%]")
@@ -60,7 +64,11 @@ def _prepare() -> int:
     )
     print(f"{documents.name}: {plural(len(documents), 'document')}")
     contents = prepare(
-        documents, tokenizer, epath.Path(_OUTPUT.value), shard_documents=_SHARD_DOCUMENTS.value
+        documents,
+        tokenizer,
+        epath.Path(_OUTPUT.value),
+        shard_documents=_SHARD_DOCUMENTS.value,
+        verify=_VERIFY.value,
     )
     print(
         f"{_OUTPUT.value}: {contents.tokens:,} tokens of {contents.documents:,} documents in "

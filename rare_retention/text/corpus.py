@@ -19,10 +19,12 @@ from rare_retention.text import appearance, digests, token_files
 from rare_retention.text.known import known
 from rare_retention.text.preparation import embedded
 from rare_retention.text.token_files import (
+    AGAIN,
     CONTENTS,
     READERS,
     TOKENIZER,
     Contents,
+    Damaged,
     Dtype,
     TokenFile,
     little_endian,
@@ -272,7 +274,13 @@ def open_corpus(corpus: Corpus, window: int) -> Windows:
         UserError: a file cannot be read as it is described, or is not what corpus.json tells of.
     """
     path = corpus.path or str(embedded(corpus.vocabulary or EMBEDDED_VOCABULARY))
-    return _open(corpus, window, path, _seen(path))
+    try:
+        return _open(corpus, window, path, _seen(path))
+    except Damaged as error:
+        if corpus.path:
+            raise
+        what = str(error).removesuffix(AGAIN)
+        raise UserError(f"{what}remove {path}: the embedded corpus is made anew") from None
 
 
 def _seen(path: str) -> tuple[Any, ...]:
@@ -318,18 +326,15 @@ def _text(files: Sequence[TokenFile], contents: Contents | None) -> tuple[str, .
     """Name and digest of each file; of a prepared one, the digest that corpus.json has, too.
 
     Raises:
-        UserError: a file that is hashed whole is not the one that corpus.json tells of.
+        Damaged: a file, or of a large one a sample, is not what corpus.json tells of.
     """
     found = known(files, f"digests {digests.VERSION}", lambda: digests.digests(files))
     if contents:
         for i, (file, part) in enumerate(zip(files, contents.files, strict=True)):
+            if not digests.agrees(file, len(files), part, found[i]):
+                raise Damaged(f"{file.path}: holds other bytes than {CONTENTS} tells of; {AGAIN}")
             if not digests.is_whole(file, len(files)):
                 found[i] = fingerprint({"read": found[i], "told": part.digest})
-            elif found[i] != part.digest:
-                raise UserError(
-                    f"{file.path}: holds other bytes than {CONTENTS} tells of (its SHA-256 "
-                    "differs); copy the corpus again, or prepare it again"
-                )
     pairs = zip(digests.names(files), found, strict=True)
     return tuple(f"{name} {digest[:16]}" for name, digest in pairs)
 
@@ -337,9 +342,9 @@ def _text(files: Sequence[TokenFile], contents: Contents | None) -> tuple[str, .
 def _compare(files: Sequence[TokenFile], contents: Contents) -> None:
     for file, part in zip(files, contents.files, strict=True):
         if file.tokens != part.tokens:
-            raise UserError(
+            raise Damaged(
                 f"{file.path}: {file.tokens:,} tokens as {file.dtype}, but {CONTENTS} says "
-                f"{part.tokens:,} as {contents.dtype}; copy the corpus again, or prepare it again"
+                f"{part.tokens:,} as {contents.dtype}; {AGAIN}"
             )
 
 
@@ -377,8 +382,10 @@ def _ids(corpus: Corpus, contents: Contents | None, dtype: Dtype) -> tuple[int, 
 
 def _tokenizer(folder: epath.Path, contents: Contents | None) -> epath.Path | None:
     path = folder / (contents.tokenizer if contents else TOKENIZER)
-    if path.exists():
-        return path
-    if contents:
-        raise UserError(f"{path}: is missing, but {CONTENTS} names it; copy the corpus again")
-    return None
+    if not path.exists():
+        if contents:
+            raise Damaged(f"{path}: is missing, but {CONTENTS} names it; {AGAIN}")
+        return None
+    if contents and contents.tokenizer_digest not in ("", digests.of_file(path)):
+        raise Damaged(f"{path}: is not the one that {CONTENTS} tells of; {AGAIN}")
+    return path

@@ -9,10 +9,12 @@ text; a change of a few tokens of a large file it may miss.
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
+from etils import epath
 
-from rare_retention.text.token_files import READERS, TokenFile
+from rare_retention.text.token_files import READERS, Part, TokenFile
 
 VERSION = 1  # Raise it with any change that gives an old file another digest.
 WHOLE = 48 * 2**20  # bytes of a corpus that are hashed at most, until `LEAST` asks for more
@@ -20,6 +22,19 @@ WHOLE = 48 * 2**20  # bytes of a corpus that are hashed at most, until `LEAST` a
 BLOCK = 2**13
 BLOCKS = 2**11  # of a corpus: requests to remote storage, or movements of a disk
 LEAST = 4  # blocks of a file, however many files there are
+
+_READ = 2**24  # bytes that are read at once
+
+
+class Stored(Protocol):
+    """A file whose bytes can be read by ranges."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def piece(self, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop`."""
 
 
 def spans(size: int, files: int) -> list[tuple[int, int]]:
@@ -40,12 +55,12 @@ def spans(size: int, files: int) -> list[tuple[int, int]]:
     return [(start, start + BLOCK) for start in [0, *middle.tolist(), size - BLOCK]]
 
 
-def is_whole(file: TokenFile, files: int) -> bool:
+def is_whole(file: Stored, files: int) -> bool:
     """Whether the digest of a file is the SHA-256 of all its bytes."""
     return len(spans(file.size, files)) == 1
 
 
-def digests(files: Sequence[TokenFile]) -> list[str]:
+def digests(files: Sequence[Stored]) -> list[str]:
     """The digest of each file of a corpus, 64 hexadecimal digits.
 
     Raises:
@@ -58,12 +73,54 @@ def digests(files: Sequence[TokenFile]) -> list[str]:
         return [_digest(file, own, found) for file, own in zip(files, chosen, strict=True)]
 
 
-def _digest(file: TokenFile, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:
+def sample(content: bytes, files: int) -> str:
+    """Version and digest of a file with this content, in a corpus of so many files."""
+    own = spans(len(content), files)
+    return told(_hash(len(content), own, (content[start:stop] for start, stop in own)))
+
+
+def told(digest: str) -> str:
+    """A digest of `digests` with the version of this module."""
+    return f"{VERSION} {digest}"
+
+
+def _digest(file: Stored, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:
+    return _hash(file.size, own, found)
+
+
+def _hash(size: int, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:
     digest = hashlib.sha256()
     for _ in own:
         digest.update(next(found))
     if len(own) > 1:
-        digest.update(file.size.to_bytes(8, "little"))
+        digest.update(size.to_bytes(8, "little"))
+    return digest.hexdigest()
+
+
+def agrees(file: Stored, files: int, part: Part, found: str | None = None) -> bool:
+    """Whether a file is the one that was made, as far as its digest sees; True if that is unknown.
+
+    Args:
+        file: one of a prepared corpus.
+        files: how many it has.
+        part: what is known of the one that was made.
+        found: its digest, as `digests` gives it; None: it is taken here.
+    """
+    wanted = told(part.digest) if is_whole(file, files) else part.sample
+    if not wanted.startswith(told("")):
+        return True
+    if found is None:
+        own = spans(file.size, files)
+        found = _hash(file.size, own, (file.piece(*span) for span in own))
+    return wanted == told(found)
+
+
+def of_file(path: epath.Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ):
+            digest.update(block)
     return digest.hexdigest()
 
 

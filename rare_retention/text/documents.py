@@ -12,13 +12,14 @@ import glob
 import sysconfig
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from etils import epath
 
 from rare_retention.config import fingerprint
 from rare_retention.errors import UserError
-from rare_retention.text.token_files import READERS, matching
+from rare_retention.text import digests
+from rare_retention.text.token_files import READERS, matching, piece
 
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 
@@ -29,10 +30,13 @@ class Documents(Protocol):
     Attributes:
         name: the source, as it was asked for.
         digest: 16 hex digits of what the source holds, by names and sizes.
+        content: 16 hex digits of its bytes, of large files of a sample; empty where they are not
+            looked at, as those of TFDS's versions.
     """
 
     name: str
     digest: str
+    content: str
 
     def __len__(self) -> int:
         """How many documents there are."""
@@ -87,7 +91,7 @@ class TextFiles:
         self, name: str, files: Sequence[epath.Path], root: epath.Path | None = None
     ) -> None:
         self.name = name
-        self.digest = _digest(files, root)
+        self.digest, self.content = _digests(files, root)
         self._files = files
 
     def __len__(self) -> int:
@@ -129,7 +133,7 @@ class ArrayRecords:
         from array_record.python.array_record_data_source import ArrayRecordDataSource
 
         self.name = name
-        self.digest = _digest(files)
+        self.digest, self.content = _digests(files)
         try:
             self._records = ArrayRecordDataSource([str(file) for file in files])
         except Exception as error:  # its C++ core raises whatever it met
@@ -170,6 +174,7 @@ class TfdsTexts:
             keys = ", ".join(info.features)
             raise UserError(f"--text_key={text_key}: no feature of {info.full_name}; it has {keys}")
         self.digest = fingerprint({"name": info.full_name, "examples": len(self._examples)})
+        self.content = ""
         self._key = text_key
 
     def __len__(self) -> int:
@@ -191,12 +196,25 @@ def _files(source: str, pattern: str) -> list[epath.Path]:
     return found
 
 
-def _digest(files: Sequence[epath.Path], root: epath.Path | None = None) -> str:
-    """16 hex digits of the files' names, those below `root` if it is given, and sizes."""
+class _File(NamedTuple):
+    """A file of a source, which can be read by ranges."""
+
+    path: epath.Path
+    size: int
+
+    def piece(self, start: int, stop: int) -> bytes:
+        return piece(self.path, start, stop)
+
+
+def _digests(files: Sequence[epath.Path], root: epath.Path | None = None) -> tuple[str, str]:
+    """16 hex digits of the files' names, those below `root` if it is given, and sizes; of bytes."""
     names = [str(file.relative_to(root)) if root else file.name for file in files]
     with ThreadPoolExecutor(READERS) as pool:
         sizes = list(pool.map(lambda file: file.stat().length, files))
-    return fingerprint({"files": list(zip(names, sizes, strict=True))})
+    found = digests.digests([_File(*each) for each in zip(files, sizes, strict=True)])
+    return fingerprint({"files": list(zip(names, sizes, strict=True))}), fingerprint(
+        {"version": digests.VERSION, "digests": found}
+    )
 
 
 def _decode(content: bytes, where: str) -> str:

@@ -6,48 +6,33 @@ keeps the recipe and what is known of each finished file; corpus.json is written
 
 import hashlib
 import platform
-import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
-import numpy as np
 from etils import epath
 from tqdm import tqdm
 
 from rare_retention.config import difference, from_dict, to_dict
 from rare_retention.errors import UserError
 from rare_retention.record.files import disk, read_json, user_cache, write, write_json
+from rare_retention.text import digests
 from rare_retention.text.documents import Documents, standard_library
+from rare_retention.text.shards import Shards
 from rare_retention.text.token_files import (
     CONTENTS,
     PROGRESS,
     TOKENIZER,
     VERSION,
     Contents,
-    Dtype,
-    Part,
     Recipe,
-    References,
-    little_endian,
     read_contents,
 )
-from rare_retention.text.tokenizing import Bpe, TokenizerSource, encode, load
+from rare_retention.text.tokenizing import Bpe, TokenizerSource
 
 SHARD_DOCUMENTS = 10_000
 
 _RECIPE = "recipe.json"
-_CHARACTERS = 2**22  # encoded at once: enough for all cores, and encodings are large in memory
-
-_NUMBER = r"\d[\d,]*(?:\.\d+)?"
-_INCREASE = re.compile(rf"increased from {_NUMBER} to\b")
-# Starts with plain text, which is found fast, and then looks back for the number before it.
-_SUM = re.compile(rf" \+ (?<=\d \+ ){_NUMBER} =(?!=)")
-
-
-def count_references(text: str) -> References:
-    """Counts "increased from {number} to" and "{number} + {number} =" in a text."""
-    return References(increase=len(_INCREASE.findall(text)), sum=len(_SUM.findall(text)))
 
 
 def prepare(
@@ -56,19 +41,25 @@ def prepare(
     output: epath.Path,
     *,
     shard_documents: int = SHARD_DOCUMENTS,
+    verify: bool = False,
     quiet: bool = False,
 ) -> Contents:
     """Tokenises documents into a folder of token files; finished files of an earlier call stay.
+
+    Those that are damaged are made again: missing ones, ones of another size, and ones of other
+    bytes, of which large ones are read in part only unless `verify` is set.
 
     Args:
         documents: the texts; empty ones are left out.
         source: where the tokenizer comes from.
         output: folder of the corpus, local or gs://.
         shard_documents: documents of a file.
+        verify: read all of a finished corpus, and of its source, and compare.
         quiet: show no progress.
 
     Raises:
-        UserError: there is nothing to prepare, or the folder holds a corpus of another recipe.
+        UserError: there is nothing to prepare, the folder holds a corpus of another recipe, or a
+            file is damaged and the source no longer gives what it held.
     """
     if not len(documents):
         raise UserError(f"{documents.name}: holds no documents")
@@ -78,14 +69,16 @@ def prepare(
         tokenizer=source.description,
         end_of_document=source.end_of_document,
         shard_documents=shard_documents,
+        content=documents.content,
     )
     if (finished := _earlier(output, recipe)) is not None:
+        _mend(documents, source, output, finished, verify=verify, quiet=quiet)
         return finished
     write_json(output / PROGRESS / _RECIPE, to_dict(recipe))
     if not (output / TOKENIZER).exists():
         text = source.text(documents).encode()
         write(output / TOKENIZER, lambda file: file.write(text))
-    shards = _Shards(documents, output, recipe)
+    shards = Shards(documents, output, recipe)
     with tqdm(total=len(documents), unit=" documents", disable=quiet) as bar:
         parts = tuple(shards.part(number, bar.update) for number in range(len(shards)))
     contents = shards.contents(parts)
@@ -112,7 +105,8 @@ def _earlier(output: epath.Path, recipe: Recipe) -> Contents | None:
         raise UserError(f"{output}: holds other files; choose another --output, or empty it")
     else:
         return None
-    if lines := difference(to_dict(before), to_dict(recipe)):
+    known = before if before.content else replace(before, content=recipe.content)
+    if lines := difference(to_dict(known), to_dict(recipe)):
         raise UserError(
             f"{output}: holds a corpus of another recipe ({'; '.join(lines)}); choose another "
             "--output"
@@ -120,96 +114,40 @@ def _earlier(output: epath.Path, recipe: Recipe) -> Contents | None:
     return contents
 
 
-class _Shards:
-    """The files of a corpus that is being prepared.
+def _mend(
+    documents: Documents,
+    source: TokenizerSource,
+    output: epath.Path,
+    contents: Contents,
+    *,
+    verify: bool,
+    quiet: bool,
+) -> None:
+    """Makes the damaged files of a finished corpus again.
 
-    Args:
-        documents: the texts.
-        output: folder of the corpus, in which the tokenizer stands.
-        recipe: of the corpus.
+    Raises:
+        UserError: they would not be what they were.
     """
-
-    def __init__(self, documents: Documents, output: epath.Path, recipe: Recipe) -> None:
-        self._documents = documents
-        self._output = output
-        self._recipe = recipe
-        self._tokenizer = load(output / TOKENIZER)
-        ids = self._tokenizer.get_vocab(with_added_tokens=True)
-        self._vocabulary = max(ids.values()) + 1
-        self._end = ids[recipe.end_of_document]
-        self._dtype: Dtype = "uint16" if self._vocabulary <= 2**16 else "uint32"
-
-    def __len__(self) -> int:
-        return -(-len(self._documents) // self._recipe.shard_documents)
-
-    def part(self, number: int, advance: Callable[[int], object]) -> Part:
-        """Makes one file, unless it is there."""
-        size = self._recipe.shard_documents
-        mine = range(number * size, min((number + 1) * size, len(self._documents)))
-        name = f"part-{number:05}"
-        note = self._output / PROGRESS / f"{name}.json"
-        if note.exists():
-            advance(len(mine))
-            return from_dict(Part, read_json(note))
-        part = self._make(f"{name}.npy", mine, advance)
-        write_json(note, to_dict(part))
-        return part
-
-    def _make(self, name: str, mine: range, advance: Callable[[int], object]) -> Part:
-        pieces, references = [b""], [References()]
-        count = 0
-        for texts in _batches((self._documents[i] for i in mine), advance):
-            for ids in encode(self._tokenizer, texts, self._end):
-                pieces.append(ids.astype(little_endian(self._dtype)).tobytes())
-            references += map(count_references, texts)
-            count += len(texts)
-        content = b"".join(pieces)
-        write(self._output / name, lambda file: file.write(content))
-        return Part(
-            name=name,
-            tokens=len(content) // np.dtype(self._dtype).itemsize,
-            documents=count,
-            digest=hashlib.sha256(content).hexdigest(),
-            references=_total(references),
-        )
-
-    def contents(self, parts: tuple[Part, ...]) -> Contents:
-        """What corpus.json says of the finished files."""
-        return Contents(
-            dtype=self._dtype,
-            vocabulary=self._vocabulary,
-            end_of_document=self._end,
-            tokens=sum(part.tokens for part in parts),
-            documents=sum(part.documents for part in parts),
-            digest=hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest(),
-            tokenizer=TOKENIZER,
-            references=_total([part.references for part in parts]),
-            recipe=self._recipe,
-            files=parts,
-        )
+    tokenizer = output / contents.tokenizer
+    told = contents.tokenizer_digest
+    if not tokenizer.exists() or told not in ("", digests.of_file(tokenizer)):
+        text = source.text(documents).encode()
+        if told not in ("", hashlib.sha256(text).hexdigest()):
+            raise UserError(f"{tokenizer}: is damaged, and {source.description} gives another now")
+        write(tokenizer, lambda file: file.write(text))
+        _say(f"mended {tokenizer}", quiet)
+    shards = Shards(documents, output, contents.recipe)
+    for number, part in enumerate(contents.files):
+        if not shards.stands(part, verify=verify):
+            shards.again(number, part)
+            _say(f"mended {output / part.name}", quiet)
+        elif verify:
+            shards.compare(number, part)
 
 
-def _batches(texts: Iterable[str], advance: Callable[[int], object]) -> Iterator[list[str]]:
-    """The texts that are not empty, some at a time: enough for all cores, not for the memory."""
-    batch: list[str] = []
-    characters = 0
-    for text in texts:
-        if text:
-            batch.append(text)
-            characters += len(text)
-        if characters >= _CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-        advance(1)
-    if batch:
-        yield batch
-
-
-def _total(references: Sequence[References]) -> References:
-    return References(
-        increase=sum(each.increase for each in references),
-        sum=sum(each.sum for each in references),
-    )
+def _say(line: str, quiet: bool) -> None:
+    if not quiet:
+        print(line, flush=True)
 
 
 def embedded(vocabulary: int) -> epath.Path:

@@ -24,6 +24,7 @@ TOKENIZER = "tokenizer.json"
 PROGRESS = "progress"  # folder of a corpus that is not finished: its recipe and its finished parts
 SUFFIXES = (".npy", ".bin")
 VERSION = 1  # Raise it with any change that gives an old recipe other bytes.
+AGAIN = "copy the corpus again, or run its launch.prepare_corpus again, which mends it"
 READERS = 16  # requests to remote storage under way at once: each waits for the network
 
 _WILD = set("*?[")
@@ -63,6 +64,7 @@ class Recipe:
     end_of_document: str
     shard_documents: int
     version: int = VERSION
+    content: str = ""  # digest of what the source holds, of large files of a sample; empty: unknown
 
 
 @config
@@ -74,6 +76,8 @@ class Part:
     documents: int
     digest: str  # SHA-256
     references: References
+    sample: str = ""  # as `digests.sample` gives it; empty: unknown, as all below
+    texts: str = ""  # SHA-256 of the documents that it was made of
 
 
 @config
@@ -93,6 +97,7 @@ class Contents:
         references: how often the text holds each pattern of natural prompts.
         recipe: what the files were made from, and how.
         files: the token files in their order.
+        tokenizer_digest: SHA-256 of the tokenizer's file; empty where unknown.
     """
 
     dtype: Dtype
@@ -105,6 +110,11 @@ class Contents:
     references: References
     recipe: Recipe
     files: tuple[Part, ...]
+    tokenizer_digest: str = ""
+
+
+class Damaged(UserError):
+    """A file of a corpus that is missing or not the one that was made."""
 
 
 def read_contents(folder: epath.Path) -> Contents | None:
@@ -168,20 +178,23 @@ class TokenFile(NamedTuple):
         Raises:
             UserError: the file has become shorter since it was opened.
         """
-        if is_local(self.path):
-            with open(self.path, "rb", buffering=0) as file:
-                file.seek(start)
-                content = file.read(stop - start)
-        elif start == stop:
-            content = b""
-        else:
-            storage, name = fsspec.url_to_fs(str(self.path))
-            content = storage.cat_file(name, start, stop)
-        if len(content) < stop - start:
-            raise UserError(
-                f"{self.path}: has become shorter since it was opened; copy the corpus again"
-            )
-        return content
+        return piece(self.path, start, stop)
+
+
+def piece(path: epath.Path, start: int, stop: int) -> bytes:
+    """Bytes `start` to `stop` of a file, as `TokenFile.piece`."""
+    if is_local(path):
+        with open(path, "rb", buffering=0) as file:
+            file.seek(start)
+            content = file.read(stop - start)
+    elif start == stop:
+        content = b""
+    else:
+        storage, name = fsspec.url_to_fs(str(path))
+        content = storage.cat_file(name, start, stop)
+    if len(content) < stop - start:
+        raise UserError(f"{path}: has become shorter since it was opened; copy it again")
+    return content
 
 
 # Each open map holds a file descriptor, of which a process commonly has 1,024.
@@ -270,7 +283,7 @@ def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
         with path.open("rb") as file:
             start = file.read(8)
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; copy the corpus again, or prepare it again") from None
+        raise Damaged(f"{path}: is missing; {AGAIN}") from None
     if start.startswith(_NUMPY):
         raise UserError(_with_header(path))
     for header, kind in _HEADERS.items():

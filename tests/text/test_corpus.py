@@ -270,15 +270,17 @@ def test_a_large_prepared_corpus_is_known_by_its_own_digests_and_by_its_bytes(
     """Too large to be hashed whole, that is."""
     for name, value in {"WHOLE": 0, "BLOCK": 2, "LEAST": 3, "BLOCKS": 9}.items():
         monkeypatch.setattr(digests, name, value)
-    for file in prepared[0].iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    files = sorted(prepared[0].parent.glob("*.txt"))
+    source, output = TextFiles("x", files), epath.Path(tmp_path)
+    contents = prepare(source, Bpe(270), output, shard_documents=2, quiet=True)
     corpus = Corpus(path=str(tmp_path), held_out=1)
     first = open_corpus(corpus, 8).identity
     turned(tmp_path / "part-00001.npy")
-    assert open_corpus(corpus, 8).identity != first
+    with pytest.raises(UserError, match=r"part-00001\.npy: holds other bytes than corpus\.json"):
+        open_corpus(corpus, 8)
     turned(tmp_path / "part-00001.npy")
     assert open_corpus(corpus, 8).identity == first
-    about, digest = tmp_path / "corpus.json", prepared[1].files[1].digest
+    about, digest = tmp_path / "corpus.json", contents.files[1].digest
     about.write_text(about.read_text().replace(digest, digest[::-1]))
     _open.cache_clear()
     assert open_corpus(corpus, 8).identity != first
@@ -317,7 +319,7 @@ def test_a_damaged_copy_of_a_prepared_corpus_is_refused(prepared, tmp_path):
     line = damage(output, tmp_path / "short", "part-00001.npy", lambda path: path.write_bytes(b""))
     assert f"0 tokens as uint16, but corpus.json says {contents.files[1].tokens:,}" in line
     line = damage(output, tmp_path / "bytes", "part-00001.npy", turned)
-    assert "part-00001.npy: holds other bytes than corpus.json tells of (its SHA-256" in line
+    assert "part-00001.npy: holds other bytes than corpus.json tells of; copy the corpus" in line
     line = damage(output, tmp_path / "tokenizer", "tokenizer.json", lambda path: path.unlink())
     assert "tokenizer.json: is missing, but corpus.json names it" in line
 
