@@ -5,8 +5,10 @@ Example:
     python -m launch.scaling --table=points.csv --tasks=all --folder=fits
 
 A table is CSV with the columns N (parameters), D (tokens), loss (nats) and, if wanted, task and
-stream; each row is the end of a run. Of a study the last measured step of each finished run counts.
-Writes scaling.json, scaling.png and scaling.svg.
+stream, in any case and order, with commas, semicolons or tabs between them; each row is the end of
+a run. Of a study the last measured step of each finished run counts. A task in which no law shows,
+such as one that no size learns, is named and left out. Writes scaling.json, scaling.png and
+scaling.svg.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +39,12 @@ _ALL_STEPS = flags.DEFINE_bool(
 _EPSILON = flags.DEFINE_float(
     "epsilon", 0.0, "nats by which a size must fall short for ever to need a larger model"
 )
+_HUBER = flags.DEFINE_float(
+    "huber",
+    scaling_fit.HUBER,
+    "residual of log L from which on it counts by its size; Hoffmann et al. take 0.001",
+    lower_bound=1e-6,
+)
 _FOLDER = flags.DEFINE_string("folder", None, "folder to write to; by default that of the points")
 
 flags.declare_key_flag("workdir")
@@ -55,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     fits, lines = [], []
     for one in _chosen(points):
         try:
-            fits.append(scaling_fit.fit(one))
+            fits.append(scaling_fit.fit(one, huber=_HUBER.value))
         except UserError as error:
             lines.append(f"not fitted: {error}")
     if not fits:
@@ -71,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     _save(output / "scaling.png", style.png(drawn))
     _save(output / "scaling.svg", style.svg(drawn))
-    print(f"{output}: scaling_fit.json, scaling_fit.png and scaling_fit.svg")
+    print(f"{output}: scaling.json, scaling.png and scaling.svg")
     return 0
 
 
@@ -92,7 +100,9 @@ def _read() -> tuple[list[Points], dict[int, str], epath.Path]:
         if _ALL_STEPS.value:
             raise UserError("--all_steps needs a study, as in --workdir=runs/ladder --all_steps")
         table = epath.Path(_TABLE.value)
-        points = scaling_points.read_table(table)
+        points, unused = scaling_points.read_table(table)
+        if unused:
+            print(f"{table}: columns that are not used: {', '.join(unused)}")
         sizes = np.unique(np.concatenate([one.parameters for one in points]))
         return points, {int(size): _short(size) for size in sizes}, table.parent
     workdir = common.workdir()

@@ -4,8 +4,10 @@ They stand in a CSV table or in the results of a study.
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -22,6 +24,7 @@ SETTLED = 0.5
 """Share of a run from which on its measured steps may stand for shorter runs."""
 
 _COLUMNS = ("N", "D", "loss", "task", "stream")
+_KNOWN = {name.lower(): name for name in _COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,24 @@ class Points:
         return ", ".join(filter(None, (self.task, self.place)))
 
 
-def read_table(path: epath.Path) -> list[Points]:
+class Table(NamedTuple):
+    """What a CSV table holds.
+
+    Attributes:
+        points: of each task.
+        unused: names of further columns.
+    """
+
+    points: list[Points]
+    unused: tuple[str, ...]
+
+
+def read_table(path: epath.Path) -> Table:
     """Points of each task of a CSV table, a row for the end of each run.
 
-    Its header has N, D and loss and may have task and stream.
+    Its header has N, D and loss and may have task, stream and others, in any case and order.
+    Commas, semicolons or tabs stand between values; where commas do not, numbers may have a decimal
+    one. Blank lines and a byte order mark are left out.
 
     Raises:
         UserError: there is no such file, or a line of it is not such a row.
@@ -65,35 +82,45 @@ def read_table(path: epath.Path) -> list[Points]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a CSV table with the columns N,D,loss")
     try:
-        lines = path.read_text().splitlines()
-        rows = list(csv.reader(lines, skipinitialspace=True, strict=True))
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        first = next((line for line in lines if line.strip()), "")
+        mark = next((mark for mark in ";\t" if mark in first), ",")
+        rows = list(csv.reader(lines, delimiter=mark, skipinitialspace=True, strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV table ({error})") from None
-    header, rows = (rows[0], rows[1:]) if rows else ([], [])
-    _check_header(path, header)
+    numbered = [(line, row) for line, row in enumerate(rows, 1) if any(map(str.strip, row))]
+    (line, names), numbered = (numbered[0], numbered[1:]) if numbered else ((1, []), [])
+    header = [_KNOWN.get(name.strip().lower(), name.strip()) for name in names]
+    _check_header(f"{path}:{line}", header)
     tasks: dict[str, list[dict[str, str]]] = {}
-    for line, values in enumerate(rows, 2):
+    for line, values in numbered:
         if len(values) != len(header):
             expected = f"expected {len(header)} values, {','.join(header)}"
-            raise UserError(f"{path}:{line}: {expected}; got {','.join(values) or 'none'}")
-        row = dict(zip(header, values, strict=True))
-        _check_numbers(f"{path}:{line}", row)
+            raise UserError(f"{path}:{line}: {expected}; got {','.join(values)}")
+        row = dict(zip(header, map(str.strip, values), strict=True))
+        _read_numbers(f"{path}:{line}", row, decimal="." if mark == "," else ",")
         tasks.setdefault(row.get("task", "loss"), []).append(row)
     if not tasks:
         raise UserError(f"{path}: holds no points, only a header")
-    return [_tabulated(task, index, own) for index, (task, own) in enumerate(tasks.items())]
+    found = [_tabulated(task, index, own) for index, (task, own) in enumerate(tasks.items())]
+    return Table(found, tuple(name for name in header if name not in _COLUMNS))
 
 
-def _check_header(path: epath.Path, header: Sequence[str]) -> None:
-    unknown = [name for name in header if name not in _COLUMNS]
+def _check_header(place: str, header: Sequence[str]) -> None:
+    known = [name for name in header if name in _COLUMNS]
     lacking = [name for name in _COLUMNS[:3] if name not in header]
-    if unknown or lacking or len(set(header)) < len(header):
+    if lacking or len(set(known)) < len(known):
         expected = "expected N,D,loss and, if wanted, task and stream"
-        raise UserError(f"{path}:1: the columns are {','.join(header) or 'none'}; {expected}")
+        raise UserError(f"{place}: the columns are {','.join(header) or 'none'}; {expected}")
 
 
-def _check_numbers(place: str, row: dict[str, str]) -> None:
+def _read_numbers(place: str, row: dict[str, str], decimal: str) -> None:
+    """Checks the numbers of a row, and gives them a decimal point."""
     for name in _COLUMNS[:3]:
+        # Three digits behind a mark may be thousands, but of a loss.
+        if decimal == "," and name != "loss" and re.fullmatch(r"\d{1,3}([.,]\d{3})+", row[name]):
+            raise UserError(f"{place}: {name}: expected digits without marks, got {row[name]!r}")
+        row[name] = row[name].replace(decimal, ".")
         try:
             value = float(row[name])
         except ValueError:

@@ -184,3 +184,36 @@ def test_points_that_determine_no_law_are_refused():
         scaling_fit.fit(replace(good, loss=np.full_like(good.loss, 0.7)))
     with pytest.raises(UserError, match="losses above 0, got 0"):
         scaling_fit.fit(replace(good, loss=good.loss - good.loss.min()))
+
+
+@pytest.mark.parametrize("noise", [1e-4, 0.02])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_task_that_no_size_learns_has_no_law(noise, seed):
+    """Losses of guessing between two labels, within noise."""
+    flat = points(noise=noise, seed=seed)
+    guessed = replace(
+        flat, loss=np.log(2) * flat.loss / made.LAW.loss(flat.parameters, flat.tokens)
+    )
+    with pytest.raises(UserError, match=r"text: neither size nor data lowers its loss of 0\.6[89]"):
+        scaling_fit.fit(guessed, draws=2)
+
+
+@pytest.mark.parametrize("alone", ["size", "data"])
+def test_what_only_sizes_or_only_data_lower_determines_no_law(alone):
+    law = made.LAW
+    kept = replace(law, b=1e-300) if alone == "size" else replace(law, a=1e-300)
+    other = "data does" if alone == "size" else "size does"
+    with pytest.raises(UserError, match=f"do(es)? not determine (what the {other}|a law)"):
+        scaling_fit.fit(points(kept, noise=0.002, seed=1), draws=40)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6, 1e12])
+def test_tiny_and_huge_losses_are_fitted_as_others(unit):
+    plain = points(noise=0.004, seed=2)
+    scaled = replace(plain, loss=unit * plain.loss)
+    a, b = (scaling_fit.fit(one, draws=20) for one in (plain, scaled))
+    np.testing.assert_allclose(values(b.law) / [unit, unit, 1, unit, 1], values(a.law), rtol=1e-4)
+    assert (
+        scaling_fit.summary(b)["pairs"][0]["verdict"]
+        == scaling_fit.summary(a)["pairs"][0]["verdict"]
+    )

@@ -101,7 +101,8 @@ def test_a_table_has_points_by_task_and_stream(tmp_path):
     path = written(tmp_path, "loss,N, D,task,stream\n3.5,1e6,2e8,text,b\n0.5,1000000,3e8,add,a\n")
     with path.open("a") as file:
         file.write("3.25,2e6,4e8,text,a\n")
-    text, add = read_table(path)
+    (text, add), unused = read_table(path)
+    assert not unused
     assert (text.name, text.index, add.name, add.index) == ("text", 0, "add", 1)
     assert text.parameters.tolist() == [1e6, 2e6] and text.tokens.tolist() == [2e8, 4e8]
     assert text.loss.tolist() == [3.5, 3.25] and text.stream.tolist() == [1, 0]
@@ -109,8 +110,31 @@ def test_a_table_has_points_by_task_and_stream(tmp_path):
 
 
 def test_a_table_may_have_the_points_of_one_task_alone(tmp_path):
-    (points,) = read_table(written(tmp_path, "N,D,loss\n1e6,2e8,3.5\n"))
+    ((points,), _) = read_table(written(tmp_path, "N,D,loss\n1e6,2e8,3.5\n"))
     assert (points.name, points.stream.tolist()) == ("loss", [0])
+
+
+EXPORTED = {
+    "byte order mark": "\ufeffN,D,loss\n1000000,2e8,3.5\n",
+    "semicolons": "N;D;loss\n1000000;2e8;3.5\n",
+    "decimal commas": "N;D;loss\n1000000;2,0E+08;3,500\n",
+    "tabs": "N\tD\tloss\n1000000\t2e8\t3.5\n",
+    "blank lines": "\nN,D,loss\n\n1000000,2e8,3.5\n , ,\n\n",
+    "other cases": " d , Loss,n \n2e8, 3.5 ,1000000\n",
+    "Windows": "N,D,loss\r\n1000000,2e8,3.5\r\n",
+}
+
+
+@pytest.mark.parametrize("case", EXPORTED)
+def test_tables_are_read_as_programs_export_them(case, tmp_path):
+    ((points,), unused) = read_table(written(tmp_path, EXPORTED[case]))
+    assert (points.parameters, points.tokens, points.loss) == ([1e6], [2e8], [3.5]) and not unused
+
+
+def test_further_columns_are_named(tmp_path):
+    text = "N,D,strem,loss,seconds\n1e6,2e8,a,3.5,9\n"
+    found = read_table(written(tmp_path, text))
+    assert found.unused == ("strem", "seconds") and found.points[0].loss == [3.5]
 
 
 @pytest.mark.parametrize(
@@ -118,11 +142,13 @@ def test_a_table_may_have_the_points_of_one_task_alone(tmp_path):
     [
         ("", ":1: the columns are none; expected N,D,loss"),
         ("N,D\n1,2\n", ":1: the columns are N,D; expected N,D,loss"),
-        ("N,D,loss,strem\n1,2,3,4\n", ":1: the columns are N,D,loss,strem; expected"),
         ("N,D,loss,D\n1,2,3,4\n", ":1: the columns are N,D,loss,D; expected"),
         ("N,D,loss\n", ": holds no points, only a header"),
         ("N,D,loss\n1,2,3\n1,2\n", ":3: expected 3 values, N,D,loss; got 1,2"),
-        ("N,D,loss\n1,2,3\n\n", ":3: expected 3 values, N,D,loss; got none"),
+        ("\n\nN,D\n1,2\n", ":3: the columns are N,D; expected"),
+        ("N;D;loss\n1.000;2;3\n", ":2: N: expected digits without marks, got '1.000'"),
+        ("N;D;loss\n1;2,000,000;3\n", ":2: D: expected digits without marks, got '2,000,000'"),
+        ("N;n;D;loss\n1;2;3;4\n", ":1: the columns are N,N,D,loss; expected"),
         ("N,D,loss\n1,2,3,4\n", ":2: expected 3 values"),
         ("N,D,loss\n1,2,three\n", ":2: loss: expected a number above 0, got 'three'"),
         ("N,D,loss\n1,0,3\n", ":2: D: expected a number above 0, got '0'"),
