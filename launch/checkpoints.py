@@ -19,12 +19,16 @@ flags.declare_key_flag("workdir")
 
 def main(_: list[str]) -> int:
     """Lists the checkpoints; returns the exit code, 1 if any is damaged."""
+    from rare_retention.record import files
     from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, steps_in, verify
     from rare_retention.record.manifest import NAME, read_manifest
+    from rare_retention.study.folder import RUNS
 
     common.quieten()
     workdir = common.workdir()
-    runs = sorted(path.parent for path in [*workdir.glob(NAME), *workdir.glob(f"runs/*/{NAME}")])
+    runs = [
+        path for path in [workdir, *files.listed(workdir / RUNS, "*")] if (path / NAME).exists()
+    ]
     if not runs:
         raise UserError(f"{workdir}: holds no run (there is no {NAME})")
     damaged = []

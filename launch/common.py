@@ -9,10 +9,11 @@ import threading
 from absl import flags, logging
 from etils import epath
 
+from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.record.files import is_full
 
-WORKDIR = flags.DEFINE_string("workdir", None, "folder of the study or run, local or gs://")
+WORKDIR = command_line.define_path("workdir", None, "folder of the study or run, local or gs://")
 MULTIHOST = flags.DEFINE_bool(
     "multihost", False, "join the other hosts of a Cloud TPU slice or a cluster that JAX knows"
 )

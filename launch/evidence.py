@@ -27,8 +27,10 @@ from rare_retention.study.results import EVIDENCE
 
 _DEFAULTS = Options()
 
-_MODEL = flags.DEFINE_string("model", None, "folder of a published model, in place of a study")
-_CONFIG = flags.DEFINE_string("config", None, "with --model: file of the study whose tasks it has")
+_MODEL = command_line.define_path("model", None, "folder of a published model, in place of a study")
+_CONFIG = command_line.define_path(
+    "config", None, "with --model: file of the study whose tasks it has"
+)
 _KINDS = flags.DEFINE_list(
     "kinds",
     [name for name, kind in KINDS.items() if not kind.by_name],

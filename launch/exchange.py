@@ -24,10 +24,10 @@ from rare_retention.settings.language import Language
 if TYPE_CHECKING:
     from rare_retention.models.layouts import Params
 
-_FROM = flags.DEFINE_string("from", None, "folder of a published model, local or gs://")
+_FROM = command_line.define_path("from", None, "folder of a published model, local or gs://")
 _CHECKPOINT = flags.DEFINE_integer("checkpoint", None, "step of the run; the newest if left out")
 _STUDENT = flags.DEFINE_string("student", "", "SIZE or SIZE:INITIALISATION, if there are several")
-_TO = flags.DEFINE_string("to", None, "folder that is written, local or gs://")
+_TO = command_line.define_path("to", None, "folder that is written, local or gs://")
 
 flags.declare_key_flag("workdir")
 

@@ -21,8 +21,8 @@ from rare_retention.text.tokenizing import TRAIN_DOCUMENTS, Bpe, TokenizerFile, 
 from rare_retention.wording import plural
 
 _SOURCE = flags.DEFINE_string("source", None, "stdlib, text:GLOB, array_record:GLOB or tfds:NAME")
-_OUTPUT = flags.DEFINE_string("output", None, "folder of the corpus, local or gs://")
-_TOKENIZER = flags.DEFINE_string("tokenizer", None, "tokenizer.json; or else --vocabulary")
+_OUTPUT = command_line.define_path("output", None, "folder of the corpus, local or gs://")
+_TOKENIZER = command_line.define_path("tokenizer", None, "tokenizer.json; or else --vocabulary")
 _VOCABULARY = flags.DEFINE_integer("vocabulary", None, "ids of a byte-level BPE that is trained")
 _TRAIN_DOCUMENTS = flags.DEFINE_integer(
     "train_documents", TRAIN_DOCUMENTS, "documents that it is trained on at most", lower_bound=1
@@ -38,7 +38,9 @@ _VERIFY = flags.DEFINE_bool(
 )
 _TEXT_KEY = flags.DEFINE_string("text_key", "text", "feature of a TFDS example that holds text")
 _SPLIT = flags.DEFINE_string("split", "train", "split of a TFDS data set, such as train[:10%]")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "folder of TFDS data sets, or TFDS's default")
+_DATA_DIR = command_line.define_path(
+    "data_dir", None, "folder of TFDS data sets, or TFDS's default"
+)
 
 
 def main(_: list[str]) -> int:

@@ -28,7 +28,7 @@ from rare_retention.record.files import write, write_json
 from rare_retention.study.folder import RESULTS
 from rare_retention.theory.scaling import checked_epsilon
 
-_TABLE = flags.DEFINE_string("table", None, "CSV table of points, in place of a study")
+_TABLE = command_line.define_path("table", None, "CSV table of points, in place of a study")
 _TASKS = flags.DEFINE_string("tasks", "0", "index or name of the task whose loss is fitted, or all")
 _ALL_STEPS = flags.DEFINE_bool(
     "all_steps",
@@ -45,7 +45,9 @@ _HUBER = flags.DEFINE_float(
     "residual of log L from which on it counts by its size; Hoffmann et al. take 0.001",
     lower_bound=1e-6,
 )
-_FOLDER = flags.DEFINE_string("folder", None, "folder to write to; by default that of the points")
+_FOLDER = command_line.define_path(
+    "folder", None, "folder to write to; by default that of the points"
+)
 
 flags.declare_key_flag("workdir")
 

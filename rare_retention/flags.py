@@ -30,6 +30,8 @@ from rare_retention.errors import ConfigError, UserError
 
 T = TypeVar("T")
 
+flags.disclaim_key_flags()  # what `define_path` defines belongs to the module that calls it
+
 Check = Callable[[Any, Collection[str]], None]
 """Of a configuration with its overrides, and the dotted paths of the fields that flags have set."""
 
@@ -68,6 +70,24 @@ def _run(path: Path, name: str) -> types.ModuleType:
     return module
 
 
+class _PathParser(flags.ArgumentParser[str]):
+    """Paths as a shell would have them: it leaves the `~` of --flag=~/x as it is."""
+
+    syntactic_help = "a path"
+
+    def parse(self, argument: str) -> str:
+        path = os.path.expanduser(argument)
+        if path.startswith("~"):
+            user = path.split("/")[0]
+            raise ValueError(f"there is no home folder {user}; write ./{path} for one of that name")
+        return path
+
+
+def define_path(name: str, default: str | None, text: str) -> "flags.FlagHolder[str | None]":
+    """Defines a flag that is a path, local or remote, in which `~` is the user's home folder."""
+    return flags.DEFINE(_PathParser(), name, default, text)
+
+
 def load(spec: str) -> Any:
     """The configuration of a file, which may import modules that stand beside it.
 
@@ -103,7 +123,7 @@ def load(spec: str) -> Any:
 
 def _path(name: str) -> Path:
     """The file of a config: its path, or that of a module of a package, as configs.quickstart."""
-    path = Path(name)
+    path = Path(name).expanduser() if name.startswith("~/") else Path(name)
     *package, module = name.split(".")
     dotted = package and all(part.isidentifier() for part in (*package, module))
     if path.is_file() or path.suffix == ".py" or not dotted:

@@ -1,5 +1,6 @@
 """Configuration files and command lines, and the one line that each mistake gives."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from absl import flags
 
 from rare_retention.config import ConfigError, config
 from rare_retention.errors import UserError
-from rare_retention.flags import load, parse, split
+from rare_retention.flags import define_path, load, parse, split
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -203,6 +204,19 @@ def test_a_command_line_gives_flags_and_a_configuration() -> None:
     assert tree == Toy(steps=7, name="64")
     assert (values["workdir"].value, values["dry_run"].value) == ("w", True)
     assert arguments("--config", "text.py:a", "--workdir", "w")[0] == Toy(name="a")
+
+
+def test_a_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves the ~ of --name=~/x as it is, and so a folder called ~ was made."""
+    monkeypatch.setenv("HOME", "/home/me")
+    values = flags.FlagValues()
+    monkeypatch.setattr(flags, "DEFINE", functools.partial(flags.DEFINE, flag_values=values))
+    define_path("place", None, "somewhere")
+    for given, wanted in {"~/x": "/home/me/x", "a/~/x": "a/~/x", "gs://b/~": "gs://b/~"}.items():
+        values(["program", f"--place={given}"])
+        assert values["place"].value == wanted
+    with pytest.raises(flags.IllegalFlagValueError, match="there is no home folder ~nobody-here"):
+        values(["program", "--place=~nobody-here/x"])
 
 
 def test_without_a_configuration_the_positional_arguments_are_left() -> None:

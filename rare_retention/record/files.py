@@ -1,6 +1,7 @@
 """Files that are whole or absent: written beside their place, then moved into it."""
 
 import errno
+import fnmatch
 import json
 import os
 import zipfile
@@ -48,6 +49,20 @@ def is_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def listed(folder: epath.Path, pattern: str) -> list[epath.Path]:
+    """What stands in a folder under a name that matches, sorted; nothing where there is no folder.
+
+    Unlike a path's own `glob` it takes the folder as it is called: `runs/e[2]` is no pattern.
+
+    Args:
+        folder: local or remote.
+        pattern: of names, with `*`, `?` and `[...]`.
+    """
+    if not folder.exists():
+        return []
+    return sorted(path for path in folder.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
 
 
 def write(path: epath.Path, fill: Callable[[IO[bytes]], object]) -> None:

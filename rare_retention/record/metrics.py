@@ -12,7 +12,7 @@ import numpy as np
 from etils import epath
 
 from rare_retention.record.board import board_path, write_board
-from rare_retention.record.files import read_arrays, write_arrays
+from rare_retention.record.files import listed, read_arrays, write_arrays
 
 FOLDER = "metrics"
 
@@ -94,7 +94,7 @@ def cut(folder: epath.Path, step: int) -> None:
 
 
 def _paths(folder: epath.Path) -> list[epath.Path]:
-    return sorted((folder / FOLDER).glob("[0-9]*.npz"))
+    return listed(folder / FOLDER, "[0-9]*.npz")
 
 
 def _read_block(path: epath.Path) -> dict[str, np.ndarray]:

@@ -7,8 +7,8 @@ from etils import epath
 from rare_retention.config import TAGS, ConfigError, difference, from_dict, to_dict
 from rare_retention.errors import UserError
 from rare_retention.experiment import changes
-from rare_retention.record import layout
-from rare_retention.record.files import read_json, write_json
+from rare_retention.record import layout, metrics
+from rare_retention.record.files import listed, read_json, write_json
 from rare_retention.study.claims import CLAIMS as CLAIMS_BY_NAME
 from rare_retention.study.claims import definitions
 from rare_retention.study.grid import Study
@@ -56,7 +56,7 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
 
 def _definitions(study: Study, workdir: epath.Path) -> dict[str, Any]:
     """Those of the study's claims: as they were first written, new ones as they are today."""
-    begun = (workdir / RUNS).exists() and any((workdir / RUNS).glob("*/metrics/*"))
+    begun = any(listed(run / metrics.FOLDER, "*") for run in listed(workdir / RUNS, "*"))
     return definitions.fixed(
         stored_definitions(workdir),
         [CLAIMS_BY_NAME[name] for name in study.claims if name in CLAIMS_BY_NAME],

@@ -228,12 +228,15 @@ def find(path: str) -> list[epath.Path]:
 
 
 def matching(pattern: str) -> list[epath.Path]:
-    """The files that a glob matches, sorted by name.
+    """The files that a glob matches, sorted by name; a file that is called so is no glob.
 
     Raises:
         UserError: `**` on remote storage, which would list a whole bucket.
     """
-    parts = epath.Path(pattern).expanduser().parts
+    whole = epath.Path(pattern).expanduser()
+    if "**" not in pattern and whole.is_file():
+        return [whole]
+    parts = whole.parts
     fixed = next((i for i, part in enumerate(parts) if _WILD & set(part)), len(parts) - 1)
     folder, rest = epath.Path(*parts[:fixed]), "/".join(parts[fixed:])
     if is_local(folder):
@@ -247,7 +250,7 @@ def matching(pattern: str) -> list[epath.Path]:
 
 def _find(path: str) -> list[epath.Path]:
     place = epath.Path(path).expanduser()
-    if _WILD & set(path):
+    if _WILD & set(path) and not place.exists():
         found = matching(path)
         if not found:
             raise ConfigError("corpus.path", f"{path}: no file matches")

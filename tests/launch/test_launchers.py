@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -63,6 +64,14 @@ def test_report_rebuilds_from_the_runs(workdir, capsys):
     assert call(report, f"--workdir={workdir}", config=None) == 0
     assert "report.html" in capsys.readouterr().out
     assert (workdir / "results.nc").exists()
+
+
+def test_a_workdir_may_be_called_as_a_pattern_is(workdir, tmp_path, capsys):
+    shutil.copytree(workdir, tmp_path / "e[2]")
+    assert call(checkpoints, f"--workdir={tmp_path}/e[2]", config=None) == 0
+    assert "resume: 1 checkpoint 16" in capsys.readouterr().out
+    assert call(report, f"--workdir={tmp_path}/e[2]", config=None) == 0
+    assert "inconclusive A wide student builds up more" in capsys.readouterr().out
 
 
 def test_checkpoints_are_listed_and_verified(workdir, capsys):

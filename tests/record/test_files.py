@@ -46,6 +46,16 @@ def test_what_is_written_shows_only_when_it_is_whole(tmp_path):
     assert path.read_text() == "new"
 
 
+def test_what_is_listed_matches_by_its_own_name_alone(tmp_path):
+    folder = epath.Path(tmp_path / "e[2]")
+    assert files.listed(folder, "*") == []
+    folder.mkdir()
+    for name in ("b.npz", "a.npz", "a.json", "1.npz"):
+        (folder / name).touch()
+    assert [path.name for path in files.listed(folder, "*.npz")] == ["1.npz", "a.npz", "b.npz"]
+    assert [path.name for path in files.listed(folder, "[0-9]*")] == ["1.npz"]
+
+
 def test_json_is_read_as_it_was_written(tmp_path):
     path, data = epath.Path(tmp_path) / "a.json", {"β": [1, 2.5, None], "": "ü"}
     files.write_json(path, data)

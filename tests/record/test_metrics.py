@@ -31,6 +31,13 @@ def test_what_is_written_is_read(tmp_path):
     assert len(list((folder / "metrics").iterdir())) == 3
 
 
+@pytest.mark.parametrize("name", ["e[2]", "e*", "e?", "50% off {a,b} #1"])
+def test_a_folder_may_be_called_as_patterns_are(name, tmp_path):
+    folder = epath.Path(tmp_path / "runs" / name / "x")
+    fill(folder, range(0, 80, 10))
+    assert read(folder)["step"].tolist() == list(range(0, 80, 10))
+
+
 def test_cut_removes_scalars_with_their_block(tmp_path):
     folder = epath.Path(tmp_path)
     fill(folder, range(0, 80, 10))

@@ -38,6 +38,15 @@ def test_a_glob_may_lead_through_folders(tmp_path, monkeypatch):
     assert names(matching("x/a.npy")) == ["a.npy"]
 
 
+def test_what_is_called_as_a_pattern_is_none(tmp_path):
+    for name in ("x[1]/a.npy", "x1/b.npy", "x[1]/c*.npy", "x[1]/cd.npy"):
+        raw(tmp_path / name, [1])
+    assert names(find(f"{tmp_path}/x[1]")) == ["a.npy", "c*.npy", "cd.npy"]
+    assert names(find(f"{tmp_path}/x[1]/a.npy")) == ["a.npy"]
+    assert names(matching(f"{tmp_path}/x[1]/c*.npy")) == ["c*.npy"]
+    assert names(find(f"{tmp_path}/x[!2]/*.npy")) == ["b.npy"]
+
+
 @pytest.mark.parametrize("local", [True, False])
 @pytest.mark.parametrize("dtype", ["uint16", "uint32"])
 def test_windows_are_read_from_maps_and_by_ranges(local, dtype, tmp_path, monkeypatch):
