@@ -34,7 +34,10 @@ def start() -> None:
     """
     import jax
 
+    from rare_retention import jax_settings
+
     quieten()
+    jax_settings.check()
     if MULTIHOST.value:
         join_hosts()
     if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:

@@ -12,6 +12,7 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
+from rare_retention import jax_settings
 from rare_retention.config import to_dict
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.experiment import Run, changes
@@ -68,8 +69,10 @@ def train(
         The step reached: `run.steps`, or less where a signal asked to stop.
 
     Raises:
-        UserError: the folder holds another run, a file is damaged or the disk is full.
+        UserError: the folder holds another run, a file is damaged, the disk is full, or JAX is set
+            so that it would compute something else.
     """
+    jax_settings.check()
     schedule = run.schedule()
     before = _before(run, parent)
     history = origin.history(run, run.steps, before)
