@@ -56,11 +56,14 @@ T = TypeVar("T")
 
 Name = str | int
 
-Positive = Annotated[int, pydantic.Field(ge=1)]
-"""A whole number from 1 on."""
+LARGEST = 2**31 - 1
+"""Of whole numbers: steps, counts and ids are int32 on the devices, where larger ones wrap."""
 
-Natural = Annotated[int, pydantic.Field(ge=0)]
-"""A whole number from 0 on."""
+Positive = Annotated[int, pydantic.Field(ge=1, le=LARGEST)]
+"""A whole number from 1 to `LARGEST`."""
+
+Natural = Annotated[int, pydantic.Field(ge=0, le=LARGEST)]
+"""A whole number from 0 to `LARGEST`."""
 
 Above0 = Annotated[float, pydantic.Field(gt=0)]
 """A positive number."""

@@ -128,6 +128,16 @@ def test_ranges_of_groups_are_one_line_too(field, value, least):
     assert str(caught.value) == f"{field}: expected at least {least}, got {value}"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steps", 2**31), ("measure.every", 2**31), ("checkpoints.every", 10**12)],
+)
+def test_numbers_that_devices_cannot_count_to_are_refused(field, value):
+    with pytest.raises(ConfigError, match=f"{field}: expected at most 2147483647, got {value}"):
+        override(Run(), {field: str(value)})
+    override(Run(), {"steps": str(2**31 - 1)})
+
+
 def test_pieces_divide_the_batch():
     with pytest.raises(ConfigError, match="accumulate: expected a divisor of batch = 8, got 3"):
         Run(setting=tiny_text.language(), batch=8, accumulate=3)
