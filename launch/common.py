@@ -5,6 +5,7 @@ Launchers import what computes or draws where it is called for: `--help` and wro
 
 import os
 import threading
+from typing import Literal
 
 from absl import flags, logging
 from etils import epath
@@ -22,6 +23,8 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "check and print the plan, then le
 CACHE = "xla"
 """Folder of compiled programs in a workdir that several hosts share."""
 
+_ABOVE = 5  # folders above a workdir that are looked at: each costs two requests in a bucket
+
 INTERRUPTED = 130
 """Exit code of a job that a signal asked to stop, and that saved before it left."""
 
@@ -37,6 +40,7 @@ def start() -> None:
     from rare_retention import jax_settings
 
     quieten()
+    _check_storage()
     jax_settings.check()
     if MULTIHOST.value:
         join_hosts()
@@ -78,8 +82,10 @@ def workdir() -> epath.Path:
     """The folder that --workdir names.
 
     Raises:
-        UserError: it cannot be a folder, or its file system needs a package that is not installed.
+        UserError: it cannot be a folder, is on a storage that is not served, or its file system
+            needs a package that is not installed.
     """
+    _check_storage()
     path = epath.Path(WORKDIR.value)
     try:
         taken = path.exists() and not path.is_dir()
@@ -89,6 +95,40 @@ def workdir() -> epath.Path:
     if taken:
         raise UserError(f"--workdir={path}: a file stands there; choose a folder")
     return path
+
+
+def _check_storage() -> None:
+    kind, remote, _ = (WORKDIR.value or "").partition("://")
+    if remote and kind != "gs":
+        raise UserError(
+            f"--workdir={WORKDIR.value}: expected a local folder or gs://, {kind}:// is not "
+            "served; mount it as a folder, or copy there what is finished"
+        )
+
+
+def check_place(place: epath.Path, kind: Literal["study", "run"]) -> None:
+    """Checks that a workdir is no part of another, whose files it would be taken for.
+
+    Args:
+        place: of a study, or of a run by itself.
+        kind: which of the two.
+
+    Raises:
+        UserError: it is the other of the two, or stands in a study or a run.
+    """
+    marks = {"study": "study.json", "run": "manifest.json"}
+    other = "run" if kind == "study" else "study"
+    if (place / marks[other]).exists():
+        raise UserError(f"--workdir={place}: holds a {other}; choose another folder for a {kind}")
+    remote = "://" in str(place)
+    whole = place if remote else epath.Path(os.path.abspath(place))
+    roots = 2 if remote else 1  # parts of what holds no files by itself
+    for parent in [parent for parent in whole.parents if len(parent.parts) > roots][:_ABOVE]:
+        for what, mark in marks.items():
+            if (parent / mark).exists():
+                raise UserError(
+                    f"--workdir={place}: stands in the {what} {parent}; choose a folder outside it"
+                )
 
 
 def quieten() -> None:

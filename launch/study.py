@@ -67,6 +67,7 @@ def _train(study: Study) -> int:
     if common.DRY_RUN.value:
         return 0
     workdir = common.workdir()
+    common.check_place(workdir, "study")
     outcome = execute(study, workdir, _RETRY.value, _UNIT.value)
     if outcome.stopped:
         common.say(f"stopped and saved; the same command goes on with {workdir}")

@@ -26,6 +26,7 @@ def main(study: Study) -> int:
     if common.DRY_RUN.value:
         return 0
     folder = common.workdir()
+    common.check_place(folder, "run")
     step = train(study.run, folder, study.name)
     common.say(f"{folder}: state after step {step:,} of {study.run.steps:,}")
     return 0 if step >= study.run.steps else common.INTERRUPTED

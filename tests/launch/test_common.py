@@ -7,6 +7,7 @@ from absl.testing import flagsaver
 
 from launch import common
 from rare_retention import flags as command_line
+from rare_retention.errors import UserError
 
 
 @pytest.fixture
@@ -49,3 +50,45 @@ def test_the_environment_and_the_processor_have_their_way(started, monkeypatch):
     assert started("--workdir=gs://bucket/x", backend="cpu") is None
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
     assert started("--workdir=gs://bucket/x") is None
+
+
+@pytest.fixture
+def workdir():
+    """Function that gives a launcher a workdir, and returns it."""
+
+    def given(place):
+        flags.FLAGS.unparse_flags()
+        command_line.parse(["x", f"--workdir={place}"])
+        return common.workdir()
+
+    with flagsaver.flagsaver():
+        yield given
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/x", "hdfs://x", "file:///x"])
+def test_a_storage_that_nothing_serves_is_said_before_anything_starts(place, started, workdir):
+    for call in (started, lambda flag: workdir(flag.removeprefix("--workdir="))):
+        with pytest.raises(
+            UserError, match=r"expected a local folder or gs://, \w+:// is not serv"
+        ):
+            call(f"--workdir={place}")
+
+
+def test_workdirs_do_not_stand_in_one_another(tmp_path, workdir, monkeypatch):
+    study, run = tmp_path / "study", tmp_path / "one"
+    for folder, mark in ((study, "study.json"), (run, "manifest.json")):
+        folder.mkdir()
+        (folder / mark).touch()
+    for place, kind in ((study, "study"), (run, "run"), (tmp_path / "new" / "x", "study")):
+        common.check_place(workdir(place), kind)
+    monkeypatch.chdir(study)
+    for place, kind, said in (
+        (study, "run", "holds a study; choose another folder for a run"),
+        (run, "study", "holds a run; choose another folder for a study"),
+        (study / "runs" / "stream=0", "run", f"stands in the study {study}; choose a folder out"),
+        ("inside", "study", f"--workdir=inside: stands in the study {study}"),
+        (run / "x", "study", f"stands in the run {run}"),
+    ):
+        with pytest.raises(UserError) as caught:
+            common.check_place(workdir(place), kind)
+        assert said in str(caught.value) and "\n" not in str(caught.value)
