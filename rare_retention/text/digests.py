@@ -26,7 +26,7 @@ LEAST = 4  # blocks of a file, however many files there are
 _READ = 2**24  # bytes that are read at once
 
 
-class Stored(Protocol):
+class _Stored(Protocol):
     """A file whose bytes can be read by ranges."""
 
     @property
@@ -55,12 +55,12 @@ def spans(size: int, files: int) -> list[tuple[int, int]]:
     return [(start, start + BLOCK) for start in [0, *middle.tolist(), size - BLOCK]]
 
 
-def is_whole(file: Stored, files: int) -> bool:
+def is_whole(file: _Stored, files: int) -> bool:
     """Whether the digest of a file is the SHA-256 of all its bytes."""
     return len(spans(file.size, files)) == 1
 
 
-def digests(files: Sequence[Stored]) -> list[str]:
+def digests(files: Sequence[_Stored]) -> list[str]:
     """The digest of each file of a corpus, 64 hexadecimal digits.
 
     Raises:
@@ -84,7 +84,7 @@ def told(digest: str) -> str:
     return f"{VERSION} {digest}"
 
 
-def _digest(file: Stored, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:
+def _digest(file: _Stored, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:
     return _hash(file.size, own, found)
 
 
@@ -97,7 +97,7 @@ def _hash(size: int, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> 
     return digest.hexdigest()
 
 
-def agrees(file: Stored, files: int, part: Part, found: str | None = None) -> bool:
+def agrees(file: _Stored, files: int, part: Part, found: str | None = None) -> bool:
     """Whether a file is the one that was made, as far as its digest sees; True if that is unknown.
 
     Args:
