@@ -94,8 +94,15 @@ def _mark(panel: Axes, place: float, share: xr.DataArray, colour: str, early: bo
     at = float(np.clip(found.estimate, _LIMITS[0] + 0.05, _LIMITS[1] - 0.05))
     marker = "o" if at == found.estimate else ("^" if at < found.estimate else "v")
     panel.plot([place], [at], color=colour, marker=marker, linestyle="none", alpha=alpha)
-    if np.isfinite(found.low):
-        panel.plot([place] * 2, [found.low, found.high], color=colour, linewidth=1, alpha=alpha)
+    if not np.isfinite(found.low):
+        return
+    panel.plot([place] * 2, [found.low, found.high], color=colour, linewidth=1, alpha=alpha)
+    for beyond, edge, arrow in (
+        (found.low < _LIMITS[0], _LIMITS[0] + 0.03, "v"),
+        (found.high > _LIMITS[1], _LIMITS[1] - 0.03, "^"),
+    ):
+        if beyond:
+            panel.plot([place], [edge], color=colour, marker=arrow, markersize=4, alpha=alpha)
 
 
 def _shade(panel: Axes, point: xr.Dataset) -> None:
@@ -121,7 +128,7 @@ def _entries(results: xr.Dataset) -> list[Line2D | Patch]:
 def _note(results: xr.Dataset) -> str:
     text = (
         "left: each point a student, line: mean; right: 95% interval, pale: at half of the steps; "
-        "no mark where\nless than 0.05 is lacking beside the largest size"
+        "arrow: it\ngoes on; no mark where less than 0.05 is lacking beside the largest size"
     )
     units = [name for name in states.UNITS if results.sizes.get(name, 1) > 1]
     return data.note(results, text) if units else text

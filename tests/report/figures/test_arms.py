@@ -72,3 +72,10 @@ def test_shares_stand_with_their_intervals():
 def test_a_study_in_progress_is_drawn():
     figure = arms.arms(made({"even": (0.5, 0.9)}, widths=(2, 16)))
     assert len(figure.axes) == 2 and not figure.axes[0].lines
+
+
+def test_an_interval_that_leaves_the_panel_has_an_arrow():
+    for noise, wanted in ((0.001, set()), (0.3, {"v", "^"})):
+        panel = drawn(noise=noise).axes[3]
+        arrows = {line.get_marker() for line in panel.lines if line.get_markersize() == 4}
+        assert arrows == wanted
