@@ -34,7 +34,10 @@ _SHARD_DOCUMENTS = flags.DEFINE_integer(
     "shard_documents", SHARD_DOCUMENTS, "documents of one token file", lower_bound=1
 )
 _VERIFY = flags.DEFINE_bool(
-    "verify", False, "compare all bytes of a finished corpus, and of its source, with what was made"
+    "verify",
+    False,
+    "compare all bytes of a finished corpus, and of its source, with what was made",
+    allow_override=True,  # launch.checkpoints has one of this name
 )
 _TEXT_KEY = flags.DEFINE_string("text_key", "text", "feature of a TFDS example that holds text")
 _SPLIT = flags.DEFINE_string("split", "train", "split of a TFDS data set, such as train[:10%]")
