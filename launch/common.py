@@ -40,7 +40,6 @@ def start() -> None:
     from rare_retention import jax_settings
 
     quieten()
-    _check_storage()
     jax_settings.check()
     if MULTIHOST.value:
         join_hosts()
@@ -82,10 +81,8 @@ def workdir() -> epath.Path:
     """The folder that --workdir names.
 
     Raises:
-        UserError: it cannot be a folder, is on a storage that is not served, or its file system
-            needs a package that is not installed.
+        UserError: it cannot be a folder, or its file system needs a package that is not installed.
     """
-    _check_storage()
     path = epath.Path(WORKDIR.value)
     try:
         taken = path.exists() and not path.is_dir()
@@ -95,15 +92,6 @@ def workdir() -> epath.Path:
     if taken:
         raise UserError(f"--workdir={path}: a file stands there; choose a folder")
     return path
-
-
-def _check_storage() -> None:
-    kind, remote, _ = (WORKDIR.value or "").partition("://")
-    if remote and kind != "gs":
-        raise UserError(
-            f"--workdir={WORKDIR.value}: expected a local folder or gs://, {kind}:// is not "
-            "served; mount it as a folder, or copy there what is finished"
-        )
 
 
 def check_place(place: epath.Path, kind: Literal["study", "run"]) -> None:
@@ -116,7 +104,10 @@ def check_place(place: epath.Path, kind: Literal["study", "run"]) -> None:
     Raises:
         UserError: it is the other of the two, or stands in a study or a run.
     """
-    marks = {"study": "study.json", "run": "manifest.json"}
+    from rare_retention.record.manifest import NAME
+    from rare_retention.study.folder import STUDY
+
+    marks = {"study": STUDY, "run": NAME}
     other = "run" if kind == "study" else "study"
     if (place / marks[other]).exists():
         raise UserError(f"--workdir={place}: holds a {other}; choose another folder for a {kind}")

@@ -57,7 +57,10 @@ flags.declare_key_flag("workdir")
 
 def main(arguments: Sequence[str]) -> int:
     """Measures what is missing; returns the exit code."""
+    from rare_retention import jax_settings
+
     common.quieten()
+    jax_settings.check()
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags are given as --name=VALUE")
     if bool(_MODEL.value) != bool(_CONFIG.value):

@@ -71,11 +71,14 @@ def _run(path: Path, name: str) -> types.ModuleType:
 
 
 class _PathParser(flags.ArgumentParser[str]):
-    """Paths as a shell would have them: it leaves the `~` of --flag=~/x as it is."""
+    """Paths on a disk or on gs://, `~` as a shell would have it: it leaves that of --flag=~/x."""
 
     syntactic_help = "a path"
 
     def parse(self, argument: str) -> str:
+        kind, remote, _ = argument.partition("://")
+        if remote and kind != "gs":
+            raise ValueError(f"expected a local path or gs://, {kind}:// is not served; mount it")
         path = os.path.expanduser(argument)
         if path.startswith("~"):
             user = path.split("/")[0]

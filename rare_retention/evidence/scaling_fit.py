@@ -355,7 +355,7 @@ class _Problem:
     def at_an_end(self, x: Array) -> str | None:
         """Which term of five numbers a fit has pushed as far as it may; None where none is.
 
-        L0 may be next to nothing: it then is.
+        L0 may stand at its lower end: losses that fall to nothing have none.
         """
         room = _NEAR * (self.high - self.low)
         there = (x < self.low + room) | (x > self.high - room)

@@ -70,7 +70,8 @@ def digests(files: Sequence[_Stored]) -> list[str]:
     asked = [(file, *span) for file, own in zip(files, chosen, strict=True) for span in own]
     with ThreadPoolExecutor(READERS) as pool:
         found = pool.map(lambda ask: ask[0].piece(*ask[1:]), asked)
-        return [_digest(file, own, found) for file, own in zip(files, chosen, strict=True)]
+        pairs = zip(files, chosen, strict=True)
+        return [_hash(file.size, own, found) for file, own in pairs]
 
 
 def sample(content: bytes, files: int) -> str:
@@ -82,10 +83,6 @@ def sample(content: bytes, files: int) -> str:
 def told(digest: str) -> str:
     """A digest of `digests` with the version of this module."""
     return f"{VERSION} {digest}"
-
-
-def _digest(file: _Stored, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:
-    return _hash(file.size, own, found)
 
 
 def _hash(size: int, own: Sequence[tuple[int, int]], found: Iterator[bytes]) -> str:

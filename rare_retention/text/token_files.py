@@ -224,7 +224,8 @@ def find(path: str) -> list[epath.Path]:
         return _find(path)
     except ImportError as error:
         reason = " ".join(str(error).split())
-        raise ConfigError("corpus.path", f"{path}: {reason}; the extra `gcs` has it") from None
+        remedy = "; the extra `gcs` has it" if path.startswith("gs://") else ""
+        raise ConfigError("corpus.path", f"{path}: {reason}{remedy}") from None
 
 
 def matching(pattern: str) -> list[epath.Path]:

@@ -89,18 +89,23 @@ class Killed(Exception):
     """Stands for a kill."""
 
 
-def test_a_stopped_preparation_goes_on(tokenizer, tmp_path, monkeypatch):
-    whole = make(tokenizer, tmp_path / "whole")[1]
+def stopped(source, folder, document):
+    """Folder of a preparation that was killed when it came to a document."""
 
     class Breaks(Texts):
         def __getitem__(self, index):
-            if index == 3:
+            if index == document:
                 raise Killed
             return super().__getitem__(index)
 
-    output = epath.Path(tmp_path / "stopped")
     with pytest.raises(Killed):
-        prepare(Breaks(TEXTS), tokenizer, output, shard_documents=2, quiet=True)
+        prepare(Breaks(TEXTS), source, epath.Path(folder), shard_documents=2, quiet=True)
+    return epath.Path(folder)
+
+
+def test_a_stopped_preparation_goes_on(tokenizer, tmp_path, monkeypatch):
+    whole = make(tokenizer, tmp_path / "whole")[1]
+    output = stopped(tokenizer, tmp_path / "stopped", 3)
     assert not (output / "corpus.json").exists() and (output / "part-00000.npy").exists()
     documents, contents = make(tokenizer, output)
     assert documents.read == (2, 3, 4) and contents == whole
@@ -148,9 +153,7 @@ def test_what_cannot_be_prepared_is_one_line(tokenizer, tmp_path):
 
 EMBED = """
 from etils import epath
-from rare_retention.text import digests, preparation
-from rare_retention.text.corpus import Corpus, open_corpus
-from rare_retention.text.documents import TextFiles
+from rare_retention.text import preparation
 from rare_retention.text.documents import TextFiles
 preparation.standard_library = lambda: TextFiles("stdlib", [epath.Path({text!r})])
 print(preparation.embedded(262))
@@ -299,16 +302,7 @@ def test_verifying_reads_the_source_where_a_sample_does_not_tell(tokenizer, tmp_
 
 def test_a_part_that_was_damaged_before_the_last_one_was_made_is_made_again(tokenizer, tmp_path):
     whole = make(tokenizer, tmp_path / "whole")[1]
-
-    class Breaks(Texts):
-        def __getitem__(self, index):
-            if index == 4:
-                raise Killed
-            return super().__getitem__(index)
-
-    output = epath.Path(tmp_path / "stopped")
-    with pytest.raises(Killed):
-        prepare(Breaks(TEXTS), tokenizer, output, shard_documents=2, quiet=True)
+    output = stopped(tokenizer, tmp_path / "stopped", 4)
     turned(tmp_path / "stopped" / "part-00000.npy")
     assert make(tokenizer, output)[1] == whole
     assert open_corpus(Corpus(path=str(output), held_out=0), 2).tokens

@@ -34,7 +34,7 @@ def probe_r2(results: xr.Dataset) -> Figure:
         Line2D([], [], color=style.INK, label="on symbols left out of the fit"),
         Line2D([], [], color=style.INK, linestyle="--", linewidth=1, label="in sample"),
     ]
-    text = "dots: measured, mean; band: least to greatest; below -0.3 nothing is drawn"
+    text = f"dots: measured, mean; band: least to greatest; below {_LOWEST:g} nothing is drawn"
     text = data.note(results, text)
     style.key(figure, panels, colours, text, kinds, names=data.names(results))
     return figure
