@@ -10,6 +10,8 @@ tokens, in AI2's fixed order, with 100, 10, 1 or 0.1 instances a batch.
         --multihost
     python -m launch.study --config=configs/olmo/comparison.py:mini --workdir=runs/comparison
     python -m launch.study --config=configs/olmo/comparison.py:ladder --workdir=runs/ladder
+    python -m launch.study --config=configs/olmo/comparison.py:small --workdir=runs/comparison_lm
+    python -m launch.evidence --workdir=runs/comparison_lm
 
 The paper's setting takes 4 frequencies x 3 streams of 50K steps with 4.2M tokens each, for five
 sizes on the same batches: about 8e21 FLOPs for one stream and frequency, three quarters in the 4B
@@ -22,7 +24,11 @@ The ladder has the mini sizes at one frequency, each with the peak learning rate
 gives to its size (`ladder.Size.learning_rate`), where the others train all sizes at one rate.
 
 The mini and the ladder setting are for one GPU and need no download: they read the sources of
-Python's standard library, about 14 times over. None of the three has been run yet.
+Python's standard library, about 14 times over. Neither they nor the paper's have been run yet.
+
+The small setting is for 2 CPU cores: 3 frequencies x 3 streams x 3 sizes, the largest of four
+layers. A former study had shown that two layers at this rate learn 32 symbols on both halves in a
+thousand steps at 8 instances a batch.
 
 A second task with tokens of its own is never shown and measured as the first is.
 """
@@ -43,7 +49,7 @@ from rare_retention.text.corpus import Corpus
 MINI = ("mini-64", "mini-128", "mini-256", "mini-512")
 
 
-def get_config(size: Literal["paper", "mini", "ladder"] = "paper") -> Study:
+def get_config(size: Literal["paper", "mini", "ladder", "small"] = "paper") -> Study:
     """Sizes x frequencies; of the ladder, sizes with a learning rate of their own."""
     paper = Run(
         setting=Language(
@@ -78,9 +84,25 @@ def get_config(size: Literal["paper", "mini", "ladder"] = "paper") -> Study:
         measure=Measurement(every=100, effect=False),
         snapshots=Snapshots(every=2000, budget_mb=2000),
     )
-    run = paper if size == "paper" else mini
+    small = Run(
+        setting=Language(
+            corpus=Corpus(vocabulary=512, held_out=128),
+            window=32,
+            tasks=(Comparison(symbols=32), Comparison(per_token=0, symbols=32)),
+            watch=(1, 2),
+            per_sequence=2,
+            sizes=("tiny-16", "tiny-32", "mini-64"),
+        ),
+        exposure=Exposure(placement="even"),
+        optimizer=olmo(3000, peak=3e-3, from_zero=True),
+        batch=32,
+        steps=3000,
+        measure=Measurement(every=100, effect=False),
+        snapshots=Snapshots(every=1000),
+    )
+    run = {"paper": paper, "small": small}.get(size, mini)
     tokens = run.batch * run.setting.row_tokens
-    instances = (100, 10, 1, 0.1) if size == "paper" else (32, 8, 2, 0.5)
+    instances = {"paper": (100, 10, 1, 0.1), "small": (32, 8, 2)}.get(size, (32, 8, 2, 0.5))
     frequencies = Axis(
         field="setting.tasks[0].per_token", values=tuple(n / tokens for n in instances)
     )

@@ -8,10 +8,12 @@ alone may overwrite what a burst has written.
         --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
         --multihost
     python -m launch.study --config=configs/olmo/gap.py:mini --workdir=runs/gap
+    python -m launch.study --config=configs/olmo/gap.py:small --workdir=runs/gap_lm
 
 The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each, every size a unit
 of its own (`--units` lists them). The mini setting is for one GPU and needs no download. Neither
-has been run yet.
+has been run yet. The small one is for 2 CPU cores: 3 gaps x 5 streams x 3 sizes, with the task, the
+rate and the frequency of `configs/olmo/bursts.py:small` on other streams.
 
 A second task with tokens of its own is never shown and measured as the first is.
 """
@@ -20,7 +22,7 @@ from typing import Literal
 
 from rare_retention.experiment import Checkpoints, Exposure, Measurement, Run, Snapshots
 from rare_retention.models.architecture import Compute
-from rare_retention.optimizer import olmo
+from rare_retention.optimizer import Optimizer, olmo
 from rare_retention.settings.language import Language
 from rare_retention.study.axes import Axis
 from rare_retention.study.grid import Study
@@ -28,7 +30,7 @@ from rare_retention.tasks import Comparison
 from rare_retention.text.corpus import Corpus
 
 
-def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
+def get_config(size: Literal["paper", "mini", "small"] = "paper") -> Study:
     """Sizes x gaps."""
     paper = Run(
         setting=Language(
@@ -65,12 +67,32 @@ def get_config(size: Literal["paper", "mini"] = "paper") -> Study:
         steps=6000,
         measure=Measurement(every=200, cycles=12, effect=False),
     )
+    small = Run(
+        setting=Language(
+            corpus=Corpus(vocabulary=512, held_out=128),
+            window=32,
+            tasks=(
+                Comparison(per_token=3.2 / (32 * 32), symbols=16),
+                Comparison(per_token=0, symbols=16),
+            ),
+            watch=(1, 2),
+            per_sequence=4,
+            sizes=("tiny-16", "tiny-32", "tiny-64"),
+        ),
+        exposure=Exposure(placement="burst", background="even"),
+        optimizer=Optimizer(peak=3e-3, schedule="constant", beta2=0.95),
+        batch=32,
+        steps=3199,
+        measure=Measurement(every=200, cycles=8, effect=False),
+    )
+    gaps = (1, 8, 32) if size == "small" else (1, 10, 20, 50, 100)
     return Study(
         name="gap between instances",
         question=__doc__,
-        run=paper if size == "paper" else mini,
-        grid=(Axis(field="exposure.gap", values=(1, 10, 20, 50, 100)),),
-        streams=3,
+        run={"paper": paper, "mini": mini, "small": small}[size],
+        grid=(Axis(field="exposure.gap", values=gaps),),
+        first_stream=20 if size == "small" else 0,
+        streams=5 if size == "small" else 3,
         apart=size == "paper",
         figures=("injection_gap", "task_text"),
         claims=("gap_raises_task_loss", "learns_text"),

@@ -69,8 +69,12 @@ def _first_layer(results: xr.Dataset) -> xr.DataArray:
         )
 
     def ratio(task: str, point: xr.Dataset) -> xr.DataArray:
-        sizes = _learning_sizes(point, task)
-        found = representation.at_end(point, "null_effect", task).sel(size=sizes)
+        effects = representation.at_end(point, "null_effect", task)
+        effects = effects.sel(size=_learning_sizes(point, task))
+        layers = effects.notnull().any(states.UNITS).sum("layer")
+        found = effects.isel(size=(layers >= _FEWEST_LAYERS).to_numpy())
+        if not found.sizes["size"]:
+            raise NotTested(f"no size of {_FEWEST_LAYERS} layers or more learns the task")
         first = found.sel(layer=1, drop=True)
         share: xr.DataArray = first / found.sel(layer=found["layer"] > 1).max("layer")
         return share.mean("size", skipna=False)

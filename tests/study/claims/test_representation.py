@@ -96,6 +96,17 @@ def test_a_last_layer_that_matters_most_fails(paper):
     assert found.verdict == "fails" and found.estimate == pytest.approx(1 / 4, abs=0.02)
 
 
+def test_models_of_two_layers_do_not_count_beside_deeper_ones(paper):
+    effects = paper["null_effect"].copy(deep=True)
+    shallow = {"size": slice(0, -1)}
+    effects[{**shallow, "layer": slice(2, None)}] = np.nan
+    effects[{**shallow, "layer": 1}] = 0.01
+    assert one(paper.assign(null_effect=effects), FIRST).estimate == pytest.approx(2, abs=0.1)
+    effects[{"size": -1, "layer": slice(2, None)}] = np.nan
+    found = one(paper.assign(null_effect=effects), FIRST)
+    assert found.verdict == "not tested" and "3 layers or more" in found.note
+
+
 def test_the_first_layer_is_held_against_the_next(paper):
     assert one(paper, FIRST).estimate == pytest.approx(2, abs=0.05)
 
