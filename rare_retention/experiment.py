@@ -285,6 +285,8 @@ class Run:
         tree = {name: value for name, value in to_dict(self).items() if name not in LEFT_OUT}
         tree = without(tree, LATER)
         tree |= {name: without(tree[name], later) for name, later in LATER_OF.items()}
+        if self.rule is not None:
+            tree["rule"] = without(tree["rule"], self.rule.LATER)
         return tree | {"setting": self.setting.recipe(), "order_version": ORDER_VERSION}
 
     def identity(self) -> str:

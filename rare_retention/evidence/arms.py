@@ -2,8 +2,8 @@
 
 A study that compares them has an axis named `arm` (`Axis.dimension`), whose places are called
 SCHEDULE or "SCHEDULE, COUNTERFACTUAL": `EVEN` and `NEVER`, any number of schedules of bursts under
-names of their own, such as "gap 50", and of each of these `PROTECTED`, `MORE` or `BOTH`. All
-levels are told from that of the arm in which the task is never shown.
+names of their own, such as "gap 50", and of each of these `PROTECTED`, `MORE`, `BOTH` or `STILL`.
+All levels are told from that of the arm in which the task is never shown.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,11 @@ PROTECTED, MORE, BOTH = "protected", "more rows", "both"
 """What is done to a schedule of bursts: the task is protected in its gaps, so that little undoes
 it (`rules.protection`); each burst has more rows, so that it gains more; or both."""
 
-ANOTHER = "another protected"
-"""The same protection of a task that is never shown, which should change nothing."""
+STILL = "held still"
+"""What changes the task to first order is taken out of the updates in its gaps, also what helps."""
+
+ANOTHER, ANOTHER_STILL = "another protected", "another held still"
+"""The same done to a task that is never shown, which should change nothing of the rare one."""
 
 HOLDS = 0.9
 """What a size has to hold of the task where it comes evenly, to be compared under bursts."""
@@ -100,7 +103,7 @@ def closed(
     Args:
         point: of a study's grid, with its arms.
         schedule: of bursts.
-        counterfactual: `PROTECTED`, `MORE` or `BOTH`, of the size that lacks.
+        counterfactual: `PROTECTED`, `MORE`, `BOTH` or `STILL`, of the size that lacks.
         early: as in `held`.
 
     Returns:
@@ -110,6 +113,32 @@ def closed(
     """
     bare = held(point, schedule, early)
     return _of_lack(held(point, named(schedule, counterfactual), early) - bare, bare)
+
+
+def taught(point: xr.Dataset, schedule: str, another: str) -> xr.DataArray | None:
+    """What a rule teaches of a task that is never shown: its level there minus that without.
+
+    Args:
+        point: of a study's grid, with its arms.
+        schedule: of bursts.
+        another: `ANOTHER` or `ANOTHER_STILL`.
+
+    Returns:
+        [stream, size, initialisation], at the last step, of the first watched task of frequency 0;
+        None where none is watched.
+    """
+    rates = point["frequency"].max([d for d in point["frequency"].dims if d != "task"])
+    never = [str(name) for name in point["watch"].to_numpy() if float(rates.sel(task=name)) == 0]
+    if not never:
+        return None
+    kept, bare = (
+        states.final(
+            retention.level(point.sel({DIM: named(schedule, what)}, drop=True), never[0])
+        ).reset_coords(drop=True)
+        for what in (another, "")
+    )
+    rise: xr.DataArray = kept - bare
+    return rise
 
 
 def no_forgetting(point: xr.Dataset, schedule: str) -> xr.DataArray:

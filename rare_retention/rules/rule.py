@@ -98,9 +98,11 @@ class Rule(ABC):
     Attributes:
         kind: tag in a config tree.
         by_part: whether `gradient` reads the parts; where it does not, only their sum is computed.
+        LATER: fields that came later, and the value at which a rule is what it was before.
     """
 
     by_part: ClassVar[bool] = True
+    LATER: ClassVar[Mapping[str, Any]] = {}
     kind: str
 
     def check(self, setting: Setting) -> None:

@@ -6,7 +6,16 @@ The names are those that `evidence.arms` reads.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rare_retention.evidence.arms import ANOTHER, BOTH, EVEN, MORE, NEVER, PROTECTED, named
+from rare_retention.evidence.arms import (
+    ANOTHER,
+    ANOTHER_STILL,
+    BOTH,
+    EVEN,
+    MORE,
+    NEVER,
+    STILL,
+    named,
+)
 from rare_retention.study.axes import Also, Axis, Value
 
 NOT_PROTECTED = 10**6
@@ -22,6 +31,7 @@ class Arm(NamedTuple):
         more: whether the task has more rows than in the other arms.
         after: steps from a burst to the first update in which the task is protected.
         along: place in `watch` of another task that is protected in its place; None: none is.
+        still: whether what helps the task is taken out too.
         left_out: tasks that are never shown.
     """
 
@@ -31,6 +41,7 @@ class Arm(NamedTuple):
     after: int = NOT_PROTECTED
     along: int | None = None
     left_out: tuple[int, ...] = ()
+    still: bool = False
 
 
 def even() -> Arm:
@@ -48,19 +59,22 @@ def bursts(gap: int, *counterfactuals: str, after: int = 20, along: int | None =
 
     Args:
         gap: steps from one burst to the next.
-        counterfactuals: some of `PROTECTED`, `MORE` and `BOTH`.
+        counterfactuals: some of `PROTECTED`, `MORE`, `BOTH` and `STILL`.
         after: steps from a burst to the first protected one, at most half of the gap: momentum
             goes on learning from a burst for a while.
         along: adds an arm in which the watched task at this place is protected in its stead, such
-            as one that is never shown: it should change nothing.
+            as one that is never shown: it should change nothing. With `STILL` it is held still.
     """
     schedule, after = f"gap {gap}", min(after, gap // 2)
     found = [Arm(schedule, gap)]
     for what in counterfactuals:
-        kept = after if what in (PROTECTED, BOTH) else NOT_PROTECTED
-        found.append(Arm(named(schedule, what), gap, what in (MORE, BOTH), kept))
+        kept = NOT_PROTECTED if what == MORE else after
+        name = named(schedule, what)
+        found.append(Arm(name, gap, what in (MORE, BOTH), kept, still=what == STILL))
     if along is not None:
-        found.append(Arm(named(schedule, ANOTHER), gap, after=after, along=along))
+        still = STILL in counterfactuals
+        name = named(schedule, ANOTHER_STILL if still else ANOTHER)
+        found.append(Arm(name, gap, after=after, along=along, still=still))
     return found
 
 
@@ -78,6 +92,7 @@ def axis(arms: Sequence[Arm], field: str, usual: Value, more: Value) -> Axis:
         "exposure.left_out": [arm.left_out for arm in arms],
         "rule.after": [arm.after for arm in arms],
         "rule.along": [arm.along for arm in arms],
+        "rule.removed": ["component" if arm.still else "harm" for arm in arms],
         field: [more if arm.more else usual for arm in arms],
     }
     return Axis(

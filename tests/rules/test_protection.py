@@ -1,11 +1,13 @@
 """Protection of a task in its gaps: the projection by hand, and what a student keeps by it."""
 
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 import tiny_text
 from tiny import blueprint
 
@@ -42,11 +44,15 @@ def made():
     return params, updates
 
 
+@pytest.mark.parametrize("removed", ["harm", "component"])
 @pytest.mark.parametrize("place", [0, 1])
-def test_harm_is_taken_out_and_nothing_else(place):
-    """Each student by itself: in float64 the rest is orthogonal to g, or what it was."""
+def test_harm_is_taken_out_and_nothing_else(place, removed):
+    """Each student by itself: in float64 the rest is orthogonal to g, or what it was.
+
+    Where the component is taken out it is orthogonal also in students that were helped.
+    """
     params, updates = made()
-    rule = Protection(after=3, along=place)
+    rule = Protection(after=3, along=place, removed=removed)
     found = rule.update(updates, seen(rule, params, 3))
 
     def loss(params):
@@ -60,11 +66,21 @@ def test_harm_is_taken_out_and_nothing_else(place):
             *(np.asarray(tree[group]["angle"], np.float64) for tree in (updates, gradient, found)),
             strict=True,
         ):
-            share = max(u @ g, 0) / (g @ g)
+            share = (u @ g if removed == "component" else max(u @ g, 0)) / (g @ g)
             np.testing.assert_allclose(new, u - share * g, atol=1e-6)
-            assert new @ g <= 1e-6
+            assert (abs(new @ g) if removed == "component" else new @ g) <= 1e-6
             harmed += u @ g > 1e-3
     assert 0 < harmed < 4
+
+
+def test_what_is_taken_out_is_part_of_a_run_and_what_was_there_before_keeps_its_identity():
+    harm, component = (Protection(removed=removed) for removed in ("harm", "component"))
+    old, new = (
+        tiny.run(rule=json.dumps({"kind": "protection", "removed": removed})).recipe()["rule"]
+        for removed in ("harm", "component")
+    )
+    assert "removed" not in old and new == old | {"removed": "component"}
+    assert harm.form == component.form  # one program serves both
 
 
 @pytest.mark.parametrize(("since", "protects"), [(-1, False), (0, False), (2, False), (3, True)])

@@ -3,7 +3,7 @@
 import pytest
 import tiny
 
-from rare_retention.evidence.arms import BOTH, MORE, PROTECTED
+from rare_retention.evidence.arms import BOTH, MORE, PROTECTED, STILL
 from rare_retention.study.arm_axis import NOT_PROTECTED, axis, bursts, even, never
 from rare_retention.study.grid import Study, units
 
@@ -41,6 +41,18 @@ def test_each_arm_sets_what_its_name_says():
     assert [name for name, r in found.items() if r.rule.along is not None] == [
         "gap 4, another protected"
     ]
+
+
+def test_a_task_that_is_held_still_is_so_through_the_same_steps():
+    found = built([even(), *bursts(4, STILL, along=0), never(4)])
+    said = {name: (r.rule.after, r.rule.removed, r.rule.along) for name, r in found.items()}
+    assert said == {
+        "even": (NOT_PROTECTED, "harm", None),
+        "gap 4": (NOT_PROTECTED, "harm", None),
+        "gap 4, held still": (2, "component", None),
+        "gap 4, another held still": (2, "component", 0),
+        "never shown": (NOT_PROTECTED, "harm", None),
+    }
 
 
 @pytest.mark.parametrize(("gap", "after"), [(4, 2), (30, 15), (100, 20)])

@@ -114,12 +114,14 @@ FIGURES: dict[str, FigureSpec] = {
         (
             "bursts_cost_small_more",
             "protection_closes_the_gap",
+            "holding_still_closes_the_gap",
             "larger_bursts_close_little",
             "forgetting_outweighs_gains",
             "protection_gives_nothing_without_room",
             "larger_gains_more",
             "larger_keeps_more_between_bursts",
             "protecting_another_gives_nothing",
+            "holding_still_teaches_nothing",
         ),
     ),
     "branches": FigureSpec(

@@ -16,8 +16,9 @@ _COLOURS = {
     evidence.PROTECTED: style.GREEN,
     evidence.MORE: style.ORANGE,
     evidence.BOTH: style.VERMILLION,
+    evidence.STILL: style.SKY,
 }
-_CLOSED = (evidence.PROTECTED, evidence.MORE, evidence.BOTH)
+_CLOSED = (evidence.PROTECTED, evidence.MORE, evidence.BOTH, evidence.STILL)
 _LIMITS = (-0.25, 1.35)  # of shares
 _APART = 0.6  # of a place, that marks of one size stand apart in all
 

@@ -96,6 +96,10 @@ def _protection(point: xr.Dataset, schedule: str) -> xr.DataArray:
     return _lacking(point, schedule, arms.closed(point, schedule, arms.PROTECTED))
 
 
+def _still(point: xr.Dataset, schedule: str) -> xr.DataArray:
+    return _lacking(point, schedule, arms.closed(point, schedule, arms.STILL))
+
+
 def _gains(point: xr.Dataset, schedule: str) -> xr.DataArray:
     return _lacking(point, schedule, arms.closed(point, schedule, arms.MORE))
 
@@ -159,6 +163,14 @@ def _cycles(point: xr.Dataset, schedule: str) -> xr.Dataset:
     return each
 
 
+def _taught(point: xr.Dataset, schedule: str) -> xr.DataArray:
+    rise = arms.taught(point, schedule, arms.ANOTHER_STILL)
+    if rise is None:
+        raise NotTested("no task that is never shown is watched")
+    most: xr.DataArray = abs(rise).max("size", skipna=False)
+    return most
+
+
 def _of_another(results: xr.Dataset) -> xr.DataArray:
     """Distance from the bare schedule, at the size where it is largest; mean over schedules."""
     require(results, "frequency", "exposure_step")
@@ -208,6 +220,33 @@ CLAIMS = (
         compute=lambda results: _over_schedules(results, _protection, arms.PROTECTED),
         account="retention",
         against="A small student that cannot forget still lacks most of what the large one has.",
+    ),
+    Claim(
+        name="holding_still_closes_the_gap",
+        statement="Of what a small student with room for the rare task lacks beside a large one, "
+        "more than half comes back where updates in its gaps neither harm nor help the task.",
+        source="our own",
+        statistic="What is held where the updates' component along the task's gradient is taken "
+        "out in its gaps minus that without, over what the size lacks: " + _LACKING,
+        relation=">",
+        threshold=0.5,
+        compute=lambda results: _over_schedules(results, _still, arms.STILL),
+        account="retention",
+        against="A small student whose bursts are neither undone nor added to still lacks at "
+        "least half: what protection gives back beyond that is learned through it.",
+    ),
+    Claim(
+        name="holding_still_teaches_nothing",
+        statement="A task that is never shown, held still in its gaps, stays unknown.",
+        source="our own check of the rule",
+        statistic="Distance of that task's level at the last step from that in the same bursts "
+        "without a rule, at the size where it is largest; mean over schedules.",
+        relation="<",
+        threshold=0.05,
+        compute=lambda results: _over_schedules(results, _taught, arms.ANOTHER_STILL),
+        account="none",
+        against="The rule teaches what it should only keep.",
+        kind="check",
     ),
     Claim(
         name="larger_bursts_close_little",

@@ -3,6 +3,7 @@
 import made_arms
 import made_control
 import pytest
+import xarray as xr
 from made_arms import FORGOTTEN, WIDTHS
 
 from rare_retention.study.claims import judge
@@ -13,6 +14,7 @@ COST, CLOSES, LITTLE = (
     "larger_bursts_close_little",
 )
 ANOTHER = "protecting_another_gives_nothing"
+STILL, TEACHES = "holding_still_closes_the_gap", "holding_still_teaches_nothing"
 OUTWEIGHS, NOTHING, GAINS, KEEPS = (
     "forgetting_outweighs_gains",
     "protection_gives_nothing_without_room",
@@ -41,6 +43,31 @@ def test_what_is_forgotten_is_given_back_by_protection():
     assert one(FORGOTTEN, NOTHING).estimate == pytest.approx(0.02 / 0.90, abs=0.01)
     for name in (COST, CLOSES, LITTLE, OUTWEIGHS, NOTHING):
         assert one(FORGOTTEN, name).verdict == "holds"
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0.9, "holds"), (0.2, "fails")])
+def test_what_is_held_still_is_forgetting_alone(level, expected):
+    found = one(changed(gap_50__held_still=(0.0, level, 0.6, 0.9)), STILL)
+    assert found.verdict == expected
+    assert found.estimate == pytest.approx((level - 0.02) / 0.88, abs=0.01)
+
+
+@pytest.mark.parametrize(("rise", "expected"), [(0.0, "holds"), (0.3, "fails")])
+def test_a_rule_that_teaches_what_it_should_keep_is_seen(rise, expected):
+    levels = changed(gap_50__another_held_still=FORGOTTEN["gap 50"])
+    found = made_arms.results(levels, widths=WIDTHS)
+    sham = 0.2 * found["signal"].isel(task=[0])
+    sham = sham + rise * (found["arm"] == "gap 50, another held still")
+    sham = sham.assign_coords(task=["sham"]).transpose(*found["signal"].dims)
+    signal = xr.concat([found["signal"], sham], "task")
+    (missing,) = judge(found, [TEACHES])
+    assert missing.note == "no task that is never shown is watched"
+    wide = found.reindex(task=["rare", "sham"], watch=["rare", "sham"]).assign(
+        signal=signal, frequency=("task", [0.1, 0.0])
+    )
+    (verdict,) = judge(wide, [TEACHES])
+    assert verdict.verdict == expected
+    assert verdict.estimate == pytest.approx(rise, abs=0.02)
 
 
 def test_what_larger_gains_give_back_speaks_against_forgetting():
