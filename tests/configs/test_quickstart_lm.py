@@ -1,4 +1,4 @@
-"""The language quickstart shows what it says: the larger model learns the rare task."""
+"""The language quickstart shows what it says: the larger model learns the rare task and keeps it."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from etils import epath
 from rare_retention.record.dataset import load
 
 
-@pytest.mark.slow  # seven minutes on two cores
-def test_its_claims_hold(tmp_path):
+@pytest.mark.slow  # ten minutes on two cores
+def test_the_larger_model_learns_the_rare_task_and_keeps_it_longer(tmp_path):
     command = [
         sys.executable, "-m", "launch.study", "--config=configs/quickstart_lm.py",
         f"--workdir={tmp_path}",
@@ -21,13 +21,11 @@ def test_its_claims_hold(tmp_path):
         command, env=os.environ | {"XLA_FLAGS": ""}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    verdicts = json.loads((tmp_path / "claims.json").read_text())
-    assert {v["claim"]: v["verdict"] for v in verdicts} == {
-        "larger_learns_rarer": "holds",
-        "frequency_orders_learning": "inconclusive",  # two pairs of frequencies on each stream
-        "learns_text": "holds",
-    }
-    results = load(epath.Path(tmp_path) / "results.nc")
+    verdicts = {v["claim"]: v for v in json.loads((tmp_path / "claims.json").read_text())}
+    assert verdicts["larger_learns_rarer"]["verdict"] == "holds"
+    assert verdicts["learns_text"]["verdict"] == "holds"
+    assert verdicts["larger_forgets_slower"]["estimate"] > 0.3  # log2 of half-lives
+    results = load(epath.Path(tmp_path) / "results.nc").sel(branch="trunk")
     final = results.loss.isel(step=-1).mean(["stream", "initialisation"])
     rare = final.sel(task="comparison", per_token=results.per_token.min())
     small, large = rare.isel(size=0), rare.isel(size=-1)

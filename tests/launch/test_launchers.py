@@ -160,6 +160,7 @@ TINY_TEXT = {
     "run.measure.every": 3,
     "run.mesh.data": 1,
     "streams": 1,
+    "branches": (),
     "grid": "({'field': 'setting.tasks[0].per_token', 'values': (0.04, 0.01)},)",
     "figures": ("size_frequency", "task_text"),
     "claims": ("larger_learns_rarer",),
