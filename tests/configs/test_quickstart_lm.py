@@ -1,4 +1,4 @@
-"""The language quickstart shows what it says: the larger model learns the rare task and keeps it."""
+"""The language quickstart shows what it says: the larger model learns a rare task and keeps it."""
 
 import json
 import os
