@@ -22,7 +22,7 @@ endif
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all lint format docs bench constraints clean
+.PHONY: help quickstart test test-all faults lint format docs bench constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ test: lint docs ## lint, type-check, build the docs, run the tests (not the slow
 
 test-all: $(DEV) ## run every test
 	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2
+
+faults: $(DEV) ## damage 1,000 files of each setting and kill it 100 times (an hour or two)
+	FAULTS=1000 JAX_PLATFORMS=cpu $(PY) -m pytest -n 2 tests/faults
 
 lint: $(DEV) ## check style and types
 	$(PY) -m ruff check .

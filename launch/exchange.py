@@ -18,7 +18,6 @@ from rare_retention import flags as command_line
 from rare_retention.config import from_dict, to_dict
 from rare_retention.errors import UserError
 from rare_retention.experiment import Run
-from rare_retention.record.files import read_json
 from rare_retention.settings.language import Language
 
 if TYPE_CHECKING:
@@ -79,14 +78,16 @@ def _setting(folder: epath.Path) -> Language:
     Raises:
         UserError: the folder holds no such run, or one of another layout.
     """
-    from rare_retention.record.files import CONFIG
+    from rare_retention.record.files import CONFIG, read_record
     from rare_retention.record.manifest import read_manifest
 
     path = folder / CONFIG
     if not path.exists():
         raise UserError(f"{folder}: holds no run (there is no {CONFIG})")
-    read_manifest(folder)
-    setting = from_dict(Run, read_json(path)).setting
+    about = read_manifest(folder)
+    remedy = "run launch.train or launch.study again, which writes it anew"
+    sealed = about is not None and about.sealed
+    setting = from_dict(Run, read_record(path, remedy, sealed)).setting
     if not isinstance(setting, Language):
         raise UserError(f"{path}: a {setting.kind} setting has no language models to export")
     return setting
@@ -114,7 +115,7 @@ def _step(folder: epath.Path) -> int:
     Raises:
         UserError: there is no such one.
     """
-    from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, steps_in
+    from rare_retention.record.records import RESUME, RETENTION, STATES, steps_in
 
     steps = sorted({s for root in (RETENTION, RESUME, STATES) for s in steps_in(folder / root)})
     step = _CHECKPOINT.value
@@ -128,7 +129,8 @@ def _step(folder: epath.Path) -> int:
 
 def _params(folder: epath.Path, step: int) -> "Params":
     """Weights of all students after a step."""
-    from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, steps_in, verify
+    from rare_retention.record.checkpoints import verify
+    from rare_retention.record.records import RESUME, RETENTION, STATES, steps_in
 
     if step in steps_in(folder / RETENTION):
         return verify(folder / RETENTION, step)

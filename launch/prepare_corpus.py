@@ -3,10 +3,12 @@
 Example:
     python -m launch.prepare_corpus --source='text:books/*.txt' --vocabulary=4096 --output=corpora/x
 
-Sources: stdlib (Python's own), text:GLOB (files, a document each), array_record:GLOB (records of
-UTF-8), tfds:NAME[/CONFIG][:VERSION] (TensorFlow Datasets, without TensorFlow). Running the same
-command again goes on where it was stopped, and makes files again that are missing or damaged; of
-large files it reads a sample, with --verify all of them, and of the source.
+Sources: stdlib (Python's own), text:GLOB (files, a document each), jsonl:GLOB (JSON lines, plain,
+.gz or .zst, as Dolma has them), parquet:GLOB, hf:NAME[:CONFIG] (the package datasets),
+array_record:GLOB (records of UTF-8), tfds:NAME[/CONFIG][:VERSION] (TensorFlow Datasets, without
+TensorFlow). Running the same command again goes on where it was stopped, and makes files again that
+are missing or damaged; of large files it reads a sample, with --verify all of them, and of the
+source. A tokenizer that loses more of the text than --most_lost is refused.
 """
 
 from absl import flags
@@ -16,11 +18,12 @@ from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.text.documents import open_documents
+from rare_retention.text.losses import MOST_LOST
 from rare_retention.text.preparation import SHARD_DOCUMENTS, prepare
 from rare_retention.text.tokenizing import TRAIN_DOCUMENTS, Bpe, TokenizerFile, TokenizerSource
 from rare_retention.wording import plural
 
-_SOURCE = flags.DEFINE_string("source", None, "stdlib, text:GLOB, array_record:GLOB or tfds:NAME")
+_SOURCE = flags.DEFINE_string("source", None, "stdlib or KIND:WHAT, as above")
 _OUTPUT = command_line.define_path("output", None, "folder of the corpus, local or gs://")
 _TOKENIZER = command_line.define_path("tokenizer", None, "tokenizer.json; or else --vocabulary")
 _VOCABULARY = flags.DEFINE_integer("vocabulary", None, "ids of a byte-level BPE that is trained")
@@ -39,8 +42,15 @@ _VERIFY = flags.DEFINE_bool(
     "compare all bytes of a finished corpus, and of its source, with what was made",
     allow_override=True,  # launch.checkpoints has one of this name
 )
-_TEXT_KEY = flags.DEFINE_string("text_key", "text", "feature of a TFDS example that holds text")
-_SPLIT = flags.DEFINE_string("split", "train", "split of a TFDS data set, such as train[:10%]")
+_TEXT_KEY = flags.DEFINE_string("text_key", "text", "field, column or feature that holds the text")
+_SPLIT = flags.DEFINE_string("split", "train", "split of a data set, such as train[:10%]")
+_MOST_LOST = flags.DEFINE_float(
+    "most_lost",
+    MOST_LOST,
+    "share of the characters of sampled documents that the tokenizer may lose",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 _DATA_DIR = command_line.define_path(
     "data_dir", None, "folder of TFDS data sets, or TFDS's default"
 )
@@ -51,9 +61,12 @@ def main(_: list[str]) -> int:
     common.quieten()
     try:
         return _prepare()
-    except ImportError as error:  # of gs://, TFDS or ArrayRecord
+    except ImportError as error:  # of gs://, or of a source
         reason = " ".join(str(error).split())
-        raise UserError(f"a package is missing: {reason}") from None
+        raise UserError(
+            f"a package is missing: {reason}; pip install 'rare-retention[documents]' has those of "
+            "zst, Parquet and hf, [gcs] that of gs://"
+        ) from None
     except KeyboardInterrupt:
         print("stopped; the same command goes on with the files that are finished")
         return common.INTERRUPTED
@@ -74,6 +87,7 @@ def _prepare() -> int:
         epath.Path(_OUTPUT.value),
         shard_documents=_SHARD_DOCUMENTS.value,
         verify=_VERIFY.value,
+        most_lost=_MOST_LOST.value,
     )
     print(
         f"{_OUTPUT.value}: {contents.tokens:,} tokens of {contents.documents:,} documents in "

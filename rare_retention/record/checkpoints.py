@@ -14,9 +14,8 @@ from rare_retention.errors import UserError
 from rare_retention.parallel import is_primary
 from rare_retention.record.digest import digests
 from rare_retention.record.event_loops import loops_that_finish
-from rare_retention.record.files import disk
+from rare_retention.record.files import disk, folder_to_disk, tree_to_disk
 
-RESUME, RETENTION, STATES = "resume", "retention", "states"
 _ITEMS = ("tree", "meta")
 
 
@@ -36,6 +35,7 @@ class Store:
         # Both stores of a run may save the same step at once; hosts must not mix their barriers up.
         barriers = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, multiprocessing_options=barriers)
+        self._saved: list[int] = []  # of which the system may still hold back parts
         with disk(folder):
             self._manager = ocp.CheckpointManager(
                 folder.resolve(), options=options, item_names=_ITEMS
@@ -55,7 +55,9 @@ class Store:
         """
         # On CPU what is on the host may be a view of the tree. A step may donate the tree all the
         # same: JAX reuses no buffer while an array of NumPy views it.
-        meta = {"identity": self._identity, "digests": digests(tree), **(about or {})}
+        meta = {"identity": self._identity, "step": step, "digests": digests(tree), **(about or {})}
+        if self._saved:
+            self.wait()  # as Orbax does; what was saved before is on the disk before more is
         with disk(self._folder):
             self._manager.save(
                 step,
@@ -64,6 +66,7 @@ class Store:
                 ),
                 force=True,
             )
+        self._saved.append(step)
 
     def restore(self, step: int, abstract: Any, varied: str = "") -> Any:
         """Reads a checkpoint back.
@@ -106,25 +109,34 @@ class Store:
         """Removes a checkpoint."""
         self._manager.delete(step)
 
+    def about(self, step: int) -> dict[str, Any]:
+        """What stands beside a checkpoint, see `about_checkpoint`."""
+        return _meta(self._manager, step, self._folder / str(step))
+
     def wait(self) -> None:
-        """Waits for saves under way.
+        """Waits for saves under way, and until the disk has them.
 
         Raises:
             UserError: a save failed for want of space.
         """
         with disk(self._folder):
             self._manager.wait_until_finished()
+        self._settle()
 
     def close(self) -> None:
         """Waits for saves under way and closes the store."""
         with disk(self._folder):
             self._manager.close()
+        self._settle()
 
-
-def steps_in(folder: epath.Path) -> list[int]:
-    """Steps that have a checkpoint in a root, ascending; none where there is no such folder."""
-    names = [path.name for path in folder.iterdir()] if folder.exists() else []
-    return sorted(int(name) for name in names if name.isdecimal())
+    def _settle(self) -> None:
+        """Has the system write out what was saved: after a loss of power it is whole, or absent."""
+        if is_primary():
+            for step in self._saved:
+                tree_to_disk(self._folder / str(step))
+            if self._saved:
+                folder_to_disk(self._folder)
+        self._saved.clear()
 
 
 def verify(folder: epath.Path, step: int) -> Any:
@@ -171,8 +183,12 @@ def about_checkpoint(folder: epath.Path, step: int) -> dict[str, Any]:
     """
     handlers = {"meta": ocp.JsonCheckpointHandler()}
     with ocp.CheckpointManager(folder.resolve(), item_handlers=handlers) as manager:
-        wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        return dict(_restore(manager, step, lambda: wanted, folder / str(step)).meta)
+        return _meta(manager, step, folder / str(step))
+
+
+def _meta(manager: ocp.CheckpointManager, step: int, place: epath.Path) -> dict[str, Any]:
+    wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
+    return dict(_restore(manager, step, lambda: wanted, place).meta)
 
 
 def _read(
@@ -186,6 +202,8 @@ def _read(
         )
 
     found = _restore(manager, step, both, place)
+    if found.meta.get("step", int(place.name)) != int(place.name):  # older ones do not say
+        raise UserError(f"{place}: is the checkpoint of step {found.meta['step']:,}; put it back")
     kept = found.meta["digests"]
     changed = [name for name, value in digests(found.tree).items() if kept.get(name) != value]
     if changed:

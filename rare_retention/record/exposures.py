@@ -16,11 +16,12 @@ from rare_retention.schedule.schedule import Exposures
 NAME = "exposures.npz"
 
 
-def write_exposures(folder: epath.Path, exposures: Mapping[str, Exposures]) -> None:
+def write_exposures(folder: epath.Path, identity: str, exposures: Mapping[str, Exposures]) -> None:
     """Writes `exposures.npz` in the folder of a run, in place of that of an earlier, shorter run.
 
     Args:
         folder: the run's folder.
+        identity: fingerprint of its recipe.
         exposures: name of each watched task -> the steps whose batches hold it, and how many rows
             of it each holds.
     """
@@ -33,16 +34,33 @@ def write_exposures(folder: epath.Path, exposures: Mapping[str, Exposures]) -> N
             "step": np.concatenate([own.steps for own in every]),
             "count": np.concatenate([own.counts for own in every]),
         },
+        _about(identity),
     )
 
 
-def read_exposures(folder: epath.Path) -> dict[str, Exposures]:
+def _about(identity: str | None) -> dict[str, str]:
+    return {"kind": "exposures"} | ({} if identity is None else {"run": identity})
+
+
+def read_exposures(
+    folder: epath.Path, identity: str | None = None, sealed: bool = True
+) -> dict[str, Exposures]:
     """Name of each watched task -> its exposures.
 
+    Args:
+        folder: the run's folder.
+        identity: fingerprint of its recipe; None takes any run's.
+        sealed: whether files without a seal are refused (`Manifest.sealed`).
+
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing, damaged or another run's.
     """
-    found = read_arrays(folder / NAME, f"delete the run {folder} to train it again")
+    found = read_arrays(
+        folder / NAME,
+        _about(identity),
+        "run the study again, which writes it anew",
+        required=sealed,
+    )
     own = [found["task"] == i for i in range(len(found["names"]))]
     return {
         str(name): Exposures(found["step"][rows], found["count"][rows])

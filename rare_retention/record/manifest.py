@@ -16,7 +16,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record import layout
-from rare_retention.record.files import read_json, write_json
+from rare_retention.record.files import read_object, read_record, write_record
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.student import Student
 
@@ -107,6 +107,9 @@ class Manifest:
         command: of the process that wrote it.
         versions: of Python and packages.
         hardware: of the job.
+        records: what the run has kept: names of its blocks of metrics, steps of its snapshots and
+            whole states; of a run that goes on, when it last stopped.
+        layout: of the run's files; those of a run that was begun in an older one stay of it.
     """
 
     identity: str = ""
@@ -133,21 +136,28 @@ class Manifest:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
+    records: Mapping[str, Any] = field(default_factory=dict)
+    layout: int = layout.LAYOUT
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the run's files are sealed."""
+        return self.layout >= layout.SEALED
 
 
 def write_manifest(folder: epath.Path, manifest: Manifest) -> None:
     """Writes the manifest of a run, with what this process knows of itself and when it started."""
-    path, now = folder / NAME, _now()
-    started = str(read_json(path)["started"]) if path.exists() else now
+    before, now = read_manifest(folder), _now()
     complete = dataclasses.replace(
         manifest,
-        started=started,
+        layout=before.layout if before else manifest.layout,
+        started=before.started if before else now,
         written=now,
         command=command(),
         versions=versions(),
         hardware=hardware(),
     )
-    write_json(path, layout.stamped(_as_json(complete)))
+    write_record(folder / NAME, _as_json(complete))
 
 
 def read_manifest(folder: epath.Path) -> Manifest | None:
@@ -159,12 +169,12 @@ def read_manifest(folder: epath.Path) -> Manifest | None:
     path = folder / NAME
     if not path.exists():
         return None
-    stored: dict[str, Any] = read_json(path)
-    layout.check(stored, path)
-    del stored["layout"]
+    remedy = f"delete the run {folder} to train it again"
+    required = layout.check(read_object(path), path) >= layout.SEALED
+    stored = read_record(path, remedy, required)
     try:
-        return _from_json(stored)
-    except (KeyError, TypeError) as error:
+        return _from_json({"records": {}, **stored})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: damaged, not the manifest of a run ({error})") from error
 
 

@@ -13,9 +13,10 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.parallel import is_primary
-from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, Store
+from rare_retention.record import metrics, records
+from rare_retention.record.checkpoints import Store
 from rare_retention.record.manifest import Manifest, read_manifest, write_manifest
+from rare_retention.record.records import RESUME, RETENTION, STATES
 
 
 class Recorder:
@@ -54,30 +55,55 @@ class Recorder:
         self._about = dataclasses.replace(about, identity=identity)
         self._resume = Store(folder / RESUME, identity, keep)
         self._retention = Store(folder / RETENTION, identity)
-        kept = bool(states) or (folder / STATES).exists()
-        self._states = Store(folder / STATES, identity) if kept else None
+        whole = bool(states) or (folder / STATES).exists()
+        self._states = Store(folder / STATES, identity) if whole else None
         self._labels = [f"{s.group}_{s.initialisation}" for s in about.students]
-        self._metrics = metrics.Metrics(folder, self._labels)
+        self._identity = identity
+        self._metrics = metrics.Metrics(folder, identity, self._labels)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._start = time.monotonic()
         earlier = read_manifest(folder)
         self._spent = earlier.seconds if earlier else 0.0
+        self._sealed = earlier.sealed if earlier else True
+        self._listed = records.kept(folder) | (dict(earlier.records) if earlier else {})
 
     @property
     def _stores(self) -> list[Store]:
         return [s for s in (self._resume, self._retention, self._states) if s is not None]
 
-    def _missing(self) -> int | None:
-        """The first state that is to be kept whole, was passed and is not there."""
+    def _lost(self) -> tuple[int, str] | None:
+        """The first state of which something is not there that was kept or has to be, and what."""
+        newest = max(self._resume.steps(), default=-1)
         kept = set(self._states.steps()) if self._states is not None else set()
-        newest = max(self._resume.steps(), default=0)
-        return min((s for s in self._whole if s not in kept and s <= newest), default=None)
+        found = [
+            (step, "its whole state, which a branch wants, is not there")
+            for step in self._whole
+            if step not in kept
+        ]
+        found += [
+            (step, f"{name} is not there any more")
+            for listed in (self._listed, self._vouched())
+            if (lost := records.first_lost(self._folder, listed))
+            for step, name in [lost]
+        ]
+        blocks = metrics.damaged(self._folder, self._identity, self._sealed)
+        found += [(metrics.span(name)[0], str(error)) for name, error in blocks.items()]
+        return min(((step, what) for step, what in found if step <= newest), default=None)
+
+    def _vouched(self) -> Mapping[str, Any]:
+        """What had been kept when the newest checkpoint was."""
+        for step in reversed(self._resume.steps()):
+            with contextlib.suppress(UserError):
+                listed: Mapping[str, Any] = self._resume.about(step).get("records", {})
+                return listed
+        return {}
 
     def restore(self, abstract: Any) -> Any | None:
         """The newest whole checkpoint, with everything recorded after it removed; None without one.
 
-        Where a state that is to be kept whole has been passed without keeping it, the newest one
-        before that: the run is trained again from there.
+        Where a state that is to be kept whole has been passed without keeping it, or something that
+        was recorded is lost or damaged, the newest one before that: the run is trained again from
+        there, or from its start.
 
         Args:
             abstract: the state as `jax.ShapeDtypeStruct` with shardings. What instruments follow
@@ -87,15 +113,15 @@ class Recorder:
             UserError: there are checkpoints, but none is whole.
         """
         damaged: dict[int, UserError] = {}
-        again = self._missing()
-        if again is not None:
+        lost = self._lost()
+        if lost is not None:
             warnings.warn(
-                f"{self._folder}: step {again:,} was passed, but its whole state, which a branch "
-                "wants, is not there; trained again from before it",
+                f"{self._folder}: step {lost[0]:,} was passed, but {lost[1]}; trained again from "
+                "before it",
                 stacklevel=2,
             )
         for step in reversed(self._resume.steps()):
-            if again is not None and step >= again:
+            if lost is not None and step >= lost[0]:
                 continue
             try:
                 state = self._resume.restore(step, abstract, varied="followed")
@@ -118,11 +144,12 @@ class Recorder:
     def _cut(self, step: int) -> None:
         """Removes what was recorded after `step`."""
         if is_primary():
-            metrics.cut(self._folder, step)
+            metrics.cut(self._folder, self._identity, step, self._sealed)
         for store in self._stores:
             for later in store.steps():
                 if later > step:
                     store.delete(later)
+        self._listed = records.kept(self._folder)
 
     def record(self, step: int, state: Any, measured: dict[str, jax.Array], *, save: bool) -> None:
         """Takes a measured state.
@@ -137,6 +164,7 @@ class Recorder:
         self._pending = (step, measured)
         if step in self._snapshots:
             self._retention.save(step, state.params)
+            self._listed[records.RETENTION].append(step)
         if step in self._whole and self._states is not None:
             self._states.save(step, state, {"shown": list(map(int, self._whole[step]))})
         if save or step in self._checkpoints:
@@ -151,14 +179,24 @@ class Recorder:
         for store in self._stores:
             if store is not self._resume:  # or a kill leaves a checkpoint beyond what was kept
                 store.wait()
-        self._resume.save(step, state)
+        self._resume.save(step, state, {"records": self._listed})
 
     def close(self) -> None:
-        """Writes what is still held and waits for saves under way."""
+        """Writes what is still held and waits for saves under way.
+
+        Raises:
+            UserError: something that was written is not there any more.
+        """
         self._fetch()
         self._flush()
         for store in self._stores:
             store.close()
+        if is_primary() and (lost := records.missing(self._folder, self._listed)):
+            raise UserError(
+                f"{self._folder}: {lost[0]} was written and is not there any more: the folder was "
+                "away for a while, or something deletes in it; run the same command again, which "
+                "trains again what is missing"
+            )
 
     def abandon(self) -> None:
         """Closes the stores after an error, which is what the user is to see."""
@@ -175,18 +213,20 @@ class Recorder:
             shown: rows of each task in all batches so far.
         """
         if is_primary():
+            self._listed[records.FILES] = records.kept(self._folder)[records.FILES]
             now = dataclasses.replace(
                 self._about,
                 status=status,
                 step=step,
                 shown=tuple(shown),
                 seconds=round(self._spent + time.monotonic() - self._start, 1),
+                records=self._listed,
             )
             write_manifest(self._folder, now)
 
     def _flush(self) -> None:
-        if is_primary():
-            self._metrics.flush()
+        if is_primary() and (name := self._metrics.flush()):
+            self._listed[metrics.FOLDER].append(name)
 
     def _fetch(self) -> None:
         if self._pending is not None:

@@ -16,7 +16,7 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.evidence import states
 from rare_retention.record.dataset import load
-from rare_retention.record.files import read_json, write
+from rare_retention.record.files import read_record, write
 from rare_retention.report.figures import data, select, style
 
 STUDY, RESULTS, PAGE, FOLDER = "study.json", "results.nc", "report.html", "figures"
@@ -92,7 +92,9 @@ def build(
             raise UserError(
                 f"{folder}: no {name} here; expected the folder of a study that has run"
             )
-    study, results = read_json(folder / STUDY), load(folder / RESULTS)
+    remedy = "run launch.study again, which writes it anew"
+    study = read_record(folder / STUDY, remedy, required=False)
+    results = load(folder / RESULTS)
     drawn = draw(results, figures, folder / FOLDER)
     text = render(describe(study, results, verdicts, provenance, drawn))
     page = folder / PAGE

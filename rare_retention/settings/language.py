@@ -28,6 +28,7 @@ from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
 from rare_retention.tasks.injected import SEEDS, Injected, Instances, instances, names
 from rare_retention.tasks.natural import Prompts, prompts
+from rare_retention.text.corpus import LATER as CORPUS_LATER
 from rare_retention.text.corpus import Corpus, Windows, open_corpus
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for
 
 LEFT_OUT = {
     # Where the text stands; what it is has a digest.
-    "corpus": ("path",),
+    "corpus": ("path", "order_file"),
     # The same numbers by other ways, up to rounding; the type of the numbers is none of them.
     "compute": ("attention", "remat", "unroll"),
 }
@@ -248,9 +249,10 @@ class Language:
     def recipe(self) -> dict[str, Any]:
         """All fields but `LEFT_OUT`; of the corpus what it was found to be, with its files."""
         tree = without(to_dict(self), LATER)
+        tree["corpus"] = without(tree["corpus"], CORPUS_LATER)
         for group, fields in LEFT_OUT.items():
             for name in fields:
-                del tree[group][name]
+                tree[group].pop(name, None)
         if isinstance(self.architecture or Olmo(), Olmo):
             # As before there were others; a published size is of an architecture by its name.
             tree |= _as_recorded(tree.pop("architecture") or to_dict(Olmo()))

@@ -18,10 +18,11 @@ from rare_retention.config import fingerprint
 from rare_retention.errors import UserError
 from rare_retention.models.architecture import Architecture
 from rare_retention.models.language_model import LanguageModel
-from rare_retention.record.checkpoints import RETENTION, about_checkpoint, steps_in, verify
+from rare_retention.record.checkpoints import about_checkpoint, verify
 from rare_retention.record.dataset import load, save
 from rare_retention.record.digest import digests
 from rare_retention.record.manifest import read_manifest
+from rare_retention.record.records import RETENTION, steps_in
 from rare_retention.representation.ask import measure
 from rare_retention.representation.kinds import KINDS, VERSION, Options, Subject, check, subject
 from rare_retention.representation.residuals import assemble
@@ -235,8 +236,8 @@ def _measured(
         if not path.exists():
             held = models() if held is None else held
             with jax.default_matmul_precision("float32"):
-                save(measure(kind, held, asked, options), path)
-        yield load(path, remedy="run launch.evidence again")
+                save(measure(kind, held, asked, options), path, evidence=key)
+        yield load(path, remedy="run launch.evidence again", evidence=key)
 
 
 def _counted(bar: "tqdm[Any]", parts: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:

@@ -8,7 +8,7 @@ from rare_retention.config import TAGS, ConfigError, difference, from_dict, to_d
 from rare_retention.errors import UserError
 from rare_retention.experiment import changes
 from rare_retention.record import layout, metrics
-from rare_retention.record.files import listed, read_json, write_json
+from rare_retention.record.files import listed, read_object, read_record, write_record
 from rare_retention.study.claims import CLAIMS as CLAIMS_BY_NAME
 from rare_retention.study.claims import definitions
 from rare_retention.study.grid import Study
@@ -49,9 +49,9 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
                 "undo the change"
             )
     if write:
-        write_json(workdir / DEFINITIONS, _definitions(study, workdir))
-        write_json(path, layout.stamped(own | {"run": recipe}))
-        write_json(workdir / STUDY, to_dict(study))  # last: a folder with a study has its recipe
+        write_record(workdir / DEFINITIONS, _definitions(study, workdir))
+        write_record(path, layout.stamped(own | {"run": recipe}))
+        write_record(workdir / STUDY, to_dict(study))  # last: a folder with a study has its recipe
 
 
 def _definitions(study: Study, workdir: epath.Path) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def stored_definitions(workdir: epath.Path) -> dict[str, Any]:
     path = workdir / DEFINITIONS
     if not path.exists():
         return {}
-    found: dict[str, Any] = read_json(path)
-    return found
+    remedy = "restore it; without it claims cannot be said to have been fixed before the runs"
+    return read_record(path, remedy, _sealed(workdir))
 
 
 def stored_study(workdir: epath.Path) -> Study:
@@ -83,14 +83,21 @@ def stored_study(workdir: epath.Path) -> Study:
     if not path.exists():
         raise UserError(f"{workdir}: holds no study (there is no {STUDY})")
     _read(workdir / RECIPE)
+    stored = read_record(path, "run launch.study again, which writes it anew", _sealed(workdir))
     try:
-        return from_dict(Study, read_json(path))
+        return from_dict(Study, stored)
     except ConfigError as error:
         names = {error.field.partition("[")[0], error.field.rpartition(".")[2]}
         hint = "; if a file of yours adds it, name that file: --extensions=FILE.py"
         missing = names & {*TAGS, "claims", "figures"}
         message = error.message + (hint if missing else "")
         raise ConfigError(error.field, message, str(path)) from error
+
+
+def _sealed(workdir: epath.Path) -> bool:
+    """Whether the files of a study have to be sealed: those of older layouts are not."""
+    path = workdir / RECIPE
+    return path.exists() and layout.check(read_object(path), path) >= layout.SEALED
 
 
 def _read(path: epath.Path) -> dict[str, Any]:
@@ -101,6 +108,4 @@ def _read(path: epath.Path) -> dict[str, Any]:
     """
     if not path.exists():
         raise UserError(f"{path}: is missing; restore it, or choose another --workdir")
-    recipe: dict[str, Any] = read_json(path)
-    layout.check(recipe, path)
-    return recipe
+    return read_record(path, "restore it, or choose another --workdir", _sealed(path.parent))

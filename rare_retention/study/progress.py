@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from rare_retention.record.checkpoints import STATES, steps_in
+from rare_retention.record import records
 from rare_retention.record.files import read_json
 from rare_retention.record.manifest import Manifest, read_manifest
+from rare_retention.record.records import STATES, steps_in
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Study, Unit, units
 from rare_retention.train.origin import Parent
@@ -51,7 +52,12 @@ class Progress:
         """Whether exactly this recipe was trained to its end, and its wanted states are there."""
         folder = self.folder(unit.name)
         about = read_manifest(folder)
-        return _is_whole(unit, about) and self.wanted(unit) <= set(steps_in(folder / STATES))
+        return (
+            about is not None
+            and _is_whole(unit, about)
+            and self.wanted(unit) <= set(steps_in(folder / STATES))
+            and not (about.sealed and records.missing(folder, about.records))
+        )
 
     def wanted(self, unit: Unit) -> set[int]:
         """Whole states that the study keeps, or from which unfinished branches go on."""
@@ -81,15 +87,16 @@ class Progress:
             return "not started"
         if self.is_finished(unit):
             return "finished"
+        if about.sealed and (lost := records.missing(folder, about.records)):
+            return f"to be trained again: {lost[0]} is not there"
         if about.status == "finished" and step >= last:
             return "finished, but for a state that a branch is to go on from"
         return f"at step {step:,} of {last:,} or beyond"
 
 
-def _is_whole(unit: Unit, about: Manifest | None) -> bool:
+def _is_whole(unit: Unit, about: Manifest) -> bool:
     return (
-        about is not None
-        and about.identity == unit.run.identity()
+        about.identity == unit.run.identity()
         and about.status == "finished"
         and about.step >= unit.run.steps
     )

@@ -9,9 +9,10 @@ from etils import epath
 
 from rare_retention.config import to_json
 from rare_retention.errors import UserError
-from rare_retention.record import metrics
+from rare_retention.record import metrics, records
 from rare_retention.record.dataset import load, save
 from rare_retention.record.exposures import read_exposures
+from rare_retention.record.manifest import NAME as MANIFEST
 from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.settings.quantity import Quantity
 from rare_retention.study.folder import RESULTS, RUNS
@@ -46,7 +47,7 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     """
     parts = []
     for unit in units(study):
-        part = load_run(workdir / RUNS / unit.name)
+        part = load_run(workdir / RUNS / unit.name, unit.run.identity())
         if part is not None:
             parts.append((unit.coordinates, part))
     if not parts:
@@ -83,8 +84,12 @@ def with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
     return results.merge(found.reindex(shared), combine_attrs="override")
 
 
-def load_run(folder: epath.Path) -> xr.Dataset | None:
+def load_run(folder: epath.Path, identity: str = "") -> xr.Dataset | None:
     """Results of one run, of all its sizes from small to large; None where none was measured.
+
+    Args:
+        folder: of the run.
+        identity: fingerprint of the recipe that is expected there; "" takes any.
 
     Returns:
         Measured values (size, initialisation, step, ...), constants of the tasks, what a step
@@ -92,8 +97,17 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         also `width` and `parameters`. Every variable and coordinate has the attribute `units`.
     """
     about = read_manifest(folder)
-    values = {} if about is None else metrics.read(folder)
-    if about is None or not values:
+    if about is None:
+        if metrics.names(folder):
+            raise UserError(
+                f"{folder / MANIFEST}: is missing, though the run has metrics; restore it, or run "
+                "the study again, which writes it anew"
+            )
+        return None
+    if about.sealed:
+        _check(folder, about, identity or about.identity)
+    values = metrics.read(folder, about.identity, about.sealed)
+    if not values:
         return None
     steps = values.pop("step")
     sizes = {student.size: student for student in about.students}
@@ -124,6 +138,24 @@ def load_run(folder: epath.Path) -> xr.Dataset | None:
         if dim in used
     }
     return xr.Dataset(variables, kept, {"inputs": about.inputs})
+
+
+def _check(folder: epath.Path, about: Manifest, identity: str) -> None:
+    """Checks that a run is the expected one, and that all it has kept is there.
+
+    Raises:
+        UserError: it is another, or something is missing.
+    """
+    if about.identity != identity:
+        raise UserError(
+            f"{folder}: is the run of another recipe ({about.identity}, expected {identity}); put "
+            "it back where it was, or delete it to train this one"
+        )
+    if about.status == "finished" and (lost := records.missing(folder, about.records)):
+        raise UserError(
+            f"{folder}: has finished, but {lost[0]} is not there; restore it, or run the study "
+            "again, which trains again what is missing"
+        )
 
 
 def units_of(coordinate: str) -> str:
@@ -193,7 +225,7 @@ def _exposures(folder: epath.Path, about: Manifest, reached: int) -> dict[str, A
 
     That of the batch that the last state would be trained on next is among them, if it holds one.
     """
-    found = list(read_exposures(folder).values())
+    found = list(read_exposures(folder, about.identity, about.sealed).values())
     known = [own.steps[own.steps <= reached] for own in found]
     shape = (len(known), max(map(len, known)))
     step, count = np.full(shape, np.nan), np.full(shape, np.nan)

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from etils import epath
 
-from rare_retention.config import ConfigError, config, fingerprint, to_dict
+from rare_retention.config import ConfigError, Natural, config, fingerprint, to_dict
 from rare_retention.errors import UserError
 from rare_retention.schedule.shuffle import permute
-from rare_retention.text import appearance, digests, token_files
+from rare_retention.text import appearance, digests, fixed_order, token_files
+from rare_retention.text.fixed_order import FixedOrder
 from rare_retention.text.known import known
 from rare_retention.text.preparation import embedded
 from rare_retention.text.token_files import (
@@ -36,11 +37,15 @@ from rare_retention.text.tokenizing import LEAST_VOCABULARY
 AI2_DTYPE: Dtype = "uint16"
 AI2_VOCABULARY = 50280
 AI2_END_OF_DOCUMENT = 50279
+AI2_SEED = 6198
 EMBEDDED_VOCABULARY = 1024
 
 _COUNTED = 50_000_000  # tokens beyond which `unigram_entropy` takes a sample
 _BLOCK = 2**22  # tokens that are counted at once
 _CACHED = 2**17  # tokens that are read at once
+
+LATER = {"order_seed": AI2_SEED, "order_file": ""}
+"""Fields that came later, and the value at which a corpus is what it was before."""
 
 
 @config
@@ -48,11 +53,17 @@ class Corpus:
     """Which text a run reads.
 
     Attributes:
-        path: folder of token files, a file or a glob of them, local or gs://; "" is the embedded
-            default, the sources of Python's standard library, tokenised on first use.
-        order: "shuffled", in a new order each epoch and for each seed, or "sequential", in the
-            order of the files.
-        held_out: windows kept from training, for evaluation; evenly spread over the corpus.
+        path: folder of token files, a file, a glob of them, or a .txt file that names one in each
+            line, in their order; local or gs://. "" is the embedded default, the sources of
+            Python's standard library, tokenised on first use.
+        order: "shuffled", in a new order each epoch and for each seed; "sequential", in that of
+            the files; or "olmo", as AI2's trainer of OLMo reads its files: a permutation of all
+            windows by NumPy's PCG64 from `order_seed` + epoch, the same for all runs.
+        held_out: windows kept from training, for evaluation; evenly spread over the corpus, under
+            "olmo" the last ones of its first epoch, so that all before them stand where AI2's do.
+        order_seed: of "olmo"; 6198 is that of AI2's published configurations.
+        order_file: file of AI2's `global_indices`, raw uint32 numbers of windows, that says the
+            order of the first epoch in place of `order_seed`; "" computes it.
         dtype: of the files; None: as corpus.json says, uint16 where there is none.
         vocabulary: ids are below it; None: as corpus.json says, 50,280 (AI2's) where there is none.
             For the embedded default, how many ids its tokenizer has (None: 1,024).
@@ -61,11 +72,13 @@ class Corpus:
     """
 
     path: str = ""
-    order: Literal["shuffled", "sequential"] = "shuffled"
+    order: Literal["shuffled", "sequential", "olmo"] = "shuffled"
     held_out: int = 64
     dtype: Dtype | None = None
     vocabulary: int | None = None
     end_of_document: int | None = None
+    order_seed: Natural = AI2_SEED
+    order_file: str = ""
 
     def __post_init__(self) -> None:
         if self.held_out < 0:
@@ -76,6 +89,13 @@ class Corpus:
         for name in ("dtype", "end_of_document"):
             if not self.path and getattr(self, name) is not None:
                 raise ConfigError(name, "the embedded corpus has its own; leave it out or set path")
+        for name, default in LATER.items():
+            if self.order != "olmo" and (given := getattr(self, name)) != default:
+                raise ConfigError(
+                    name,
+                    f"order = 'olmo' alone reads it; expected its default {default!r} with order = "
+                    f"{self.order!r}, got {given!r}",
+                )
 
 
 class Windows:
@@ -121,7 +141,7 @@ class Windows:
         self.references = dict(references)
         self.tokens = sum(file.tokens for file in files)
         self.dtype = files[0].dtype
-        self._shuffled = corpus.order == "shuffled"
+        self._order = corpus.order
         windows = np.array([file.tokens // window for file in files], np.int64)
         self._ends = np.cumsum(windows)
         self._starts = self._ends - windows
@@ -129,7 +149,14 @@ class Windows:
         self._check(corpus)
         # Windows number floor((i + 1/2) count / H), and how many training windows precede each.
         kept = corpus.held_out
-        self._held = (2 * np.arange(kept, dtype=np.int64) + 1) * self.count // (2 * max(kept, 1))
+        self._fixed: FixedOrder | None = None
+        if corpus.order == "olmo":
+            self._fixed = FixedOrder(self.count, kept, corpus.order_seed, corpus.order_file)
+            self._held = self._fixed.held_out()
+        else:
+            self._held = (
+                (2 * np.arange(kept, dtype=np.int64) + 1) * self.count // (2 * max(kept, 1))
+            )
         self._before = self._held - np.arange(kept)
 
     def _check(self, corpus: Corpus) -> None:
@@ -229,8 +256,10 @@ class Windows:
         Returns:
             Their tokens, as `gather` returns them.
         """
+        if self._fixed is not None:
+            return self.gather(self._fixed.at(*np.divmod(position, self._fixed.length)))
         epoch, rank = np.divmod(position, self.count - len(self._held))
-        if self._shuffled:
+        if self._order == "shuffled":
             rank = permute(rank, self.count - len(self._held), seed, epoch)
         return self.gather(rank + np.searchsorted(self._before, rank, side="right"))
 
@@ -309,6 +338,8 @@ def _open(corpus: Corpus, window: int, path: str, seen: tuple[Any, ...]) -> Wind
         _compare(files, whole)
     vocabulary, end_of_document = _ids(corpus, contents, dtype)
     text = _text(files, whole)
+    if corpus.order_file:
+        text = (*text, f"order {fixed_order.digest(corpus.order_file)}")
     _look(files, vocabulary)
     return Windows(
         files,

@@ -4,11 +4,16 @@ A source is written as KIND or KIND:WHAT:
 
     stdlib              the sources of Python's own standard library, without its tests
     text:GLOB           files of plain text, a document each
+    jsonl:GLOB          JSON lines, plain, .gz or .zst, a document a line, its text in `text_key`
+    parquet:GLOB        Parquet files, a document a row, its text in the column `text_key`
+    hf:NAME[:CONFIG]    data sets of the package `datasets`, or a folder that it has saved
     array_record:GLOB   ArrayRecord files, a document a record
     tfds:NAME           TensorFlow Datasets, NAME[/CONFIG][:VERSION], without TensorFlow
 """
 
+import codecs
 import glob
+import json
 import sysconfig
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +24,8 @@ from etils import epath
 from rare_retention.config import fingerprint
 from rare_retention.errors import UserError
 from rare_retention.text import digests
+from rare_retention.text.json_lines import JsonLines, lines
+from rare_retention.text.tables import HfTexts, Parquet
 from rare_retention.text.token_files import READERS, matching, piece
 
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
@@ -56,8 +63,8 @@ def open_documents(
 
     Args:
         source: KIND or KIND:WHAT, as above.
-        text_key: feature of a TFDS example that holds the text.
-        split: split of a TFDS data set, which may be a slice, "train[:10%]".
+        text_key: field, column or feature that holds the text.
+        split: split of a TFDS or Hugging Face data set, which may be a slice, "train[:10%]".
         data_dir: folder of TFDS data sets, None for its default.
 
     Raises:
@@ -68,13 +75,24 @@ def open_documents(
         case "stdlib" if not what:
             return standard_library()
         case "text" if what:
-            return TextFiles(source, _files(source, what))
+            files = _files(source, what)
+            _check_prose(source, files, text_key)
+            return TextFiles(source, files)
+        case "jsonl" if what:
+            files = _files(source, what)
+            return JsonLines(source, files, text_key, _digests(files))
+        case "parquet" if what:
+            files = _files(source, what)
+            return Parquet(source, files, text_key, _digests(files))
+        case "hf" if what:
+            return HfTexts(what, split, text_key)
         case "array_record" if what:
             return ArrayRecords(source, _files(source, what))
         case "tfds" if what:
             return TfdsTexts(what, split, text_key, data_dir)
     raise UserError(
-        f"--source={source}: expected stdlib, text:GLOB, array_record:GLOB or tfds:NAME"
+        f"--source={source}: expected stdlib, text:GLOB, jsonl:GLOB, parquet:GLOB, hf:NAME, "
+        "array_record:GLOB or tfds:NAME"
     )
 
 
@@ -196,6 +214,39 @@ def _files(source: str, pattern: str) -> list[epath.Path]:
     return found
 
 
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PAR1": "Parquet",
+}
+
+
+def _check_prose(source: str, files: Sequence[epath.Path], text_key: str) -> None:
+    """Refuses files that hold texts in another form: read as prose they would be tokenised so.
+
+    Raises:
+        UserError: the first or the last is compressed, a table, or JSON lines.
+    """
+    for path in {files[0], files[-1]}:
+        with path.open("rb") as file:
+            start = file.read(4)
+        what = source.partition(":")[2]
+        for mark, name in _COMPRESSED.items():
+            if start.startswith(mark):
+                kind = "parquet" if name == "Parquet" else "jsonl"
+                raise UserError(f"{path}: is {name}, no plain text; try --source={kind}:{what}")
+        first = next((line for _, line in lines(path)), b"")
+        try:
+            found = json.loads(first) if first.lstrip().startswith(b"{") else None
+        except ValueError:
+            continue
+        if isinstance(found, dict) and isinstance(found.get(text_key), str):
+            raise UserError(
+                f"{path}: holds JSON lines with a field {text_key!r}, no prose; expected "
+                f"--source=jsonl:{what}"
+            )
+
+
 class _File(NamedTuple):
     """A file of a source, which can be read by ranges."""
 
@@ -219,7 +270,7 @@ def _digests(files: Sequence[epath.Path], root: epath.Path | None = None) -> tup
 
 def _decode(content: bytes, where: str) -> str:
     try:
-        return content.decode()
+        return content.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise UserError(
             f"{where}: not UTF-8 (byte {error.start:,}); convert it, or leave it out"

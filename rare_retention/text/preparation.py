@@ -18,6 +18,7 @@ from rare_retention.errors import UserError
 from rare_retention.record.files import disk, read_json, user_cache, write, write_json
 from rare_retention.text import digests
 from rare_retention.text.documents import Documents, standard_library
+from rare_retention.text.losses import MOST_LOST, check_losses
 from rare_retention.text.shards import Shards
 from rare_retention.text.token_files import (
     CONTENTS,
@@ -42,6 +43,7 @@ def prepare(
     *,
     shard_documents: int = SHARD_DOCUMENTS,
     verify: bool = False,
+    most_lost: float = MOST_LOST,
     quiet: bool = False,
 ) -> Contents:
     """Tokenises documents into a folder of token files; finished files of an earlier call stay.
@@ -55,11 +57,12 @@ def prepare(
         output: folder of the corpus, local or gs://.
         shard_documents: documents of a file.
         verify: read all of a finished corpus, and of its source, and compare.
+        most_lost: share of the characters of sampled documents that the tokenizer may lose.
         quiet: show no progress.
 
     Raises:
-        UserError: there is nothing to prepare, the folder holds a corpus of another recipe, or a
-            file is damaged and the source no longer gives what it held.
+        UserError: there is nothing to prepare, the tokenizer loses more, the folder holds a corpus
+            of another recipe, or a file is damaged and the source no longer gives what it held.
     """
     if not len(documents):
         raise UserError(f"{documents.name}: holds no documents")
@@ -76,8 +79,9 @@ def prepare(
         return finished
     write_json(output / PROGRESS / _RECIPE, to_dict(recipe))
     if not (output / TOKENIZER).exists():
-        text = source.text(documents).encode()
-        write(output / TOKENIZER, lambda file: file.write(text))
+        text = source.text(documents)
+        check_losses(text, documents, most_lost)
+        write(output / TOKENIZER, lambda file: file.write(text.encode()))
     shards = Shards(documents, output, recipe)
     with tqdm(total=len(documents), unit=" documents", disable=quiet) as bar:
         parts = tuple(shards.part(number, bar.update) for number in range(len(shards)))

@@ -23,6 +23,9 @@ CONTENTS = "corpus.json"
 TOKENIZER = "tokenizer.json"
 PROGRESS = "progress"  # folder of a corpus that is not finished: its recipe and its finished parts
 SUFFIXES = (".npy", ".bin")
+LIST = ".txt"
+"""Suffix of a file that names token files."""
+
 VERSION = 1  # Raise it with any change that gives an old recipe other bytes.
 AGAIN = "copy the corpus again, or run its launch.prepare_corpus again, which mends it"
 READERS = 16  # requests to remote storage under way at once: each waits for the network
@@ -258,6 +261,8 @@ def _find(path: str) -> list[epath.Path]:
         return found
     if not place.exists():
         raise ConfigError("corpus.path", f"{path}: there is no such file or folder")
+    if place.suffix == LIST:
+        return _named(place)
     if not place.is_dir():
         return [place]
     if (place / PROGRESS).exists() and not (place / CONTENTS).exists():
@@ -265,9 +270,32 @@ def _find(path: str) -> list[epath.Path]:
             "corpus.path", f"{path}: not finished; run the same launch.prepare_corpus again"
         )
     found = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
+    if not found and is_local(place):
+        below = (epath.Path(path) for path in Path(place).rglob("*"))
+        found = sorted(file for file in below if file.suffix in SUFFIXES and not file.is_dir())
     if not found:
         expected = " or ".join(SUFFIXES)
         raise ConfigError("corpus.path", f"{path}: no file of tokens is in it, named {expected}")
+    return found
+
+
+def _named(place: epath.Path) -> list[epath.Path]:
+    """The files that a list names, one a line, in its order; relative ones from its folder.
+
+    Raises:
+        ConfigError: it names none, or one that is not there.
+    """
+    names = [line.strip() for line in place.read_text().splitlines()]
+    found = [
+        epath.Path(name) if "://" in name else place.parent / epath.Path(name).expanduser()
+        for name in names
+        if name and not name.startswith("#")
+    ]
+    if not found:
+        raise ConfigError("corpus.path", f"{place}: names no file; expected a path in each line")
+    for path in found:
+        if is_local(path) and not path.exists():
+            raise ConfigError("corpus.path", f"{path}: there is no such file, but {place} names it")
     return found
 
 

@@ -18,7 +18,8 @@ from rare_retention.errors import ConfigError, UserError
 from rare_retention.experiment import Run, changes
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.exposures import write_exposures
-from rare_retention.record.files import CONFIG, write_json
+from rare_retention.record.files import CONFIG, write_record
+from rare_retention.record.lock import Lock, only_writer
 from rare_retention.record.manifest import Constant, Manifest, read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.schedule.schedule import History, Schedule
@@ -69,8 +70,8 @@ def train(
         The step reached: `run.steps`, or less where a signal asked to stop.
 
     Raises:
-        UserError: the folder holds another run, a file is damaged, the disk is full, or JAX is set
-            so that it would compute something else.
+        UserError: the folder holds another run or is being written by another process, a file is
+            damaged, the disk is full, or JAX is set so that it would compute something else.
     """
     jax_settings.check()
     schedule = run.schedule()
@@ -82,6 +83,7 @@ def train(
     mesh = make_mesh(run.mesh)
     with (
         Interruption() if interruption is None else nullcontext(interruption) as asked,
+        only_writer(folder) as lock,
         jax.set_mesh(mesh),
         jax.default_matmul_precision(run.matmul_precision),
         jax.threefry_partitionable(True),
@@ -105,15 +107,15 @@ def train(
             source = functools.partial(run.setting.batches, schedule, run.seeds.tasks)
             longest = min(run.measure.every, run.steps)
             stream = chunks(source, run.batch, plan.stops, int(state.step), mesh, longest)
-            step = _advance(run, plan, compiled, own, state, stream, recorder, asked, label)
+            step = _advance(run, plan, compiled, own, state, stream, recorder, asked, lock, label)
             recorder.close()
         except BaseException:
             recorder.abandon()
             raise
-    if step >= run.steps:
-        recorder.describe("finished", step, history.shown.tolist())
-    else:  # counting what `iid` drew takes a while: only now, when all is saved
-        recorder.describe("stopped", step, origin.history(run, step, before).shown.tolist())
+        if step >= run.steps:
+            recorder.describe("finished", step, history.shown.tolist())
+        else:  # counting what `iid` drew takes a while: only now, when all is saved
+            recorder.describe("stopped", step, origin.history(run, step, before).shown.tolist())
     return step
 
 
@@ -159,6 +161,7 @@ def _advance(
     stream: Iterator[Chunk],
     recorder: Recorder,
     asked: Interruption,
+    lock: Lock,
     label: str,
 ) -> int:
     """Takes the state through all chunks, or as many as there is time for; returns its step."""
@@ -173,6 +176,7 @@ def _advance(
                 state, measured = compiled.run(state, own, chunk.batches, count), None
             # Asked once: a signal may come during the save, or on one host alone.
             leaving = any_host(asked.requested)
+            lock.check()
             if measured is not None:
                 recorder.record(step, state, measured, save=leaving)
             elif leaving:
@@ -239,13 +243,14 @@ def _claim(run: Run, folder: epath.Path) -> None:
             "the change"
         )
     if is_primary():
-        write_json(folder / CONFIG, to_dict(run))
+        write_record(folder / CONFIG, to_dict(run))
 
 
 def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
     if is_primary():
         names = (run.setting.task_names[task] for task in run.setting.watch_ids)
-        write_exposures(folder, dict(zip(names, history.exposures, strict=True)))
+        exposures = dict(zip(names, history.exposures, strict=True))
+        write_exposures(folder, run.identity(), exposures)
 
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None = None) -> Recorder:

@@ -10,8 +10,10 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.experiment import Run
-from rare_retention.record.checkpoints import STATES, Store, about_checkpoint, steps_in
+from rare_retention.record.checkpoints import Store, about_checkpoint
 from rare_retention.record.exposures import read_exposures
+from rare_retention.record.manifest import read_manifest
+from rare_retention.record.records import STATES, steps_in
 from rare_retention.schedule.schedule import Exposures, History
 from rare_retention.train.state import Blueprint, State
 
@@ -39,7 +41,9 @@ class Parent(NamedTuple):
         if step not in steps_in(self.folder / STATES):
             raise UserError(f"{self.folder}: has no whole state of step {step}; train it first")
         slots = about_checkpoint(self.folder / STATES, step)["shown"]
-        exposures = tuple(read_exposures(self.folder).values())
+        about = read_manifest(self.folder)
+        sealed = about is None or about.sealed
+        exposures = tuple(read_exposures(self.folder, self.run.identity(), sealed).values())
         return History(exposures, np.array(slots, np.int64))
 
     def restore(self, step: int, abstract: State) -> State:

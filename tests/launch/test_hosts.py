@@ -10,7 +10,8 @@ import tiny
 from etils import epath
 
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+from rare_retention.record.checkpoints import verify
+from rare_retention.record.records import RESUME, RETENTION, steps_in
 
 
 def start(workdir, **environment):

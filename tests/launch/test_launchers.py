@@ -77,10 +77,30 @@ def test_a_workdir_may_be_called_as_a_pattern_is(workdir, tmp_path, capsys):
 def test_checkpoints_are_listed_and_verified(workdir, capsys):
     assert call(checkpoints, f"--workdir={workdir}", "--verify", config=None) == 0
     printed = capsys.readouterr().out
-    assert "resume: 1 checkpoint 16" in printed and "all checkpoints are whole" in printed
+    assert "resume: 1 checkpoint 16" in printed and "all files are whole" in printed
     with tiny.flipped_bit(workdir / "runs" / "stream=0" / "retention" / "8"):
         assert call(checkpoints, f"--workdir={workdir}", "--verify", config=None) == 1
     assert "retention/8: " in capsys.readouterr().out
+
+
+def test_what_is_damaged_is_set_aside_and_trained_again(workdir, tmp_path, capsys):
+    """A snapshot, a block of metrics and the results; then all is as it was, to the last bit."""
+    copied = tmp_path / "study"
+    shutil.copytree(workdir, copied)
+    run = copied / "runs" / "stream=0"
+    before = {path.name: path.read_bytes() for path in (run / "metrics").iterdir()}
+    with tiny.flipped_bit(run / "retention" / "8", undo=False):
+        pass
+    for path in ((run / "metrics") / sorted(before)[0], copied / "results.nc"):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert call(checkpoints, f"--workdir={copied}", "--repair", config=None) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("[set aside as ") == 3 and "make them again" in printed
+    assert (run / "retention" / "8.damaged").exists()
+    with pytest.warns(UserWarning, match="step 0 was passed, but metrics/.* is not there any more"):
+        assert call(study, CONFIG, *SMALL, f"--workdir={copied}") == 0
+    assert {path.name: path.read_bytes() for path in (run / "metrics").glob("*.npz")} == before
+    assert call(checkpoints, f"--workdir={copied}", "--verify", config=None) == 0
 
 
 def test_checkpoints_of_another_layout_are_refused(tmp_path):

@@ -15,15 +15,9 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh, sharding
-from rare_retention.record.checkpoints import (
-    RESUME,
-    RETENTION,
-    Store,
-    about_checkpoint,
-    steps_in,
-    verify,
-)
+from rare_retention.record.checkpoints import Store, about_checkpoint, verify
 from rare_retention.record.digest import digests
+from rare_retention.record.records import RESUME, RETENTION, steps_in
 
 
 def tree(value):

@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path):
         "sum": exposures(),
         "x y/z": exposures((0, 5)),
     }
-    write_exposures(epath.Path(tmp_path), made)
+    write_exposures(epath.Path(tmp_path), "run", made)
     found = read_exposures(epath.Path(tmp_path))
     assert list(found) == list(made)
     for name, own in made.items():
@@ -31,13 +31,13 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_equal_exposures_make_equal_files(tmp_path):
     for name in ("a", "b"):
-        write_exposures(epath.Path(tmp_path) / name, {"recall": exposures((3, 2))})
+        write_exposures(epath.Path(tmp_path) / name, "run", {"recall": exposures((3, 2))})
     assert (tmp_path / "a" / NAME).read_bytes() == (tmp_path / "b" / NAME).read_bytes()
 
 
 def test_a_longer_run_writes_them_again_or_leaves_the_old_ones(tmp_path, monkeypatch):
     folder = epath.Path(tmp_path)
-    write_exposures(folder, {"recall": exposures((3, 2))})
+    write_exposures(folder, "run", {"recall": exposures((3, 2))})
 
     def full(file, **arrays):
         file.write(b"half")
@@ -45,11 +45,11 @@ def test_a_longer_run_writes_them_again_or_leaves_the_old_ones(tmp_path, monkeyp
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(UserError, match="no space left"):
-        write_exposures(folder, {"recall": exposures((3, 2), (9, 1))})
+        write_exposures(folder, "run", {"recall": exposures((3, 2), (9, 1))})
     monkeypatch.undo()
     assert read_exposures(folder)["recall"].steps.tolist() == [3]
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
-    write_exposures(folder, {"recall": exposures((3, 2), (9, 1))})
+    write_exposures(folder, "run", {"recall": exposures((3, 2), (9, 1))})
     assert read_exposures(folder)["recall"].steps.tolist() == [3, 9]
 
 
@@ -58,11 +58,17 @@ def test_a_longer_run_writes_them_again_or_leaves_the_old_ones(tmp_path, monkeyp
     [(lambda c: c[:40], "damaged"), (lambda c: b"", "damaged"), (None, "missing")],
 )
 def test_a_damaged_file_is_one_line(tmp_path, damage, word):
-    write_exposures(epath.Path(tmp_path), {"recall": exposures((3, 2))})
+    write_exposures(epath.Path(tmp_path), "run", {"recall": exposures((3, 2))})
     path = tmp_path / NAME
     if damage is None:
         path.unlink()
     else:
         path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=f"{NAME}: {word}.*delete the run .* to train it again"):
+    with pytest.raises(UserError, match=f"{NAME}: {word}.*; run the study again"):
         read_exposures(epath.Path(tmp_path))
+
+
+def test_another_run_s_are_refused(tmp_path):
+    write_exposures(epath.Path(tmp_path), "other", {"recall": exposures((3, 2))})
+    with pytest.raises(UserError, match=f"{NAME}: is of run other, where run was expected"):
+        read_exposures(epath.Path(tmp_path), "run")

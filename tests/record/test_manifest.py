@@ -12,6 +12,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record import manifest
+from rare_retention.record.files import write_record
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.student import Student
 
@@ -58,7 +59,7 @@ def test_a_manifest_that_is_none_is_damaged(tmp_path, change):
     folder = epath.Path(tmp_path)
     manifest.write_manifest(folder, manifest.Manifest())
     path = folder / manifest.NAME
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    write_record(path, json.loads(path.read_text()) | change)
     with pytest.raises(UserError, match=r"manifest.json: damaged, not the manifest of a run"):
         manifest.read_manifest(folder)
 

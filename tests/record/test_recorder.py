@@ -11,9 +11,10 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, RETENTION, STATES, Store, steps_in, verify
+from rare_retention.record.checkpoints import Store, verify
 from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.record.records import RESUME, RETENTION, STATES, steps_in
 from rare_retention.settings.student import Student
 
 ABOUT = Manifest(

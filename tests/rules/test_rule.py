@@ -14,7 +14,8 @@ from etils import epath
 from rare_retention.config import config
 from rare_retention.mesh import MeshShape
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, verify
+from rare_retention.record.checkpoints import verify
+from rare_retention.record.records import RESUME
 from rare_retention.rules import RULES
 from rare_retention.rules.rule import Rule
 from rare_retention.train.loop import train

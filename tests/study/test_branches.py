@@ -10,10 +10,11 @@ from etils import epath
 from rare_retention.config import ConfigError, override
 from rare_retention.errors import UserError
 from rare_retention.evidence import states
-from rare_retention.record.checkpoints import RESUME, STATES, steps_in, verify
+from rare_retention.record.checkpoints import verify
 from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.record.records import RESUME, STATES, steps_in
 from rare_retention.study import execute as module
 from rare_retention.study.branch import Branch, Change
 from rare_retention.study.execute import execute

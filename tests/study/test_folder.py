@@ -8,8 +8,16 @@ import tiny_text
 from etils import epath
 
 from rare_retention.errors import UserError
+from rare_retention.record.files import write_record
 from rare_retention.record.layout import LAYOUT
-from rare_retention.study.folder import DEFINITIONS, RECIPE, STUDY, claim, stored_study
+from rare_retention.study.folder import (
+    DEFINITIONS,
+    RECIPE,
+    STUDY,
+    claim,
+    stored_definitions,
+    stored_study,
+)
 from rare_retention.study.grid import Study
 
 GRID = "({'field': 'exposure.gap', 'values': (4, 8)},)"
@@ -21,13 +29,15 @@ def workdir(tmp_path):
 
 
 def change(path, **fields):
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    """Fields of a file, sealed anew: as another version would have written them."""
+    write_record(path, json.loads(path.read_text()) | fields)
 
 
 def test_a_claimed_folder_holds_its_study(workdir):
     claim(tiny.study(), workdir)
     assert stored_study(workdir) == tiny.study()
-    assert json.loads((workdir / RECIPE).read_text()) == {
+    stored = json.loads((workdir / RECIPE).read_text())
+    assert stored.pop("seal") and stored == {
         "layout": LAYOUT,
         "name": "injection",
         "apart": False,
@@ -123,6 +133,24 @@ def test_a_kill_leaves_no_study_without_its_recipe(workdir, monkeypatch):
     def write(path, data):
         written.append(path.name)
 
-    monkeypatch.setattr(folder, "write_json", write)
+    monkeypatch.setattr(folder, "write_record", write)
     claim(tiny.study(), workdir)
     assert written == [DEFINITIONS, RECIPE, STUDY]
+
+
+@pytest.mark.parametrize("name", [STUDY, RECIPE, DEFINITIONS])
+def test_what_was_edited_is_found(workdir, name):
+    """Whatever was changed in it, and also where its seal was taken off."""
+    claim(tiny.study(claims=("first_order_change",)), workdir)
+    path = workdir / name
+    text = path.read_text()
+    for old, new in (("1", "2"), ("a", "b"), ('"seal"', '"mark"')):
+        changed = text.replace(old, new, 1)
+        assert changed != text
+        path.write_text(changed)
+        read = stored_definitions if name == DEFINITIONS else stored_study
+        with pytest.raises(UserError) as caught:
+            read(workdir)
+        assert f"{name}: " in str(caught.value) and "\n" not in str(caught.value)
+    path.write_text(text)
+    assert stored_study(workdir) and stored_definitions(workdir)

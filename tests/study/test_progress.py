@@ -4,8 +4,8 @@ import pytest
 import tiny
 from etils import epath
 
-from rare_retention.record.checkpoints import STATES, steps_in
 from rare_retention.record.manifest import Manifest, write_manifest
+from rare_retention.record.records import STATES, steps_in
 from rare_retention.study.progress import FAILURE, Progress
 
 BRANCHES = (

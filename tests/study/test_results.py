@@ -1,5 +1,6 @@
 """What results say: names, units, what a step costs, and when tasks were shown."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record import exposures, metrics
+from rare_retention.record.manifest import read_manifest, write_manifest
 from rare_retention.schedule.schedule import Exposures
 from rare_retention.study.axes import Axis
 from rare_retention.study.execute import execute
@@ -56,11 +58,13 @@ def test_exposures_that_a_run_has_not_reached_are_none_of_its_own(done, tmp_path
     """At state 15 the batch of the second burst comes next: the state is just before it."""
     folder = epath.Path(tmp_path) / "run"
     shutil.copytree(done[1] / RUNS / "stream=0,gap=8", folder)
-    metrics.cut(folder, 15)
+    about = read_manifest(folder)
+    write_manifest(folder, dataclasses.replace(about, status="stopped"))
+    metrics.cut(folder, about.identity, 15)
     assert load_run(folder)["exposure_step"].values.tolist() == [[7, 15]]
-    metrics.cut(folder, 14)
+    metrics.cut(folder, about.identity, 14)
     assert load_run(folder)["exposure_step"].values.tolist() == [[7]]
-    metrics.cut(folder, 3)
+    metrics.cut(folder, about.identity, 3)
     assert load_run(folder)["exposure_step"].shape == (1, 0)
 
 
@@ -68,8 +72,31 @@ def test_a_run_without_its_exposures_says_what_to_do(done, tmp_path):
     folder = epath.Path(tmp_path) / "run"
     shutil.copytree(done[1] / RUNS / "stream=0,gap=8", folder)
     (folder / exposures.NAME).unlink()
-    with pytest.raises(UserError, match=r"exposures\.npz: missing; delete the run"):
+    with pytest.raises(UserError, match=r"finished, but exposures\.npz is not there; restore it"):
         load_run(folder)
+
+
+def test_runs_that_changed_places_are_found(done, tmp_path):
+    study, workdir = done
+    copied = epath.Path(tmp_path) / "study"
+    shutil.copytree(workdir, copied)
+    first, second, *_ = [copied / RUNS / unit.name for unit in units(study)]
+    first.rename(copied / "x")
+    second.rename(first)
+    (copied / "x").rename(second)
+    with pytest.raises(UserError, match="is the run of another recipe") as caught:
+        gather(study, copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_block_that_is_gone_is_missed(done, tmp_path):
+    study, workdir = done
+    copied = epath.Path(tmp_path) / "study"
+    shutil.copytree(workdir, copied)
+    name = metrics.names(copied / RUNS / "stream=0,gap=8")[0]
+    (copied / RUNS / "stream=0,gap=8" / metrics.FOLDER / name).unlink()
+    with pytest.raises(UserError, match=f"has finished, but metrics/{name} is not there"):
+        gather(study, copied)
 
 
 def test_measured_values_stand_at_their_steps(done):
@@ -102,7 +129,7 @@ def started(run, folder):
     recorder.describe("running", 0, [])
     recorder.close()
     none = Exposures(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    exposures.write_exposures(folder, {"modular addition": none})
+    exposures.write_exposures(folder, run.identity(), {"modular addition": none})
     values = metrics.Metrics(folder, ["a", "b"])
     shape = (len(run.setting.family.students), len(run.setting.task_names))
     values.add(0, {"loss": np.zeros(shape)})

@@ -121,7 +121,7 @@ def test_what_is_no_utf8_is_named(tmp_path):
 
 
 BAD = {
-    "kind": ("web:x", {}, "--source=web:x: expected stdlib, text:GLOB, array_record:GLOB or"),
+    "kind": ("web:x", {}, "--source=web:x: expected stdlib, text:GLOB, jsonl:GLOB,"),
     "nothing": ("text:", {}, "--source=text:: expected stdlib"),
     "more": ("stdlib:x", {}, "--source=stdlib:x: expected stdlib"),
     "files": ("text:/none/*", {}, "--source=text:/none/*: no file matches"),

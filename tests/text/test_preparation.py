@@ -99,7 +99,14 @@ def stopped(source, folder, document):
             return super().__getitem__(index)
 
     with pytest.raises(Killed):
-        prepare(Breaks(TEXTS), source, epath.Path(folder), shard_documents=2, quiet=True)
+        prepare(
+            Breaks(TEXTS),
+            source,
+            epath.Path(folder),
+            shard_documents=2,
+            most_lost=1.0,  # looks at no document before
+            quiet=True,
+        )
     return epath.Path(folder)
 
 

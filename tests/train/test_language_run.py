@@ -11,10 +11,11 @@ from tiny import blueprint
 
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, Store, steps_in, verify
+from rare_retention.record.checkpoints import Store, verify
 from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.record.records import RESUME, steps_in
 from rare_retention.settings.levels import Levels
 from rare_retention.settings.traced import traced_of
 from rare_retention.tasks import Comparison

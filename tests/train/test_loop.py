@@ -8,10 +8,11 @@ from etils import epath
 
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, RETENTION, steps_in, verify
+from rare_retention.record.checkpoints import verify
 from rare_retention.record.exposures import NAME, read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
+from rare_retention.record.records import RESUME, RETENTION, steps_in
 from rare_retention.train.loop import train
 from rare_retention.train.plan import make_plan
 

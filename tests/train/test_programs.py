@@ -15,7 +15,8 @@ from rare_retention.experiment import Measurement, Run
 from rare_retention.mesh import MeshShape
 from rare_retention.optimizer import Optimizer
 from rare_retention.record import metrics
-from rare_retention.record.checkpoints import RESUME, steps_in, verify
+from rare_retention.record.checkpoints import verify
+from rare_retention.record.records import RESUME, steps_in
 from rare_retention.settings.competition import Competition
 from rare_retention.settings.parity import Parity
 from rare_retention.settings.traced import traced_of

@@ -1,0 +1,284 @@
+"""One writer for one folder: a lock that outlives no process for long.
+
+The lock is a file that only one process can create. It says who holds it; while it is held, a
+thread writes a number into a file beside it every few seconds, its heartbeat. A holder on the same
+machine that has ended is known at once; of one elsewhere the heartbeat is watched, by the clock of
+the watcher alone, and the lock is taken over once it has stood still for long enough. Local disks
+and NFS create a file for one process only; so do object stores, when asked for a new object.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from etils import epath
+
+from rare_retention.errors import UserError
+from rare_retention.parallel import any_host, is_primary
+from rare_retention.record.files import disk
+
+NAME, HEARTBEAT, GUARD = "lock.json", "lock.heartbeat", "lock.takeover"
+
+EVERY = 10.0
+"""Seconds between two heartbeats."""
+
+STALE = 60.0
+"""Seconds without a heartbeat after which a holder on another machine has ended."""
+
+
+class Lost(UserError):
+    """The lock was taken over by another process while it was held."""
+
+
+class Held(UserError):
+    """Another process holds the lock."""
+
+
+class Lock:
+    """The lock of one folder, as a context manager."""
+
+    def __init__(self, folder: epath.Path, stale: float = STALE, every: float = EVERY) -> None:
+        """Names the lock; nothing is written yet.
+
+        Args:
+            folder: whose only writer is to be this process; made if it is not there.
+            stale: seconds without a heartbeat after which a holder elsewhere has ended.
+            every: seconds between two heartbeats.
+        """
+        self._folder, self._stale, self._every = folder, stale, every
+        self._token = uuid.uuid4().hex
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.lost = False
+
+    def __enter__(self) -> "Lock":
+        """Takes the lock, from a holder that has ended if need be.
+
+        Raises:
+            Held: another process holds it.
+        """
+        with disk(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        while not self._create():
+            holder = self._holder()
+            if holder is None:
+                continue  # it was given back meanwhile
+            if not self._has_ended(holder):
+                raise Held(
+                    f"{self._folder}: is being written by process {holder['process']} on "
+                    f"{holder['host']} since {holder['since']}; wait until it has ended, or stop it"
+                )
+            self._take_over(holder)
+        self._beat(0)
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="lock")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Gives the lock back."""
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        with contextlib.suppress(OSError):
+            if self._is_own():
+                (self._folder / HEARTBEAT).unlink(missing_ok=True)
+                (self._folder / NAME).unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Checks that the lock is still held.
+
+        Raises:
+            Lost: another process has taken it over, since no heartbeat reached the folder.
+        """
+        if self.lost:
+            raise Lost(
+                f"{self._folder}: was taken over by another process, since this one's heartbeat "
+                f"did not reach it for {self._stale:g} seconds; this one writes no more"
+            )
+
+    def _create(self) -> bool:
+        """Makes the lock's file, unless there is one."""
+        with disk(self._folder):
+            return _create_only(self._folder / NAME, self._about())
+
+    def _about(self) -> bytes:
+        about = {
+            "token": self._token,
+            "process": os.getpid(),
+            "started": _started(os.getpid()),
+            "host": socket.gethostname(),
+            "boot": _boot(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        }
+        return json.dumps(about).encode()
+
+    def _holder(self) -> dict[str, Any] | None:
+        """Who holds the lock; None where nobody does."""
+        return _read(self._folder / NAME)
+
+    def _is_own(self) -> bool:
+        holder = self._holder()
+        return holder is not None and holder["token"] == self._token
+
+    def _has_ended(self, holder: dict[str, Any]) -> bool:
+        if holder["host"] == socket.gethostname() and holder["boot"] == _boot():
+            return bool(_started(holder["process"]) != holder["started"])
+        warnings.warn(
+            f"{self._folder}: was being written by process {holder['process']} on "
+            f"{holder['host']}; watching for {self._stale:g} seconds whether it still is",
+            stacklevel=4,
+        )
+        waited, before = time.monotonic(), self._pulse(holder)
+        while time.monotonic() - waited < self._stale:
+            time.sleep(min(1.0, self._stale / 10))
+            if self._pulse(self._holder() or {}) != before:
+                return self._holder() is None
+        return True
+
+    def _pulse(self, holder: dict[str, Any]) -> tuple[Any, str]:
+        """What changes while a lock is held, and when its holder changes."""
+        try:
+            beat = (self._folder / HEARTBEAT).read_text()
+        except OSError:
+            beat = ""
+        return holder.get("token"), beat
+
+    def _take_over(self, holder: dict[str, Any]) -> None:
+        """Removes the lock of a holder that has ended, if nobody else has meanwhile.
+
+        Only who has made a second file may: of several that try one looks again and removes.
+        """
+        guard = self._folder / GUARD
+        if not _create_only(guard, self._about()):
+            before = _read(guard)
+            if before is not None and self._has_ended(before) and _read(guard) == before:
+                guard.unlink(missing_ok=True)  # who made it was killed within these few lines
+            time.sleep(0.05)
+            return
+        try:
+            if (found := self._holder()) is not None and found["token"] == holder["token"]:
+                (self._folder / NAME).unlink(missing_ok=True)
+                warnings.warn(
+                    f"{self._folder}: taken over from process {holder['process']} on "
+                    f"{holder['host']}, which has ended",
+                    stacklevel=3,
+                )
+        finally:
+            guard.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        beat = 1
+        while not self._done.wait(self._every):
+            with contextlib.suppress(OSError):  # a folder that is away for a while
+                if not self._is_own():
+                    self.lost = True
+                    return
+                self._beat(beat)
+                beat += 1
+
+    def _beat(self, number: int) -> None:
+        with disk(self._folder):
+            (self._folder / HEARTBEAT).write_text(f"{self._token} {number}")
+
+
+@contextlib.contextmanager
+def only_writer(folder: epath.Path) -> Iterator[Lock]:
+    """Makes this job the only writer of a folder: its first process holds the lock for all.
+
+    Args:
+        folder: that all processes of the job see.
+
+    Raises:
+        Held: another job holds it; all processes of this one raise it together.
+    """
+    lock, refused = Lock(folder), None
+    if is_primary():
+        try:
+            lock.__enter__()
+        except UserError as error:
+            refused = error
+    if any_host(refused is not None):
+        raise refused or Held(f"{folder}: is being written by another job")
+    try:
+        yield lock
+    finally:
+        if is_primary():
+            lock.__exit__()
+
+
+def _read(path: epath.Path) -> dict[str, Any] | None:
+    """Who has made a file; None where there is none."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError):
+        found = {}  # being written, or cut off by a full disk: who it was is not known
+    unknown = dict.fromkeys(("token", "process", "host", "boot", "started", "since"), "?")
+    return {**unknown, **(found if isinstance(found, dict) else {})}
+
+
+def _create_only(path: epath.Path, content: bytes) -> bool:
+    """Makes a file with this content unless there is one; whether it was made."""
+    if "://" in str(path):
+        return _create_object(str(path), content)
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    except FileExistsError:
+        return False
+    with os.fdopen(number, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def _create_object(path: str, content: bytes) -> bool:
+    """The same on an object store, which is asked for a new object."""
+    import fsspec
+
+    store, place = fsspec.core.url_to_fs(path)
+    try:
+        store.pipe_file(place, content, mode="create")
+    except FileExistsError:
+        return False
+    return True
+
+
+def _boot() -> str:
+    """What tells one start of one machine from others; "" where it is not known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _started(process: Any) -> str:
+    """When a process of this machine was started, in its own ticks; "" for one that has ended."""
+    try:
+        with open(f"/proc/{int(process)}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return "" if not _runs(process) else "?"
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _runs(process: Any) -> bool:
+    """Whether a process of this machine runs, where /proc does not tell."""
+    if os.path.isdir("/proc/self"):
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):
+        pass
+    return True
