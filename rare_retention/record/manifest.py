@@ -107,6 +107,9 @@ class Manifest:
         command: of the process that wrote it.
         versions: of Python and packages.
         hardware: of the job.
+        mesh: devices along each axis of its mesh.
+        parts: each start that differed from the one before in hardware, mesh or versions, from its
+            step on: bits are the same on equal ones alone.
         records: what the run has kept: names of its blocks of metrics, steps of its snapshots and
             whole states; of a run that goes on, when it last stopped.
         layout: of the run's files; those of a run that was begun in an older one stay of it.
@@ -136,6 +139,8 @@ class Manifest:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
+    mesh: Mapping[str, int] = field(default_factory=dict)
+    parts: tuple[Mapping[str, Any], ...] = ()
     records: Mapping[str, Any] = field(default_factory=dict)
     layout: int = layout.LAYOUT
 
@@ -157,7 +162,17 @@ def write_manifest(folder: epath.Path, manifest: Manifest) -> None:
         versions=versions(),
         hardware=hardware(),
     )
+    complete = dataclasses.replace(complete, parts=_parts(before, complete))
     write_record(folder / NAME, _as_json(complete))
+
+
+def _parts(before: Manifest | None, now: Manifest) -> tuple[Mapping[str, Any], ...]:
+    """The parts of a run with that which this process trains, if it is another than the last."""
+    known = before.parts if before else ()
+    own = {name: dict(getattr(now, name)) for name in ("hardware", "mesh", "versions")}
+    if known and all(known[-1][name] == value for name, value in own.items()):
+        return known
+    return (*known, {"step": now.step, **own})
 
 
 def read_manifest(folder: epath.Path) -> Manifest | None:
@@ -173,7 +188,7 @@ def read_manifest(folder: epath.Path) -> Manifest | None:
     required = layout.check(read_object(path), path) >= layout.SEALED
     stored = read_record(path, remedy, required)
     try:
-        return _from_json({"records": {}, **stored})
+        return _from_json({"records": {}, "mesh": {}, "parts": [], **stored})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: damaged, not the manifest of a run ({error})") from error
 

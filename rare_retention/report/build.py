@@ -1,12 +1,13 @@
 """From the runs of a study to its results, verdicts, figures and page."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from etils import epath
 
 from rare_retention.record.files import write_json
-from rare_retention.record.manifest import read_manifest
+from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.report import page
 from rare_retention.report.figures import FIGURES, FROM_SNAPSHOTS, OF_SNAPSHOTS, select
 from rare_retention.study.claims import CLAIMS as ALL_CLAIMS
@@ -60,16 +61,39 @@ def build(study: Study, workdir: epath.Path) -> Iterator[str]:
 
 def provenance(study: Study, workdir: epath.Path) -> page.Provenance:
     """Where and how the runs of a study ran, from their manifests."""
-    found = [read_manifest(workdir / RUNS / unit.name) for unit in units(study)]
-    manifests = [about for about in found if about is not None]
+    found = {unit.name: read_manifest(workdir / RUNS / unit.name) for unit in units(study)}
+    named = {name: about for name, about in found.items() if about is not None}
+    manifests = list(named.values())
     first = min(manifests, key=lambda about: about.started)
     return {
         "versions": first.versions,
         "hardware": first.hardware,
+        "changes": _changes(first, named),
         "started": first.started,
         "seconds": sum(about.seconds for about in manifests),
         "commands": [first.command, f"python -m launch.report --workdir={workdir}"],
     }
+
+
+def _changes(first: Manifest, named: Mapping[str, Manifest]) -> list[str]:
+    """Where runs, or parts of them, were trained on something else than the first one's start."""
+    usual = _place(first.parts[0]) if first.parts else {}
+    found = []
+    for name, about in named.items():
+        known = usual
+        for part in about.parts:
+            own = _place(part)
+            if other := {key: value for key, value in own.items() if known.get(key) != value}:
+                said = ", ".join(f"{key} {value}" for key, value in other.items())
+                found.append(f"{name}: {said} from step {part['step']:,} on")
+            known = own
+    return found
+
+
+def _place(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Hardware and versions of a part, and the axes of its mesh that have more than one device."""
+    mesh = {f"mesh.{axis}": size for axis, size in part["mesh"].items()}
+    return {**part["hardware"], **mesh, **part["versions"]}
 
 
 def _line(verdict: Verdict) -> str:

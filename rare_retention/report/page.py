@@ -41,6 +41,7 @@ class Provenance(TypedDict):
     Attributes:
         versions: of Python and of each package that decides the numbers.
         hardware: what the study ran on, such as {"device": "cpu", "devices": 1, "hosts": 1}.
+        changes: lines on runs, or parts of them, that ran on something else.
         started: when the study started, as text.
         seconds: of wall-clock time that it took.
         commands: the command lines that run it again and rebuild this page.
@@ -48,6 +49,7 @@ class Provenance(TypedDict):
 
     versions: Mapping[str, str]
     hardware: Mapping[str, object]
+    changes: Sequence[str]
     started: str
     seconds: float
     commands: Sequence[str]
@@ -168,6 +170,7 @@ def describe(
         "lost": lost(results),
         "hardware": {name: str(value) for name, value in provenance["hardware"].items()},
         "versions": dict(provenance["versions"]),
+        "changes": list(provenance["changes"]),
         "started": provenance["started"],
         "duration": duration(provenance["seconds"]),
         "commands": list(provenance["commands"]),

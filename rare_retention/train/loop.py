@@ -254,6 +254,7 @@ def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
 
 
 def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None = None) -> Recorder:
+    """The recorder of a run."""
     setting, schedule = run.setting, run.schedule()
     shown = {step: origin.history(run, step, before).shown.tolist() for step in plan.states}
     return Recorder(
@@ -278,6 +279,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None =
             quantities=quantities(run),
             constants={name: Constant(*own) for name, own in setting.constants().items()},
             planned=planned(schedule, run.steps - run.start, before),
+            mesh=run.mesh.sizes(jax.device_count()),
         ),
     )
 

@@ -47,7 +47,7 @@ def test_what_is_written_is_read_back(tmp_path):
     manifest.write_manifest(folder, whole)
     found = manifest.read_manifest(folder)
     np.testing.assert_array_equal(found.constants["frequency"].values, [0.25, np.nan])
-    known = ("started", "written", "command", "versions", "hardware", "constants")
+    known = ("started", "written", "command", "versions", "hardware", "parts", "constants")
     for each in dataclasses.fields(whole):
         if each.name not in known:
             assert getattr(found, each.name) == getattr(whole, each.name), each.name
@@ -101,3 +101,16 @@ def test_a_command_can_be_typed_again(monkeypatch, argv, line):
 def test_times_are_utc(monkeypatch):
     monkeypatch.setattr("time.gmtime", lambda: (2030, 1, 2, 3, 4, 5, 0, 0, 0))
     assert manifest._now() == "2030-01-02T03:04:05Z"
+
+
+def test_a_part_is_recorded_where_hardware_mesh_or_versions_change(tmp_path, monkeypatch):
+    folder, now = epath.Path(tmp_path), {"devices": 1}
+    monkeypatch.setattr(manifest, "hardware", lambda: dict(now))
+    mesh = {"data": 1}
+    for step, devices, data in ((0, 1, 1), (10, 1, 1), (20, 8, 1), (30, 8, 4), (40, 8, 4)):
+        now["devices"], mesh = devices, {"data": data}
+        manifest.write_manifest(folder, manifest.Manifest(step=step, mesh=mesh))
+    found = manifest.read_manifest(folder).parts
+    said = [(part["step"], part["hardware"]["devices"], part["mesh"]["data"]) for part in found]
+    assert said == [(0, 1, 1), (20, 8, 1), (30, 8, 4)]
+    assert all(part["versions"] == manifest.versions() for part in found)

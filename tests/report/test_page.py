@@ -17,6 +17,7 @@ from rare_retention.report import page
 PROVENANCE: page.Provenance = {
     "versions": {"python": "3.11.7", "jax": "0.10.2"},
     "hardware": {"device": "TPU v5 lite", "devices": 16, "hosts": 4},
+    "changes": ["stream=1: devices 8 from step 1,000 on"],
     "started": "2026-11-21T10:00:00Z",
     "seconds": 7530.4,
     "commands": ["python -m launch.study --workdir=runs/x", "python -m launch.report"],
