@@ -25,7 +25,7 @@ CACHE = "xla"
 
 _ABOVE = 5  # folders above a workdir that are looked at: each costs two requests in a bucket
 
-INTERRUPTED = 130
+INTERRUPTED = command_line.INTERRUPTED
 """Exit code of a job that a signal asked to stop, and that saved before it left."""
 
 

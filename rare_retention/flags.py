@@ -277,8 +277,14 @@ def _parse_or_help(config: type[Any] | None, check: Check | None, argv: list[str
     return parse(argv, config, check=check)
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the signal's number."""
+
+STOPPED = "stopped; files that were written are whole, and the same command goes on"
+
+
 def _guard(function: Callable[[Any], T]) -> Callable[[Any], T]:
-    """Turns a UserError into its message and exit code 2."""
+    """Turns a UserError into its message and exit code 2, and Ctrl-C into a line and 130."""
 
     def guarded(argument: Any) -> T:
         try:
@@ -286,6 +292,9 @@ def _guard(function: Callable[[Any], T]) -> Callable[[Any], T]:
         except UserError as error:
             print(error, file=sys.stderr)
             sys.exit(2)
+        except KeyboardInterrupt:
+            print(f"\n{STOPPED}", file=sys.stderr)
+            sys.exit(INTERRUPTED)
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from absl import flags
 
+from rare_retention import flags as command_line
 from rare_retention.config import ConfigError, config
 from rare_retention.errors import UserError
 from rare_retention.flags import define_path, load, parse, split
@@ -338,3 +339,13 @@ def test_a_launcher_runs_helps_and_fails_cleanly(tmp_path: Path) -> None:
     assert text.startswith("Trains a toy.\n\nExample:\n    python toy.py --config=plain.py")
     shown = [line.split(":")[0].strip() for line in text.splitlines() if line.startswith("  --")]
     assert shown == ["--config", "--extensions", "--workdir"]
+
+
+def test_ctrl_c_is_a_line_and_an_exit_code_wherever_it_comes(capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        command_line._guard(interrupted)([])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == f"\n{command_line.STOPPED}\n"

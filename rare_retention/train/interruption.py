@@ -1,9 +1,13 @@
 """Ctrl-C and SIGTERM, turned into a request to save and leave."""
 
+import contextlib
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+SAVING = "stopping: saves after the steps under way and leaves; Ctrl-C again leaves at once"
 
 
 class Interruption:
@@ -35,4 +39,12 @@ class Interruption:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not self.requested:
+            _say(SAVING)
         self.requested = True
+
+
+def _say(line: str) -> None:
+    """Writes a line at once, past Python's buffers, into which the signal may have come."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{line}\n".encode())

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rare_retention.train.interruption import Interruption
+from rare_retention.train.interruption import SAVING, Interruption
 
 
 @pytest.fixture
@@ -20,11 +20,13 @@ def deaf():
 
 @pytest.mark.usefixtures("deaf")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_for_a_stop(number):
+def test_the_first_signal_asks_for_a_stop(number, capfd):
     with Interruption() as asked:
         assert not asked.requested
         signal.raise_signal(number)
         assert asked.requested
+        signal.raise_signal(signal.SIGTERM)
+    assert capfd.readouterr().err == f"\n{SAVING}\n"  # at once, and once
 
 
 @pytest.mark.usefixtures("deaf")
