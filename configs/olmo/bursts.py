@@ -13,23 +13,22 @@ both. In one arm the task is never shown: the control. Level is that of the answ
         --config.run.setting.corpus.path='gs://bucket/dolma/*.npy' --config.run.mesh.fsdp=16 \
         --multihost
 
-The small setting would take over three hours on 2 CPU cores: 8 streams of 7 arms, models of 66 and
-197 thousand parameters, of which four streams have run so far. The mini setting is for one GPU;
-neither it nor the paper's has been run.
+The small setting takes two to three hours on 2 CPU cores: 8 streams of 7 arms, models of 66 and 197
+thousand parameters. The mini setting is for one GPU; neither it nor the paper's has been run.
 
 Sizes and lengths come from a pilot on another stream with other tasks: at 2.4 instances a batch
 tiny-32 was at 0.86 and tiny-64 at 1.00 after 2400 steps where the task came evenly, at 0.36 and
 0.81 in bursts. Thresholds are those of the synthetic study; an earlier pilot with other lengths
 had found that protection closes less than a third of such a gap.
 
-Seen on four streams: bursts leave tiny-32 0.55 of the answer and tiny-64 0.86. Of what tiny-32
-lacks beside it protection gives back 1.04 (0.83 to 1.26), a fifth more instances -0.02 (-0.32 to
-0.28), though they raise gains little. The rule also teaches some of a task that is never shown, so
-that not all of what it gives back need be forgetting.
+Seen in the small setting: bursts leave tiny-32 0.49 of the answer and tiny-64 0.86. Of what tiny-32
+lacks beside it protection gives back 0.96 (0.76 to 1.16), a fifth more instances 0.04 (-0.09 to
+0.17), though they do not raise its gains. The rule also teaches some of a task that is never shown,
+so that not all of what it gives back need be forgetting.
 
 The setting `still` asks what is left of that on other streams: it has the small setting's bursts
 with another rule, which takes out of the updates in a gap all that changes the task to first order,
-what helps it too.
+what helps it too. It has not been run.
 """
 
 import dataclasses

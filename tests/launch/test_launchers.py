@@ -12,11 +12,13 @@ import tiny
 import tiny_text
 from absl import flags
 from absl.testing import flagsaver
+from etils import epath
 
 from launch import checkpoints, report, show_batch, study, train
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.record.dataset import load
+from rare_retention.record.files import write_record
 from rare_retention.study.grid import Study
 
 CONFIG = "--config=configs/synthetic/injection.py"
@@ -231,8 +233,9 @@ def test_its_results_name_sizes_tasks_and_frequencies(text_workdir):
 def test_a_study_of_language_models_goes_on_where_its_corpus_moved(text_workdir, tmp_path, capsys):
     """The same command but for the path trains nothing."""
     tiny_text.write_tokens(tmp_path)
-    stored = text_workdir / "study.json"
-    stored.write_text(stored.read_text().replace(tiny_text.corpus().path, "/gone"))
+    stored = epath.Path(text_workdir) / "study.json"
+    text = stored.read_text().replace(tiny_text.corpus().path, "/gone")
+    write_record(stored, json.loads(text))  # as where it was written
     moved = language(run__setting__corpus__path=tmp_path)
     assert call(study, *moved, f"--workdir={text_workdir}") == 0
     assert "2 units finished, 0 failed" in capsys.readouterr().out
