@@ -12,6 +12,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.parallel import is_primary
+from rare_retention.record import seal
 from rare_retention.record.digest import digests
 from rare_retention.record.event_loops import loops_that_finish
 from rare_retention.record.files import disk, folder_to_disk, tree_to_disk
@@ -55,7 +56,9 @@ class Store:
         """
         # On CPU what is on the host may be a view of the tree. A step may donate the tree all the
         # same: JAX reuses no buffer while an array of NumPy views it.
-        meta = {"identity": self._identity, "step": step, "digests": digests(tree), **(about or {})}
+        meta = seal.sealed_json(
+            {"identity": self._identity, "step": step, "digests": digests(tree), **(about or {})}
+        )
         if self._saved:
             self.wait()  # as Orbax does; what was saved before is on the disk before more is
         with disk(self._folder):
@@ -188,7 +191,23 @@ def about_checkpoint(folder: epath.Path, step: int) -> dict[str, Any]:
 
 def _meta(manager: ocp.CheckpointManager, step: int, place: epath.Path) -> dict[str, Any]:
     wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
-    return dict(_restore(manager, step, lambda: wanted, place).meta)
+    return _opened(_restore(manager, step, lambda: wanted, place).meta, place)
+
+
+def _opened(meta: Any, place: epath.Path) -> dict[str, Any]:
+    """What stands beside a checkpoint.
+
+    Raises:
+        UserError: it was edited, or is that of another step.
+    """
+    own = dict(meta) if isinstance(meta, dict) else {}
+    # Those of layout 3 do not say their step, and have no seal.
+    found = seal.open_json(own, place, "delete it", required="step" in own or not own)
+    if found.get("step", int(place.name)) != int(place.name):
+        raise UserError(f"{place}: is the checkpoint of step {found['step']}; put it back")
+    if not {"identity", "digests"} <= found.keys():
+        raise UserError(f"{place}: damaged, its digests are missing; delete it")
+    return found
 
 
 def _read(
@@ -202,13 +221,12 @@ def _read(
         )
 
     found = _restore(manager, step, both, place)
-    if found.meta.get("step", int(place.name)) != int(place.name):  # older ones do not say
-        raise UserError(f"{place}: is the checkpoint of step {found.meta['step']:,}; put it back")
-    kept = found.meta["digests"]
+    meta = _opened(found.meta, place)
+    kept = meta["digests"]
     changed = [name for name, value in digests(found.tree).items() if kept.get(name) != value]
     if changed:
         raise UserError(f"{place}: damaged, {changed[0]} differs from its digest")
-    return found.tree, found.meta
+    return found.tree, meta
 
 
 def _restore(

@@ -5,6 +5,7 @@ import errno
 import fnmatch
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
@@ -76,7 +77,7 @@ def write(path: epath.Path, fill: Callable[[IO[bytes]], object]) -> None:
         path: where the file is to stand; its folder is made.
         fill: writes the content into an open binary file.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -42,7 +42,12 @@ class Held(UserError):
 
 
 class Lock:
-    """The lock of one folder, as a context manager."""
+    """The lock of one folder, as a context manager.
+
+    Attributes:
+        folder: whose only writer holds it.
+        lost: whether it was taken over meanwhile.
+    """
 
     def __init__(self, folder: epath.Path, stale: float = STALE, every: float = EVERY) -> None:
         """Names the lock; nothing is written yet.
@@ -52,7 +57,7 @@ class Lock:
             stale: seconds without a heartbeat after which a holder elsewhere has ended.
             every: seconds between two heartbeats.
         """
-        self._folder, self._stale, self._every = folder, stale, every
+        self.folder, self._stale, self._every = folder, stale, every
         self._token = uuid.uuid4().hex
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -64,18 +69,19 @@ class Lock:
         Raises:
             Held: another process holds it.
         """
-        with disk(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+        with disk(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         while not self._create():
             holder = self._holder()
             if holder is None:
                 continue  # it was given back meanwhile
             if not self._has_ended(holder):
                 raise Held(
-                    f"{self._folder}: is being written by process {holder['process']} on "
+                    f"{self.folder}: is being written by process {holder['process']} on "
                     f"{holder['host']} since {holder['since']}; wait until it has ended, or stop it"
                 )
-            self._take_over(holder)
+            with disk(self.folder):
+                self._take_over(holder)
         self._beat(0)
         self._thread = threading.Thread(target=self._keep, daemon=True, name="lock")
         self._thread.start()
@@ -88,8 +94,8 @@ class Lock:
             self._thread.join()
         with contextlib.suppress(OSError):
             if self._is_own():
-                (self._folder / HEARTBEAT).unlink(missing_ok=True)
-                (self._folder / NAME).unlink(missing_ok=True)
+                (self.folder / HEARTBEAT).unlink(missing_ok=True)
+                (self.folder / NAME).unlink(missing_ok=True)
 
     def check(self) -> None:
         """Checks that the lock is still held.
@@ -99,14 +105,14 @@ class Lock:
         """
         if self.lost:
             raise Lost(
-                f"{self._folder}: was taken over by another process, since this one's heartbeat "
+                f"{self.folder}: was taken over by another process, since this one's heartbeat "
                 f"did not reach it for {self._stale:g} seconds; this one writes no more"
             )
 
     def _create(self) -> bool:
         """Makes the lock's file, unless there is one."""
-        with disk(self._folder):
-            return _create_only(self._folder / NAME, self._about())
+        with disk(self.folder):
+            return _create_only(self.folder / NAME, self._about())
 
     def _about(self) -> bytes:
         about = {
@@ -121,31 +127,34 @@ class Lock:
 
     def _holder(self) -> dict[str, Any] | None:
         """Who holds the lock; None where nobody does."""
-        return _read(self._folder / NAME)
+        return _read(self.folder / NAME)
 
     def _is_own(self) -> bool:
         holder = self._holder()
         return holder is not None and holder["token"] == self._token
 
-    def _has_ended(self, holder: dict[str, Any]) -> bool:
-        if holder["host"] == socket.gethostname() and holder["boot"] == _boot():
-            return bool(_started(holder["process"]) != holder["started"])
+    def _has_ended(self, holder: dict[str, Any], name: str = NAME) -> bool:
+        """Whether who has made a file has ended; watches its heartbeat where that is not known."""
+        here = holder["host"] == socket.gethostname() and holder["boot"] == _boot()
+        if here and (now := _started(holder["process"])) != "?":
+            return bool(now != holder["started"])
         warnings.warn(
-            f"{self._folder}: was being written by process {holder['process']} on "
+            f"{self.folder}: was being written by process {holder['process']} on "
             f"{holder['host']}; watching for {self._stale:g} seconds whether it still is",
             stacklevel=4,
         )
+        path = self.folder / name
         waited, before = time.monotonic(), self._pulse(holder)
         while time.monotonic() - waited < self._stale:
             time.sleep(min(1.0, self._stale / 10))
-            if self._pulse(self._holder() or {}) != before:
-                return self._holder() is None
+            if self._pulse(_read(path) or {}) != before:
+                return _read(path) is None
         return True
 
     def _pulse(self, holder: dict[str, Any]) -> tuple[Any, str]:
         """What changes while a lock is held, and when its holder changes."""
         try:
-            beat = (self._folder / HEARTBEAT).read_text()
+            beat = (self.folder / HEARTBEAT).read_text()
         except OSError:
             beat = ""
         return holder.get("token"), beat
@@ -155,18 +164,18 @@ class Lock:
 
         Only who has made a second file may: of several that try one looks again and removes.
         """
-        guard = self._folder / GUARD
+        guard = self.folder / GUARD
         if not _create_only(guard, self._about()):
             before = _read(guard)
-            if before is not None and self._has_ended(before) and _read(guard) == before:
+            if before is not None and self._has_ended(before, GUARD) and _read(guard) == before:
                 guard.unlink(missing_ok=True)  # who made it was killed within these few lines
             time.sleep(0.05)
             return
         try:
             if (found := self._holder()) is not None and found["token"] == holder["token"]:
-                (self._folder / NAME).unlink(missing_ok=True)
+                (self.folder / NAME).unlink(missing_ok=True)
                 warnings.warn(
-                    f"{self._folder}: taken over from process {holder['process']} on "
+                    f"{self.folder}: taken over from process {holder['process']} on "
                     f"{holder['host']}, which has ended",
                     stacklevel=3,
                 )
@@ -174,18 +183,25 @@ class Lock:
             guard.unlink(missing_ok=True)
 
     def _keep(self) -> None:
-        beat = 1
+        beat, seen = 1, time.monotonic()
         while not self._done.wait(self._every):
-            with contextlib.suppress(OSError):  # a folder that is away for a while
-                if not self._is_own():
+            # Whatever a folder that is away for a while raises: the next beat may reach it.
+            with contextlib.suppress(Exception):
+                holder = self._holder()
+                if holder is not None and holder["token"] == self._token:
+                    self._beat(beat)
+                    beat, seen = beat + 1, time.monotonic()
+                    continue
+                if holder is not None and holder["token"] != "?":
                     self.lost = True
                     return
-                self._beat(beat)
-                beat += 1
+            if time.monotonic() - seen > self._stale:  # another may have come and gone
+                self.lost = True
+                return
 
     def _beat(self, number: int) -> None:
-        with disk(self._folder):
-            (self._folder / HEARTBEAT).write_text(f"{self._token} {number}")
+        with disk(self.folder):
+            (self.folder / HEARTBEAT).write_text(f"{self._token} {number}")
 
 
 @contextlib.contextmanager
@@ -198,14 +214,15 @@ def only_writer(folder: epath.Path) -> Iterator[Lock]:
     Raises:
         Held: another job holds it; all processes of this one raise it together.
     """
-    lock, refused = Lock(folder), None
+    lock = Lock(folder)
+    refused: Exception | None = None
     if is_primary():
         try:
             lock.__enter__()
-        except UserError as error:
+        except Exception as error:  # whatever it is, the other processes must hear of it
             refused = error
     if any_host(refused is not None):
-        raise refused or Held(f"{folder}: is being written by another job")
+        raise refused or Held(f"{folder}: the first host cannot write it; see its message")
     try:
         yield lock
     finally:
@@ -233,10 +250,14 @@ def _create_only(path: epath.Path, content: bytes) -> bool:
         number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(number, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(path)
+        raise
     return True
 
 
@@ -253,16 +274,23 @@ def _create_object(path: str, content: bytes) -> bool:
 
 
 def _boot() -> str:
-    """What tells one start of one machine from others; "" where it is not known."""
+    """What tells processes that know each other's numbers from others; "" where it is not known.
+
+    That is one start of one machine, and in it one space of process numbers: containers have their
+    own.
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
 
 
 def _started(process: Any) -> str:
-    """When a process of this machine was started, in its own ticks; "" for one that has ended."""
+    """When a process of this machine was started, in its own ticks.
+
+    "" for one that has ended, "?" for one that runs, but may not be looked at.
+    """
     try:
         with open(f"/proc/{int(process)}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -273,8 +301,6 @@ def _started(process: Any) -> str:
 
 def _runs(process: Any) -> bool:
     """Whether a process of this machine runs, where /proc does not tell."""
-    if os.path.isdir("/proc/self"):
-        return False
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:

@@ -169,8 +169,11 @@ def write_manifest(folder: epath.Path, manifest: Manifest) -> None:
 def _parts(before: Manifest | None, now: Manifest) -> tuple[Mapping[str, Any], ...]:
     """The parts of a run with that which this process trains, if it is another than the last."""
     known = before.parts if before else ()
+    if before and not known:  # an older version did not write them
+        known = ({"step": 0, "hardware": before.hardware, "mesh": {}, "versions": before.versions},)
+    known = tuple(part for part in known if part["step"] <= now.step)  # others are trained again
     own = {name: dict(getattr(now, name)) for name in ("hardware", "mesh", "versions")}
-    if known and all(known[-1][name] == value for name, value in own.items()):
+    if known and all(known[-1][name] in ({}, value) for name, value in own.items()):
         return known
     return (*known, {"step": now.step, **own})
 

@@ -12,11 +12,12 @@ import numpy as np
 from etils import epath
 
 from rare_retention.errors import UserError
-from rare_retention.parallel import is_primary
+from rare_retention.parallel import any_host, is_primary
 from rare_retention.record import metrics, records
 from rare_retention.record.checkpoints import Store
 from rare_retention.record.manifest import Manifest, read_manifest, write_manifest
 from rare_retention.record.records import RESUME, RETENTION, STATES
+from rare_retention.record.seal import Foreign
 
 
 class Recorder:
@@ -64,7 +65,7 @@ class Recorder:
         self._start = time.monotonic()
         earlier = read_manifest(folder)
         self._spent = earlier.seconds if earlier else 0.0
-        self._sealed = earlier.sealed if earlier else True
+        self._sealed = earlier.sealed if earlier else False  # without one older blocks may stand
         self._listed = records.kept(folder) | (dict(earlier.records) if earlier else {})
 
     @property
@@ -87,6 +88,9 @@ class Recorder:
             for step, name in [lost]
         ]
         blocks = metrics.damaged(self._folder, self._identity, self._sealed)
+        for error in blocks.values():
+            if isinstance(error, Foreign):
+                raise error
         found += [(metrics.span(name)[0], str(error)) for name, error in blocks.items()]
         return min(((step, what) for step, what in found if step <= newest), default=None)
 
@@ -110,7 +114,8 @@ class Recorder:
                 comes back as far as the checkpoint has it.
 
         Raises:
-            UserError: there are checkpoints, but none is whole.
+            UserError: there are checkpoints, but none is whole; or what stands there is another
+                run's.
         """
         damaged: dict[int, UserError] = {}
         lost = self._lost()
@@ -191,9 +196,11 @@ class Recorder:
         self._flush()
         for store in self._stores:
             store.close()
-        if is_primary() and (lost := records.missing(self._folder, self._listed)):
+        lost = records.missing(self._folder, self._listed) if is_primary() else []
+        if any_host(bool(lost)):
+            what = lost[0] if lost else "something"
             raise UserError(
-                f"{self._folder}: {lost[0]} was written and is not there any more: the folder was "
+                f"{self._folder}: {what} was written and is not there any more: the folder was "
                 "away for a while, or something deletes in it; run the same command again, which "
                 "trains again what is missing"
             )

@@ -15,6 +15,11 @@ from etils import epath
 
 from rare_retention.errors import UserError
 
+
+class Foreign(UserError):
+    """A file is whole, and another run's."""
+
+
 KEY = "seal"
 """Entry of a sealed file that holds its seal."""
 
@@ -120,7 +125,8 @@ def _check_about(
 ) -> None:
     for name, value in about.items():
         if found.get(name) != value:
-            raise UserError(
+            kind = Foreign if name == "run" else UserError
+            raise kind(
                 f"{path}: is of {name} {found.get(name)}, where {value} was expected: it belongs "
                 f"elsewhere; {remedy}"
             )

@@ -83,7 +83,8 @@ def _changes(first: Manifest, named: Mapping[str, Manifest]) -> list[str]:
         known = usual
         for part in about.parts:
             own = _place(part)
-            if other := {key: value for key, value in own.items() if known.get(key) != value}:
+            other = {key: value for key, value in own.items() if known.get(key, value) != value}
+            if other:
                 said = ", ".join(f"{key} {value}" for key, value in other.items())
                 found.append(f"{name}: {said} from step {part['step']:,} on")
             known = own

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import ConfigError, UserError
 from rare_retention.record import metrics, records
 from rare_retention.record.checkpoints import about_checkpoint, verify
 from rare_retention.record.dataset import load
@@ -48,12 +48,15 @@ def inspect(workdir: epath.Path, read: Callable[[str], object] = lambda _: None)
         workdir: of the study, or a run's folder.
         read: is called with the name of each thing that is about to be read.
     """
+    whole = (workdir / RUNS).exists()
     for name, load_file in (
         (RECIPE, folder.stored_study),
         (STUDY, folder.stored_study),
         (DEFINITIONS, folder.stored_definitions),
     ):
-        if (workdir / name).exists():
+        if whole and name != DEFINITIONS and not (workdir / name).exists():
+            yield Fault(workdir / name, f"{workdir / name}: is not there", name == STUDY)
+        elif (workdir / name).exists():
             read(name)
             # Those of a study are written anew by launch.study but for what is fixed.
             yield from _fault(workdir / name, partial(load_file, workdir), name == STUDY, name)
@@ -65,6 +68,8 @@ def inspect(workdir: epath.Path, read: Callable[[str], object] = lambda _: None)
     for run in runs:
         if (run / MANIFEST).exists():
             yield from _of_run(run, read)
+        elif metrics.names(run):
+            yield Fault(run / MANIFEST, f"{run / MANIFEST}: is not there", mends=True)
 
 
 def _fault(
@@ -73,6 +78,8 @@ def _fault(
     """A fault, if reading ends in one; `only` one that names this file."""
     try:
         attempt()
+    except ConfigError:
+        return  # as written, but it uses what no file has added here
     except UserError as error:
         if not only or str(error).startswith(str(path)):
             yield Fault(path, str(error), mends)

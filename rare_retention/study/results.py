@@ -151,10 +151,17 @@ def _check(folder: epath.Path, about: Manifest, identity: str) -> None:
             f"{folder}: is the run of another recipe ({about.identity}, expected {identity}); put "
             "it back where it was, or delete it to train this one"
         )
-    if about.status == "finished" and (lost := records.missing(folder, about.records)):
+    ended = about.status in ("finished", "stopped")
+    # What is read here: results are whole without snapshots.
+    lost = [
+        name
+        for name in records.missing(folder, about.records)
+        if not name.startswith(records.RETENTION)
+    ]
+    if ended and lost:
         raise UserError(
-            f"{folder}: has finished, but {lost[0]} is not there; restore it, or run the study "
-            "again, which trains again what is missing"
+            f"{folder}: has {about.status}, but {lost[0]} is not there; restore it, or run the "
+            "study again, which trains again what is missing"
         )
 
 

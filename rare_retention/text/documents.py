@@ -225,7 +225,8 @@ def _check_prose(source: str, files: Sequence[epath.Path], text_key: str) -> Non
     """Refuses files that hold texts in another form: read as prose they would be tokenised so.
 
     Raises:
-        UserError: the first or the last is compressed, a table, or JSON lines.
+        UserError: the first or the last is compressed, a table, or JSON lines that are named so or
+            have the text's field.
     """
     for path in {files[0], files[-1]}:
         with path.open("rb") as file:
@@ -240,10 +241,11 @@ def _check_prose(source: str, files: Sequence[epath.Path], text_key: str) -> Non
             found = json.loads(first) if first.lstrip().startswith(b"{") else None
         except ValueError:
             continue
-        if isinstance(found, dict) and isinstance(found.get(text_key), str):
+        named = path.name.endswith((".jsonl", ".ndjson"))
+        if isinstance(found, dict) and (named or isinstance(found.get(text_key), str)):
             raise UserError(
-                f"{path}: holds JSON lines with a field {text_key!r}, no prose; expected "
-                f"--source=jsonl:{what}"
+                f"{path}: holds JSON lines with the fields {', '.join(found)}, no prose; expected "
+                f"--source=jsonl:{what}, and the field with the text as --text_key"
             )
 
 

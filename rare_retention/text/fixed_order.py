@@ -94,7 +94,7 @@ def _without(count: int, seed: int, epoch: int, held: bytes) -> np.ndarray:
 
 
 def read(path: str, count: int) -> np.ndarray:
-    """The order that a file holds, uint32 [n], on disk where it is local.
+    """The order that a file holds, uint32 [n].
 
     Raises:
         ConfigError: it is not there, or no permutation of these windows.

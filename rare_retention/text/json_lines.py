@@ -89,6 +89,13 @@ class JsonLines:
             raise UserError(
                 f"{path}:{number}: {self._key}: expected a text, got {type(text).__name__}"
             )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{path}:{number}: {self._key}: half of a character at place {error.start:,}; mend "
+                "the line, or leave it out"
+            ) from None
         return text
 
 

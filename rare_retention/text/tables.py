@@ -36,21 +36,23 @@ class Parquet:
         self.name = f"{name}, {key}"
         self.digest, self.content = digests
         self._key = key
-        self._groups: list[tuple[epath.Path, Any, int]] = []
+        self._groups: list[tuple[epath.Path, int]] = []
         counts = []
         for path in files:
             try:
-                table = parquet.ParquetFile(str(path) if is_local(path) else path.open("rb"))
+                with _opened(path) as file:
+                    table = parquet.ParquetFile(file)
+                    columns, about = table.schema_arrow.names, table.metadata
             except Exception as error:  # pyarrow raises whatever it met
                 raise UserError(f"{path}: no Parquet file ({_line(error)})") from None
-            if key not in (columns := table.schema_arrow.names):
+            if key not in columns:
                 raise UserError(
                     f"{path}: no column {key!r}; it has {', '.join(columns)}: name one with "
                     "--text_key"
                 )
-            for group in range(table.num_row_groups):
-                self._groups.append((path, table, group))
-                counts.append(table.metadata.row_group(group).num_rows)
+            for group in range(about.num_row_groups):
+                self._groups.append((path, group))
+                counts.append(about.row_group(group).num_rows)
         self._ends = list(accumulate(counts))
         self._held: tuple[int, list[Any]] = (-1, [])
 
@@ -59,10 +61,14 @@ class Parquet:
 
     def __getitem__(self, index: int) -> str:
         place = bisect_right(self._ends, index)
-        path, table, group = self._groups[place]
+        path, group = self._groups[place]
         if self._held[0] != place:
+            import pyarrow.parquet as parquet
+
             try:
-                column = table.read_row_group(group, columns=[self._key]).column(0)
+                with _opened(path) as file:
+                    table = parquet.ParquetFile(file)
+                    column = table.read_row_group(group, columns=[self._key]).column(0)
             except Exception as error:  # as above
                 raise UserError(f"{path}: damaged ({_line(error)})") from None
             self._held = (place, column.to_pylist())
@@ -113,6 +119,13 @@ class HfTexts:
         return _text(self._rows[index][self._key], f"{self.name}: row {index:,}", self._key)
 
 
+def _opened(path: epath.Path) -> Any:
+    """A file to be read by ranges: as pyarrow opens a local one, or as epath does."""
+    import pyarrow
+
+    return pyarrow.OSFile(str(path)) if is_local(path) else path.open("rb")
+
+
 def _saved(datasets: Any, folder: Path, split: str) -> Any:
     """What `save_to_disk` has written: one data set, or several by the names of their splits.
 
@@ -121,6 +134,8 @@ def _saved(datasets: Any, folder: Path, split: str) -> Any:
     """
     found = datasets.load_from_disk(str(folder))
     if not isinstance(found, datasets.DatasetDict):
+        if split != "train":
+            raise UserError(f"--split={split}: {folder} holds one data set, without splits")
         return found
     if split not in found:
         raise UserError(f"--split={split}: not in {folder}; it has {', '.join(found)}")

@@ -19,7 +19,7 @@ from rare_retention.experiment import Run, changes
 from rare_retention.parallel import any_host, is_primary, make_mesh
 from rare_retention.record.exposures import write_exposures
 from rare_retention.record.files import CONFIG, write_record
-from rare_retention.record.lock import Lock, only_writer
+from rare_retention.record.lock import Lock, Lost, only_writer
 from rare_retention.record.manifest import Constant, Manifest, read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.schedule.schedule import History, Schedule
@@ -108,6 +108,7 @@ def train(
             longest = min(run.measure.every, run.steps)
             stream = chunks(source, run.batch, plan.stops, int(state.step), mesh, longest)
             step = _advance(run, plan, compiled, own, state, stream, recorder, asked, lock, label)
+            lock.check()
             recorder.close()
         except BaseException:
             recorder.abandon()
@@ -175,8 +176,10 @@ def _advance(
             else:
                 state, measured = compiled.run(state, own, chunk.batches, count), None
             # Asked once: a signal may come during the save, or on one host alone.
-            leaving = any_host(asked.requested)
-            lock.check()
+            leaving = any_host(asked.requested or lock.lost)
+            if leaving and any_host(lock.lost):
+                lock.check()
+                raise Lost(f"{lock.folder}: was taken over by another job; this one writes no more")
             if measured is not None:
                 recorder.record(step, state, measured, save=leaving)
             elif leaving:

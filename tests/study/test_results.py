@@ -59,7 +59,7 @@ def test_exposures_that_a_run_has_not_reached_are_none_of_its_own(done, tmp_path
     folder = epath.Path(tmp_path) / "run"
     shutil.copytree(done[1] / RUNS / "stream=0,gap=8", folder)
     about = read_manifest(folder)
-    write_manifest(folder, dataclasses.replace(about, status="stopped"))
+    write_manifest(folder, dataclasses.replace(about, status="running"))
     metrics.cut(folder, about.identity, 15)
     assert load_run(folder)["exposure_step"].values.tolist() == [[7, 15]]
     metrics.cut(folder, about.identity, 14)
@@ -130,7 +130,7 @@ def started(run, folder):
     recorder.close()
     none = Exposures(np.zeros(0, np.int64), np.zeros(0, np.int64))
     exposures.write_exposures(folder, run.identity(), {"modular addition": none})
-    values = metrics.Metrics(folder, ["a", "b"])
+    values = metrics.Metrics(folder, run.identity(), ["a", "b"])
     shape = (len(run.setting.family.students), len(run.setting.task_names))
     values.add(0, {"loss": np.zeros(shape)})
     values.flush()

@@ -83,7 +83,7 @@ def test_a_cut_file_is_named(tmp_path, way):
 @pytest.mark.parametrize(
     ("name", "content", "remedy"),
     [
-        ("a.jsonl", jsonl(TEXTS), r"holds JSON lines with a field 'text', no prose; .*jsonl:"),
+        ("a.jsonl", jsonl(TEXTS), r"holds JSON lines with the fields id, text, no prose; .*jsonl:"),
         ("a.json.gz", gzip.compress(jsonl(TEXTS)), r"is gzip, no plain text; try --source=jsonl:"),
         ("a.parquet", b"PAR1....", r"is Parquet, no plain text; try --source=parquet:"),
     ],

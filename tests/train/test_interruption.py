@@ -2,7 +2,10 @@
 
 import contextlib
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -26,7 +29,31 @@ def test_the_first_signal_asks_for_a_stop(number, capfd):
         signal.raise_signal(number)
         assert asked.requested
         signal.raise_signal(signal.SIGTERM)
-    assert capfd.readouterr().err == f"\n{SAVING}\n"  # at once, and once
+        for _ in range(200):
+            if said := capfd.readouterr().err:
+                break
+            time.sleep(0.05)
+    assert said + capfd.readouterr().err == f"\n{SAVING}\n"  # once
+
+
+CALL = """
+import os, signal, threading, time
+import numpy as np
+from rare_retention.train.interruption import Interruption
+a = np.ones((3000, 3000))
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+with Interruption() as asked:
+    for _ in range(1):
+        b = np.linalg.svd(a + np.eye(3000))  # one call, in which no handler runs
+    os.write(2, b"call ended" + str(asked.requested).encode())
+"""
+
+
+def test_a_signal_is_answered_while_a_call_goes_on():
+    ended = subprocess.run(
+        [sys.executable, "-c", CALL], capture_output=True, timeout=120, check=True
+    )
+    assert ended.stderr.decode() == f"\n{SAVING}\ncall endedTrue"
 
 
 @pytest.mark.usefixtures("deaf")
