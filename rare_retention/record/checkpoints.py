@@ -3,6 +3,8 @@
 All keep digests of their arrays beside them and compare them on the way back in.
 """
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +17,7 @@ from rare_retention.parallel import is_primary
 from rare_retention.record import seal
 from rare_retention.record.digest import digests
 from rare_retention.record.event_loops import loops_that_finish
-from rare_retention.record.files import disk, folder_to_disk, tree_to_disk
+from rare_retention.record.files import disk, folder_to_disk, listed, tree_to_disk
 
 _ITEMS = ("tree", "meta")
 
@@ -239,5 +241,43 @@ def _restore(
         with loops_that_finish():
             return manager.restore(step, args=wanted())
     except Exception as error:  # Orbax raises whatever the damaged file makes it raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{place}: cannot be restored ({reason})") from error
+        raise UserError(f"{place}: cannot be restored ({_reason(error, place)})") from error
+
+
+_TOLD = ("tree/_METADATA", "tree/_sharding", "meta/metadata")
+"""Files of a checkpoint that are JSON, below its folder."""
+
+
+def _reason(error: BaseException, place: epath.Path) -> str:
+    """What is wrong with a checkpoint: the file, and the field if it is known.
+
+    Orbax names the file of no JSON, and prints a method in place of what TensorStore says.
+    """
+    sizes = listed(place / "tree" / "array_metadatas", "*")
+    for name in (*_TOLD, *(f"tree/array_metadatas/{path.name}" for path in sizes)):
+        path = place / name
+        if not path.exists():
+            return f"{name} is missing"
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            return f"{name} is damaged, not valid JSON"
+    said = _innermost(error)
+    field = re.search(r'"([^"]+?)/(?:\.zarray|[\d.]+)"', said)
+    files = re.findall(r'file "([^"]+)"', said)
+    if not files:
+        return said[:200]
+    file = max(files, key=len).removeprefix(f"{place.resolve()}/")
+    what = f"{field[1].replace('.', '/')} cannot be read from {file}" if field else file
+    return f"{what}: {said.partition(':')[0].strip()[:80]}"
+
+
+def _innermost(error: BaseException) -> str:
+    """The text of the first of an error's causes that names a file, in one line; else its own."""
+    own: BaseException | None = error
+    texts = []
+    while own is not None:
+        texts.append(" ".join(str(own).split()))
+        own = own.__cause__ or own.__context__
+    named = [text for text in texts if 'file "' in text]
+    return next(iter(named or [text for text in texts if "<bound method" not in text]), "no reason")

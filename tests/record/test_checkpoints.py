@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -197,3 +198,23 @@ def test_when_one_array_cannot_be_read_the_reads_of_others_do_not_complain(tmp_p
             store.restore(1, abstract(many))
     store.close()
     gc.collect()  # a complaint is a warning, and so an error
+
+
+def test_what_cannot_be_restored_is_named_with_its_file_and_field(tmp_path):
+    folder = epath.Path(tmp_path) / "resume"
+    store = Store(folder, "recipe")
+    store.save(3, {"params": {"w": jnp.arange(5000.0).reshape(50, 100)}, "step": jnp.int32(3)})
+    store.close()
+    for path in sorted(Path(folder / "3").rglob("*")):
+        if not path.is_file():
+            continue
+        content = path.read_bytes()
+        path.write_bytes(b"")
+        try:
+            verify(folder, 3)
+        except UserError as error:
+            said = str(error)
+            assert path.name in said or "step" in said or "params/w" in said, said
+            assert "bound method" not in said and "\n" not in said
+        path.write_bytes(content)
+    verify(folder, 3)

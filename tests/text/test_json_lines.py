@@ -80,15 +80,16 @@ def test_a_cut_file_is_named(tmp_path, way):
         open_documents(f"jsonl:{tmp_path}/*")
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "remedy"),
-    [
-        ("a.jsonl", jsonl(TEXTS), r"holds JSON lines with the fields id, text, no prose; .*jsonl:"),
-        ("a.json.gz", gzip.compress(jsonl(TEXTS)), r"is gzip, no plain text; try --source=jsonl:"),
-        ("a.parquet", b"PAR1....", r"is Parquet, no plain text; try --source=parquet:"),
-    ],
-)
-def test_they_are_not_read_as_prose(tmp_path, name, content, remedy):
+OTHERS = {
+    "a.jsonl": (jsonl(TEXTS), r"holds JSON lines with the fields id, text, no prose; .*jsonl:"),
+    "a.json.gz": (gzip.compress(jsonl(TEXTS)), r"is gzip, no plain text; try --source=jsonl:"),
+    "a.parquet": (b"PAR1....", r"is Parquet, no plain text; try --source=parquet:"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_they_are_not_read_as_prose(tmp_path, name):
+    content, remedy = OTHERS[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=remedy):
         open_documents(f"text:{tmp_path}/*")
