@@ -30,6 +30,9 @@ The small setting is for 2 CPU cores: 3 frequencies x 3 streams x 3 sizes, the l
 layers. A former study had shown that two layers at this rate learn 32 symbols on both halves in a
 thousand steps at 8 instances a batch.
 
+Seen in the small setting, on two streams: at 32 instances a batch all sizes know the training half,
+at 8 the two larger, at 2 the largest knows 0.82 and 0.88 of the answer, the others 0.29 or less.
+
 A second task with tokens of its own is never shown and measured as the first is.
 """
 

@@ -72,7 +72,8 @@ def page(workdir: Path, name: str, machine: str, title: str) -> str:
     lines += [f"| time | {sum(r['seconds'] for r in runs):.0f} s on {machine}; {versions} |", ""]
     (HERE / "images").mkdir(exist_ok=True)
     found = sorted(path.stem for path in (workdir / "figures").glob("*.png"))
-    for figure in dict.fromkeys([*study["figures"], *found]):  # evidence is drawn unasked
+    listed = [figure for figure in study["figures"] if figure in found]  # evidence may be to come
+    for figure in dict.fromkeys([*listed, *found]):  # and is drawn unasked
         image = f"images/{name}_{figure}.png"
         drawn = Image.open(workdir / f"figures/{figure}.png").convert("RGB")
         drawn.quantize(256).save(HERE / image, optimize=True)
