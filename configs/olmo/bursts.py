@@ -14,7 +14,8 @@ both. In one arm the task is never shown: the control. Level is that of the answ
         --multihost
 
 The small setting took three hours on 2 CPU cores, other programs beside it: 8 streams of 7 arms,
-models of 66 and 197 thousand parameters. The mini setting is for one GPU; neither it nor the paper's has been run.
+models of 66 and 197 thousand parameters. The mini setting is for one GPU; neither it nor the
+paper's has been run.
 
 Sizes and lengths come from a pilot on another stream with other tasks: at 2.4 instances a batch
 tiny-32 was at 0.86 and tiny-64 at 1.00 after 2400 steps where the task came evenly, at 0.36 and

@@ -13,7 +13,8 @@ alone may overwrite what a burst has written.
 The paper's setting takes 5 gaps x 3 streams of 50K steps with 0.5M tokens each, every size a unit
 of its own (`--units` lists them). The mini setting is for one GPU and needs no download. Neither
 has been run yet. The small one is for 2 CPU cores: 3 gaps x 5 streams x 3 sizes, with the task, the
-rate and the frequency of `configs/olmo/bursts.py:small` on other streams. It has not been run either.
+rate and the frequency of `configs/olmo/bursts.py:small` on other streams. It has not been run
+either.
 
 A second task with tokens of its own is never shown and measured as the first is.
 """

@@ -24,8 +24,9 @@ of 1e-3 it knew the training half after 1,000 steps and nothing of the test half
 9,000 it had 92% of that right. At 3e-3 it was there after 2,000. Less decay is slower (0.3) or did
 not get there in 10,000 steps (0.1), and so do fewer symbols: with 16 it stayed below 50%.
 
-Seen in the small setting, on one stream and in part on another: with 192 instances a batch all sizes
-generalise, the smallest in part, with 64 the two larger, with 16 none knows even the training half.
+Seen in the small setting, on one stream and in part on another: with 192 instances a batch all
+sizes generalise, the smallest in part, with 64 the two larger, with 16 none knows even the training
+half.
 
 A second task with tokens of its own is never shown and measured as the first is.
 """

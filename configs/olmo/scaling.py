@@ -8,8 +8,8 @@ comparison task stands in one sequence of eight.
     python -m launch.scaling --workdir=runs/scaling_lm --tasks=all
 
 For 2 CPU cores and without a download: 4 lengths x 3 streams x 4 sizes. Rates are those of the
-other small studies, one for all sizes; a law of models at the best rate of each would be another. It
-has not been run yet.
+other small studies, one for all sizes; a law of models at the best rate of each would be another.
+It has not been run yet.
 
 A second task with tokens of its own is never shown and measured as the first is.
 """
