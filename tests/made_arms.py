@@ -47,3 +47,19 @@ def results(levels, noise=0.003, streams=4, widths=None):
     if widths is not None:
         joined = made_control.in_mixture(joined, widths)
     return joined
+
+
+HELD_STILL = FORGOTTEN | {
+    "gap 50, held still": (0.0, 0.85, 0.86, 0.92),
+    "gap 50, another held still": FORGOTTEN["gap 50"],
+}
+"""The same with what changes the task taken out of its gaps."""
+
+
+def with_sham(study, rise=0.0):
+    """The same with a task that is never shown, whose level rises where it is held still."""
+    signal = study["signal"]
+    sham = 0.2 * signal.isel(task=[0]) + rise * (study["arm"] == "gap 50, another held still")
+    sham = sham.assign_coords(task=["sham"]).transpose(*signal.dims)
+    wide = study.reindex(task=["rare", "sham"], watch=["rare", "sham"])
+    return wide.assign(signal=xr.concat([signal, sham], "task"), frequency=("task", [0.1, 0.0]))

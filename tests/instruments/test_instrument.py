@@ -1,7 +1,6 @@
 """The contract of instruments, on one that measures how far weights go."""
 
 import dataclasses
-import shutil
 from typing import Literal
 
 import jax
@@ -84,9 +83,9 @@ def test_a_run_goes_on_with_other_instruments(path, tmp_path):
     for first, then in ((half.measure, measure), (measure, Measurement(every=16, effect=False))):
         folder = epath.Path(tmp_path / f"{len(first.tools)}")
         train(dataclasses.replace(half, measure=first), folder)
-        shutil.rmtree(folder / "metrics")
         assert train(dataclasses.replace(run, measure=then), folder) == 16
-        last = {name: values[-1] for name, values in metrics.read(folder).items()}
+        found = {name: values[-1] for name, values in metrics.read(folder).items()}
+        last = {name: own for name, own in found.items() if np.isfinite(own).all()}
         kinds = {"predicted_change", "path"} & last.keys()
         assert kinds == {name for tool in then.tools for name in tool.quantities(run.setting)} - {
             "length"

@@ -1,6 +1,7 @@
 """The launcher of evidence from snapshots: studies, published models, and what it refuses."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from launch import evidence
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.models import exchange
+from rare_retention.record import seal
 from rare_retention.record.checkpoints import Store
 from rare_retention.record.dataset import load
 from rare_retention.record.manifest import Manifest, write_manifest
@@ -279,7 +281,8 @@ def test_snapshots_of_another_recipe_are_refused(workdir, study, place):
     unit = units(study)[0]
     path = workdir / "runs" / unit.name / place
     text = path.read_text()
-    path.write_text(text.replace(unit.run.identity(), "0123456789abcdef"))
+    other = json.loads(text.replace(unit.run.identity(), "0123456789abcdef"))
+    path.write_text(json.dumps(seal.sealed_json(other)))  # as another run's own
     assert path.read_text() != text
     with pytest.raises(UserError, match="belongs to recipe 0123456789abcdef, not"):
         call(f"--workdir={workdir}", "--kinds=probe")

@@ -1,7 +1,6 @@
 """One writer for one folder: who is refused, who takes over, who finds out."""
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import warnings
 import pytest
 from etils import epath
 
-from rare_retention.errors import UserError
 from rare_retention.record import lock
 from rare_retention.record.lock import HEARTBEAT, NAME, Held, Lock, Lost
 
@@ -121,35 +119,40 @@ def test_who_was_taken_over_writes_no_more(folder):
     assert (folder / NAME).exists()  # another's, not given back by this one
 
 
-def _take(folder, results, start):
-    warnings.simplefilter("ignore")
-    start.wait()
-    own = Lock(epath.Path(folder))
-    try:
-        own.__enter__()
-    except UserError:
-        results.put("refused")
-    else:
-        results.put("held")
-        time.sleep(1)
-        own.__exit__()
+TAKE = """
+import sys, time, warnings
+from pathlib import Path
+from etils import epath
+from rare_retention.errors import UserError
+from rare_retention.record.lock import Lock
+warnings.simplefilter("ignore")
+print("ready", flush=True)
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.001)
+own = Lock(epath.Path(sys.argv[1]))
+try:
+    own.__enter__()
+except UserError:
+    print("refused", flush=True)
+else:
+    print("held", flush=True)
+    time.sleep(2)
+    own.__exit__()
+"""
 
 
 @pytest.mark.parametrize("left", [False, True])
-def test_of_many_that_start_at_once_one_holds_it(folder, left):
+def test_of_many_that_start_at_once_one_holds_it(folder, tmp_path, left):
     """Also where all of them find the lock of one that has ended."""
     if left:
         holder(folder, started="1")
-    context = multiprocessing.get_context("fork")
-    results, start = context.Queue(), context.Event()
-    each = [context.Process(target=_take, args=(str(folder), results, start)) for _ in range(8)]
+    command = [sys.executable, "-c", TAKE, str(folder), str(tmp_path / "go")]
+    each = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for process in each:
-        process.start()
-    start.set()
-    found = [results.get(timeout=60) for _ in each]
-    for process in each:
-        process.join()
-    assert sorted(found) == ["held"] + ["refused"] * 7
+        assert process.stdout.readline() == "ready\n"
+    (tmp_path / "go").touch()
+    found = [process.communicate(timeout=60)[0].strip() for process in each]
+    assert sorted(found) == ["held", "refused", "refused", "refused"]
 
 
 def test_object_stores_are_asked_for_a_new_object():

@@ -75,6 +75,7 @@ def report(parts, monkeypatch):
         save(found, path.parent / "results.nc")
         monkeypatch.setattr(module, "collect", lambda *_: found)
         about = {"versions": {}, "hardware": {}, "started": "", "seconds": 0, "commands": []}
+        about |= {"changes": []}
         monkeypatch.setattr(module, "provenance", lambda *_: about)
         return list(module.build(study, path.parent)), path.parent / "figures"
 

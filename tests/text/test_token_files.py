@@ -24,7 +24,7 @@ def test_a_folder_is_its_token_files_sorted_by_name(tmp_path):
         raw(tmp_path / name, [1])
     assert names(find(str(tmp_path))) == ["a.bin", "b.npy", "c.npy"]
     assert names(find(f"{tmp_path}/")) == ["a.bin", "b.npy", "c.npy"]
-    assert names(find(f"{tmp_path}/notes.txt")) == ["notes.txt"]
+    assert names(find(f"{tmp_path}/a.csv.gz")) == ["a.csv.gz"]
 
 
 def test_a_glob_may_lead_through_folders(tmp_path, monkeypatch):

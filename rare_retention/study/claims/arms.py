@@ -245,7 +245,7 @@ CLAIMS = (
         threshold=0.05,
         compute=lambda results: _over_schedules(results, _taught, arms.ANOTHER_STILL),
         account="none",
-        against="The rule teaches what it should only keep.",
+        against="The rule teaches a task that it should only keep as it is.",
         kind="check",
     ),
     Claim(

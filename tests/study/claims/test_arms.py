@@ -3,7 +3,6 @@
 import made_arms
 import made_control
 import pytest
-import xarray as xr
 from made_arms import FORGOTTEN, WIDTHS
 
 from rare_retention.study.claims import judge
@@ -54,18 +53,10 @@ def test_what_is_held_still_is_forgetting_alone(level, expected):
 
 @pytest.mark.parametrize(("rise", "expected"), [(0.0, "holds"), (0.3, "fails")])
 def test_a_rule_that_teaches_what_it_should_keep_is_seen(rise, expected):
-    levels = changed(gap_50__another_held_still=FORGOTTEN["gap 50"])
-    found = made_arms.results(levels, widths=WIDTHS)
-    sham = 0.2 * found["signal"].isel(task=[0])
-    sham = sham + rise * (found["arm"] == "gap 50, another held still")
-    sham = sham.assign_coords(task=["sham"]).transpose(*found["signal"].dims)
-    signal = xr.concat([found["signal"], sham], "task")
+    found = made_arms.results(made_arms.HELD_STILL, widths=WIDTHS)
     (missing,) = judge(found, [TEACHES])
     assert missing.note == "no task that is never shown is watched"
-    wide = found.reindex(task=["rare", "sham"], watch=["rare", "sham"]).assign(
-        signal=signal, frequency=("task", [0.1, 0.0])
-    )
-    (verdict,) = judge(wide, [TEACHES])
+    (verdict,) = judge(made_arms.with_sham(found, rise), [TEACHES])
     assert verdict.verdict == expected
     assert verdict.estimate == pytest.approx(rise, abs=0.02)
 

@@ -224,6 +224,7 @@ def test_single_students_are_inconclusive(mixed, burst, students, under, competi
         made_parity.parity(**alone),
         made_control.results((0.3, 0.6), (0.2, 0.2), streams=1),
         made_arms.results(made_arms.FORGOTTEN, streams=1, widths=made_arms.WIDTHS),
+        made_arms.with_sham(made_arms.results(made_arms.HELD_STILL, streams=1)),
         made_branches.results(streams=1),
         made_once_known.results(made_once_known.LATE_SMALL, ((20, 50, 60), (160,) * 3), streams=1),
         made_block_effects.study(streams=1),
@@ -304,6 +305,7 @@ def test_what_cannot_fail_is_a_check():
         "protection_keeps_the_level",
         "protection_of_another_changes_nothing",
         "protecting_another_gives_nothing",
+        "holding_still_teaches_nothing",
         "first_order_change",
         "two_orders_explain_changes",
     }
