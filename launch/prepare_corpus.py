@@ -64,8 +64,8 @@ def main(_: list[str]) -> int:
     except ImportError as error:  # of gs://, or of a source
         reason = " ".join(str(error).split())
         raise UserError(
-            f"a package is missing: {reason}; pip install 'rare-retention[documents]' has those of "
-            "zst, Parquet and hf, [gcs] that of gs://"
+            f"a package is missing: {reason}; the extra `documents` has those of zst, Parquet and "
+            "hf, `gcs` that of gs://"
         ) from None
     except KeyboardInterrupt:
         print("stopped; the same command goes on with the files that are finished")

@@ -28,7 +28,7 @@ class JsonLines:
 
     Attributes:
         name: the source, as it was asked for.
-        digest: 16 hex digits of its names and sizes, and of the field.
+        digest: 16 hex digits of its names and sizes; the field stands in the name.
         content: 16 hex digits of its bytes.
 
     Args:
@@ -75,7 +75,7 @@ class JsonLines:
             found = json.loads(line)
         except ValueError as error:
             raise UserError(
-                f"{path}:{number}: no JSON ({error}); expected an object a line"
+                f"{path}:{number}: no JSON ({error}); expected an object in each line"
             ) from None
         if not isinstance(found, dict):
             raise UserError(f"{path}:{number}: expected an object, got {type(found).__name__}")

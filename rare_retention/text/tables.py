@@ -18,7 +18,7 @@ class Parquet:
 
     Attributes:
         name: the source, as it was asked for.
-        digest: 16 hex digits of its names and sizes, and of the column.
+        digest: 16 hex digits of its names and sizes; the column stands in the name.
         content: 16 hex digits of its bytes.
 
     Args:
@@ -73,7 +73,8 @@ class Parquet:
                 raise UserError(f"{path}: damaged ({_line(error)})") from None
             self._held = (place, column.to_pylist())
         first = self._ends[place - 1] if place else 0
-        return _text(self._held[1][index - first], f"{path}: row {index - first:,}", self._key)
+        where = f"{path}: group {group}, row {index - first:,}"
+        return _text(self._held[1][index - first], where, self._key)
 
 
 class HfTexts:

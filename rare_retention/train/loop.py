@@ -108,7 +108,7 @@ def train(
             longest = min(run.measure.every, run.steps)
             stream = chunks(source, run.batch, plan.stops, int(state.step), mesh, longest)
             step = _advance(run, plan, compiled, own, state, stream, recorder, asked, lock, label)
-            lock.check()
+            _check_still_held(lock)
             recorder.close()
         except BaseException:
             recorder.abandon()
@@ -177,9 +177,8 @@ def _advance(
                 state, measured = compiled.run(state, own, chunk.batches, count), None
             # Asked once: a signal may come during the save, or on one host alone.
             leaving = any_host(asked.requested or lock.lost)
-            if leaving and any_host(lock.lost):
-                lock.check()
-                raise Lost(f"{lock.folder}: was taken over by another job; this one writes no more")
+            if leaving:
+                _check_still_held(lock)
             if measured is not None:
                 recorder.record(step, state, measured, save=leaving)
             elif leaving:
@@ -188,6 +187,17 @@ def _advance(
             if leaving:
                 break
     return step
+
+
+def _check_still_held(lock: Lock) -> None:
+    """Checks on all hosts together that the first one still holds the run's lock.
+
+    Raises:
+        Lost: another job has taken it over.
+    """
+    if any_host(lock.lost):
+        lock.check()
+        raise Lost(f"{lock.folder}: was taken over by another job; this one writes no more")
 
 
 class Programs(NamedTuple):
