@@ -66,11 +66,14 @@ def join_hosts() -> None:
     """Joins the other hosts: a TPU slice or a cluster that JAX knows, or as the environment says.
 
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe any other cluster.
+
+    Raises:
+        Absent: some of them have not been started.
     """
-    import jax
+    from rare_retention import hosts
 
     count, index = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
-    jax.distributed.initialize(
+    hosts.join(
         os.environ.get("JAX_COORDINATOR_ADDRESS"),
         None if count is None else int(count),
         None if index is None else int(index),

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """A mistake in what the user asked for. A launcher prints the message and exits with code 2."""
+    """A mistake in what the user asked for. A launcher prints the message and exits with `code`."""
+
+    code = 2
 
 
 class ConfigError(UserError, ValueError):

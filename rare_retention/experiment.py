@@ -80,6 +80,8 @@ LATER_OF: dict[str, dict[str, Any]] = {
         "update_rms": 0.2,
         "adam_factor": 1.0,
         "clip_behind": 0,
+        "skip_above": None,
+        "skip_window": 128,
     },
     "exposure": {"left_out": []},
 }

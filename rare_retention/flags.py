@@ -24,7 +24,7 @@ from typing import Any, NoReturn, TypeVar, overload
 import pydantic
 from absl import app, flags
 
-from rare_retention import annotations
+from rare_retention import annotations, hosts
 from rare_retention.config import override
 from rare_retention.errors import ConfigError, UserError
 
@@ -291,12 +291,20 @@ def _guard(function: Callable[[Any], T]) -> Callable[[Any], T]:
             return function(argument)
         except UserError as error:
             print(error, file=sys.stderr)
-            sys.exit(2)
-        except KeyboardInterrupt:
+            hosts.leave_after(error, error.code)
+            sys.exit(error.code)
+        except KeyboardInterrupt as error:
             print(f"\n{STOPPED}", file=sys.stderr)
+            hosts.leave_after(error, INTERRUPTED)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except Exception as error:
+            if hosts.several():
+                hosts.all_fail()  # or it ends here, since another one is gone
+                traceback.print_exc()
+                hosts.leave_after(error, 1)
+            raise
 
     return guarded

@@ -61,6 +61,11 @@ class Optimizer:
         clip_factor: how many times larger it is there.
         clip_behind: steps before the first of these. AI2's trainer clips a batch before it sets the
             norm that is due, so that each has that of the batch before, and the first one `clip`.
+        skip_above: standard deviations by which a student's loss, or the norm of its gradient, may
+            exceed the mean of its last steps; a step beyond is skipped by this student, as in
+            OLMo-core, whose value is 6. None skips none. How many were stands in the manifest.
+        skip_window: number of these last steps, of which half have to be known; read with
+            `skip_above` alone.
     """
 
     method: Literal["adamw", "sgd", "muon"] = "adamw"
@@ -86,6 +91,8 @@ class Optimizer:
     clip_warmup: Natural = 0
     clip_factor: Above0 = 5.0
     clip_behind: Natural = 0
+    skip_above: Above0 | None = None
+    skip_window: Annotated[int, Field(ge=2)] = 128
 
     def __post_init__(self) -> None:
         if self.schedule == "cosine" and self.horizon <= self.warmup:
@@ -93,6 +100,12 @@ class Optimizer:
                 "horizon",
                 f"a cosine needs the step at which it ends, beyond warmup = {self.warmup}; got "
                 f"{self.horizon}",
+            )
+        if self.skip_above is None and self.skip_window != type(self).skip_window:
+            raise ConfigError(
+                "skip_window",
+                f"is read with skip_above alone; got {self.skip_window} without one: set "
+                "skip_above, such as 6, or leave it out",
             )
         if self.method != "muon":
             self._check_without_muon()

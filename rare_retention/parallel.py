@@ -101,3 +101,18 @@ def any_host(flag: bool) -> bool:
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+
+
+def slowest(flag: bool, seconds: float | None) -> tuple[bool, float | None]:
+    """Whether the flag is set on any host, and the largest number of all; asked as `any_host`.
+
+    Args:
+        flag: of this host.
+        seconds: of this host; None, where a host has none, is the result.
+    """
+    if jax.process_count() == 1:
+        return flag, seconds
+    own = np.array([flag, np.inf if seconds is None else seconds], np.float32)
+    flags, times = np.asarray(multihost_utils.process_allgather(own)).T
+    longest = float(times.max())
+    return bool(flags.any()), longest if np.isfinite(longest) else None

@@ -5,7 +5,7 @@ All keep digests of their arrays beside them and compare them on the way back in
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -73,14 +73,14 @@ class Store:
             )
         self._saved.append(step)
 
-    def restore(self, step: int, abstract: Any, varied: str = "") -> Any:
+    def restore(self, step: int, abstract: Any, varied: Sequence[str] = ()) -> Any:
         """Reads a checkpoint back.
 
         Args:
             step: which one.
             abstract: tree of `jax.ShapeDtypeStruct` with the shardings wanted.
-            varied: field of the tree, a dict, of which the checkpoint may have other entries; those
-                that both have come back.
+            varied: fields of the tree, dicts, of which the checkpoint may have other entries or
+                none; those that both have come back.
 
         Raises:
             UserError: it is damaged, or belongs to another recipe.
@@ -91,17 +91,20 @@ class Store:
             if not varied:
                 return abstract
             tree = place.resolve() / "tree"  # Orbax takes no relative paths
-            saved = ocp.StandardCheckpointHandler().metadata(tree).tree.get(varied) or {}
-            return abstract._replace(**{varied: _as_saved(saved, getattr(abstract, varied))})
+            saved = ocp.StandardCheckpointHandler().metadata(tree).tree
+            # A dict, since an older checkpoint has not all fields.
+            own = {field: value for field, value in abstract._asdict().items() if field in saved}
+            return own | {
+                field: _as_saved(saved[field] or {}, own[field]) for field in varied if field in own
+            }
 
         tree, meta = _read(self._manager, step, wanted, place)
         if meta["identity"] != self._identity:
             raise UserError(f"{place}: belongs to recipe {meta['identity']}, not {self._identity}")
         if not varied:
             return tree
-        common = getattr(tree, varied).keys() & getattr(abstract, varied).keys()
-        kept = {name: own for name, own in getattr(tree, varied).items() if name in common}
-        return tree._replace(**{varied: kept})
+        kept = {field: _wanted(tree.get(field, {}), getattr(abstract, field)) for field in varied}
+        return type(abstract)(**{**tree, **kept})
 
     def set_aside(self, step: int) -> None:
         """Renames a checkpoint that could not be restored to STEP.damaged: it may be repaired."""
@@ -178,6 +181,11 @@ def _as_saved(saved: dict[str, Any], abstract: dict[str, Any]) -> dict[str, Any]
         name: abstract[name] if name in abstract else jax.tree.map(_here, own)
         for name, own in saved.items()
     }
+
+
+def _wanted(saved: dict[str, Any], abstract: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a checkpoint that are wanted."""
+    return {name: own for name, own in saved.items() if name in abstract}
 
 
 def about_checkpoint(folder: epath.Path, step: int) -> dict[str, Any]:

@@ -112,6 +112,9 @@ class Manifest:
             step on: bits are the same on equal ones alone.
         records: what the run has kept: names of its blocks of metrics, steps of its snapshots and
             whole states; of a run that goes on, when it last stopped.
+        halted: students that have diverged, by their labels -> updates before they were frozen;
+            what was measured of them later is missing.
+        skipped: students that have skipped steps with spikes -> how many.
         layout: of the run's files; those of a run that was begun in an older one stay of it.
     """
 
@@ -142,12 +145,18 @@ class Manifest:
     mesh: Mapping[str, int] = field(default_factory=dict)
     parts: tuple[Mapping[str, Any], ...] = ()
     records: Mapping[str, Any] = field(default_factory=dict)
+    halted: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
     layout: int = layout.LAYOUT
 
     @property
     def sealed(self) -> bool:
         """Whether the run's files are sealed."""
         return self.layout >= layout.SEALED
+
+
+_LATER: Mapping[str, Any] = {"records": {}, "mesh": {}, "parts": [], "halted": {}, "skipped": {}}
+"""What manifests of older versions lack."""
 
 
 def write_manifest(folder: epath.Path, manifest: Manifest) -> None:
@@ -191,7 +200,7 @@ def read_manifest(folder: epath.Path) -> Manifest | None:
     required = layout.check(read_object(path), path) >= layout.SEALED
     stored = read_record(path, remedy, required)
     try:
-        return _from_json({"records": {}, "mesh": {}, "parts": [], **stored})
+        return _from_json({**_LATER, **stored})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: damaged, not the manifest of a run ({error})") from error
 

@@ -58,10 +58,12 @@ class Recorder:
         self._retention = Store(folder / RETENTION, identity)
         whole = bool(states) or (folder / STATES).exists()
         self._states = Store(folder / STATES, identity) if whole else None
-        self._labels = [f"{s.group}_{s.initialisation}" for s in about.students]
+        self._labels = [student.label for student in about.students]
         self._identity = identity
         self._metrics = metrics.Metrics(folder, identity, self._labels)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
+        self._halted: dict[str, int] = {}
+        self._skipped: dict[str, int] = {}
         self._start = time.monotonic()
         earlier = read_manifest(folder)
         self._spent = earlier.seconds if earlier else 0.0
@@ -102,7 +104,7 @@ class Recorder:
                 return listed
         return {}
 
-    def restore(self, abstract: Any) -> Any | None:
+    def restore(self, abstract: Any, varied: Sequence[str] = ()) -> Any | None:
         """The newest whole checkpoint, with everything recorded after it removed; None without one.
 
         Where a state that is to be kept whole has been passed without keeping it, or something that
@@ -110,8 +112,8 @@ class Recorder:
         there, or from its start.
 
         Args:
-            abstract: the state as `jax.ShapeDtypeStruct` with shardings. What instruments follow
-                comes back as far as the checkpoint has it.
+            abstract: the state as `jax.ShapeDtypeStruct` with shardings.
+            varied: fields of it that come back as far as the checkpoint has them.
 
         Raises:
             UserError: there are checkpoints, but none is whole; or what stands there is another
@@ -129,7 +131,7 @@ class Recorder:
             if lost is not None and step >= lost[0]:
                 continue
             try:
-                state = self._resume.restore(step, abstract, varied="followed")
+                state = self._resume.restore(step, abstract, varied)
             except UserError as error:
                 damaged[step] = error
                 continue
@@ -228,6 +230,8 @@ class Recorder:
                 shown=tuple(shown),
                 seconds=round(self._spent + time.monotonic() - self._start, 1),
                 records=self._listed,
+                halted=self._halted,
+                skipped=self._skipped,
             )
             write_manifest(self._folder, now)
 
@@ -239,13 +243,45 @@ class Recorder:
         if self._pending is not None:
             step, measured = self._pending
             self._pending = None
-            values = {name: np.asarray(v) for name, v in measured.items()}
+            values = self._of_those_that_go_on({n: np.asarray(v) for n, v in measured.items()})
             if is_primary():
                 self._metrics.add(step, values)
-            lost = np.flatnonzero(~np.isfinite(values.get("train_loss", np.zeros(1))))
-            if lost.size:
-                self._flush()
-                raise FloatingPointError(
-                    f"the loss of {self._labels[lost[0]]} is not finite at step {step}; "
-                    "a lower optimizer.peak may help"
-                )
+
+    def _of_those_that_go_on(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Measured values, NaN of students that have diverged, who is noted.
+
+        Raises:
+            FloatingPointError: all have.
+        """
+        own = dict(values)
+        skipped = own.pop("skipped", np.zeros(len(self._labels), int))
+        halted = own.pop("halted", np.full(len(self._labels), -1))
+        self._skipped = _named(self._labels, skipped, skipped > 0)
+        known, self._halted = self._halted, _named(self._labels, halted, halted >= 0)
+        for label in self._halted.keys() - known.keys():
+            warnings.warn(
+                f"{self._folder}: {label} has diverged at step {self._halted[label]:,}, its loss "
+                "or gradient is not finite; it is left out from there and the others go on; a "
+                "lower optimizer.peak may help",
+                stacklevel=2,
+            )
+        if len(self._halted) == len(self._labels):
+            self._flush()
+            raise FloatingPointError(
+                f"the loss of {self._labels[0]} is not finite at step {halted[0]}, and no student "
+                "is left; a lower optimizer.peak may help"
+            )
+        gone = halted >= 0
+        return {name: _without(value, gone) if gone.any() else value for name, value in own.items()}
+
+
+def _named(labels: Sequence[str], values: np.ndarray, chosen: np.ndarray) -> dict[str, int]:
+    """The values of the chosen students, by their labels."""
+    return {labels[i]: int(values[i]) for i in np.flatnonzero(chosen)}
+
+
+def _without(values: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """Values [S, ...] with NaN for some students."""
+    left = np.array(values, np.result_type(values.dtype, np.float32))
+    left[gone] = np.nan
+    return left

@@ -266,7 +266,8 @@ def sections(study: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
 def lost(results: xr.Dataset) -> list[str]:
     """A line for each model whose run did not reach its last step, or has no finite loss there.
 
-    Such as `stream 2, gap G = 64: N = 32 (initialisation 1)`; none where all is whole.
+    Such as `stream 2, gap G = 64: N = 32 (initialisation 1, diverged at step 40)`; none where all
+    is whole.
 
     Args:
         results: of a study.
@@ -276,12 +277,15 @@ def lost(results: xr.Dataset) -> list[str]:
     runs = final.stack(run=order).transpose("run", "size", "initialisation")
     ended = results["finished"].broadcast_like(final.isel(initialisation=0, drop=True))
     finished = ended.stack(run=order).transpose("run", "size")
+    halted = results.get("halted", xr.full_like(final, np.nan, float)).stack(run=order)
     lines = []
     for run, whole in zip(runs, finished, strict=True):
+        steps = halted.sel(run=run["run"].item())
         place = [f"stream {int(run['stream'])}"]
         place += [f"{data.symbol(name)} = {number(run[name].item())}" for name in names]
         students = [
-            f"{sizes[student['size'].item()]} (initialisation {int(student['initialisation'])})"
+            f"{sizes[student['size'].item()]} (initialisation {int(student['initialisation'])}"
+            f"{_diverged(steps, student)})"
             for student in run.stack(student=("size", "initialisation"))
             if not bool(student)
         ]
@@ -294,6 +298,13 @@ def lost(results: xr.Dataset) -> list[str]:
             which = "" if len(early) == whole.size else f": {', '.join(early)}"
             lines.append(f"{', '.join(place)}{which}: stopped early, measured to where it came")
     return lines
+
+
+def _diverged(halted: xr.DataArray, student: xr.DataArray) -> str:
+    """When a student diverged, if it did, as the end of what it is called."""
+    place = {dim: student[dim].item() for dim in ("size", "initialisation")}
+    step = float(halted.sel(place))
+    return f", diverged at step {int(step):,}" if np.isfinite(step) else ""
 
 
 def duration(seconds: float) -> str:

@@ -26,6 +26,11 @@ class Student(NamedTuple):
     parameters: int
     initialisation: int = 0
 
+    @property
+    def label(self) -> str:
+        """What it is called in messages, on the board and in manifests, such as "width_00008_1"."""
+        return f"{self.group}_{self.initialisation}"
+
 
 def group(kind: str, number: int) -> str:
     """Name of a group of students by a number of theirs: padded, names sort by number in JAX."""

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from etils import epath
 
+from rare_retention import hosts
 from rare_retention.config import override
 from rare_retention.errors import UserError
 from rare_retention.parallel import any_host, is_primary
-from rare_retention.record.files import read_json, write, write_json
+from rare_retention.record import files
 from rare_retention.study.folder import claim
 from rare_retention.study.grid import Study, Unit, unit_named
 from rare_retention.study.progress import FAILURE, Progress
@@ -51,6 +52,7 @@ def execute(
     Raises:
         UserError: the workdir holds another study.
         ConfigError: there is no such unit.
+        Alone: a unit failed on one of several processes; the others cannot go on with this one.
     """
     progress = Progress(study, workdir)
     chosen = progress.units if only is None else [unit_named(study, only)]
@@ -79,7 +81,7 @@ def _execute(
             failed[unit.name] = f"{unit.parent}, which it goes on from, has failed"
             continue
         if (folder / FAILURE).exists() and not retry_failed:
-            failed[unit.name] = read_json(folder / FAILURE)["reason"]
+            failed[unit.name] = files.read_json(folder / FAILURE)["reason"]
             continue
         try:
             states = {"snapshots.states": tuple(sorted(progress.wanted(unit)))}
@@ -88,7 +90,13 @@ def _execute(
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # one broken unit must not take the others with it
-            failed[unit.name] = _keep(error, folder)
+            alone = not hosts.all_fail()
+            failed[unit.name] = _keep(error, folder, write=alone or is_primary())
+            if alone:
+                raise hosts.Alone(
+                    f"{unit.name} has failed on this process alone: {failed[unit.name]}; the "
+                    "others leave too, and the same command goes on with the other units"
+                ) from error
             continue
         if is_primary():
             for name in (FAILURE, TRACEBACK):
@@ -101,12 +109,12 @@ def _execute(
     return Outcome(finished, failed, stopped=False)
 
 
-def _keep(error: Exception, folder: epath.Path) -> str:
-    """Writes why a unit failed into its folder, with the traceback; returns it in one line."""
+def _keep(error: Exception, folder: epath.Path, write: bool) -> str:
+    """Why a unit failed, in one line; writes it into its folder, with the traceback."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     reason = f"{reason} (traceback: {folder / TRACEBACK})"
-    if is_primary():
+    if write:
         text = "".join(traceback.format_exception(error))
-        write(folder / TRACEBACK, lambda file: file.write(text.encode()))
-        write_json(folder / FAILURE, {"reason": reason})
+        files.write(folder / TRACEBACK, lambda file: file.write(text.encode()))
+        files.write_json(folder / FAILURE, {"reason": reason})
     return reason

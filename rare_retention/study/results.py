@@ -119,6 +119,7 @@ def load_run(folder: epath.Path, identity: str = "") -> xr.Dataset | None:
         **_costs(about),
         **_exposures(folder, about, int(steps[-1])),
         **_turn(about),
+        **_halted(about, draws),
         "finished": (("size",), done, {"units": "1", "long_name": "whether the run has ended"}),
     }
     coordinates = {
@@ -223,6 +224,16 @@ def _turn(about: Manifest) -> dict[str, Any]:
     return {"turn": ((), float(turns[-1]["step"]), words)} if turns else {}
 
 
+def _halted(about: Manifest, draws: Sequence[int]) -> dict[str, Any]:
+    """When students diverged, if any did; NaN for the others."""
+    if not about.halted:
+        return {}
+    steps = [about.halted.get(student.label, np.nan) for student in about.students]
+    words = {"units": "steps", "long_name": "updates before a student that diverged was frozen"}
+    values = np.reshape(np.array(steps, np.float64), (-1, len(draws)))
+    return {"halted": (("size", "initialisation"), values, words)}
+
+
 def _described(quantity: Quantity) -> dict[str, str]:
     return {"units": quantity.unit, "long_name": quantity.meaning}
 
@@ -282,7 +293,7 @@ def join(
 def _leading(places: dict[str, list[Any]], name: str, variable: xr.DataArray) -> tuple[str, ...]:
     own = (
         variable.dtype == bool
-        or name == "turn"  # the state after an exposure is each stream's
+        or name in ("turn", "halted")  # each stream's own
         or {"step", "exposure", "snapshot"} & set(variable.dims)
     )
     return tuple(places) if own else tuple(name for name in places if name != "stream")

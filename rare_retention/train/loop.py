@@ -1,7 +1,7 @@
 """The one loop: schedule -> batches -> step -> metrics, snapshots and checkpoints."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -12,11 +12,11 @@ from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from rare_retention import jax_settings
+from rare_retention import hosts, jax_settings
 from rare_retention.config import to_dict
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.experiment import Run, changes
-from rare_retention.parallel import any_host, is_primary, make_mesh
+from rare_retention.parallel import any_host, is_primary, make_mesh, slowest
 from rare_retention.record.exposures import write_exposures
 from rare_retention.record.files import CONFIG, write_record
 from rare_retention.record.lock import Lock, Lost, only_writer
@@ -26,6 +26,7 @@ from rare_retention.schedule.schedule import History, Schedule
 from rare_retention.settings.setting import labels
 from rare_retention.train import origin
 from rare_retention.train.interruption import Interruption
+from rare_retention.train.pace import Pace
 from rare_retention.train.pipeline import Chunk, chunks
 from rare_retention.train.plan import (
     Plan,
@@ -43,7 +44,7 @@ from rare_retention.train.state import (
     State,
     abstract,
     create,
-    followed,
+    fresh,
     shardings,
 )
 from rare_retention.train.step import Step
@@ -92,14 +93,12 @@ def train(
         _claim(run, folder)
         recorder = _recorder(run, folder, plan, before)
         try:
-            state = recorder.restore(compiled.abstract)
+            state = recorder.restore(compiled.abstract, origin.VARIED)
             if state is None:
                 state = _first(run, parent, before, compiled, own, mesh)
                 recorder.record(run.start, state, compiled.measure(state, own), save=False)
-            elif state.followed.keys() != compiled.abstract.followed.keys():
-                # Instruments that were added since start anew; the others go on.
-                started = compiled.followed(state.params)
-                state = state._replace(followed=started | state.followed)
+            else:  # instruments that were added since start anew; the others go on
+                state = origin.completed(state, compiled.abstract, compiled.fresh)
             if int(state.step) > run.steps:  # asked for less than there is
                 history = origin.history(run, int(state.step), before)
             _write_exposures(run, folder, history)
@@ -110,8 +109,9 @@ def train(
             step = _advance(run, plan, compiled, own, state, stream, recorder, asked, lock, label)
             _check_still_held(lock)
             recorder.close()
-        except BaseException:
-            recorder.abandon()
+        except Exception:
+            if hosts.all_fail():  # closing waits for the others: for ever, where they go on
+                recorder.abandon()
             raise
         if step >= run.steps:
             recorder.describe("finished", step, history.shown.tolist())
@@ -165,28 +165,56 @@ def _advance(
     lock: Lock,
     label: str,
 ) -> int:
-    """Takes the state through all chunks, or as many as there is time for; returns its step."""
-    step, stops = int(state.step), frozenset(plan.stops)
-    quiet = not is_primary()
+    """Takes the state through all chunks, or as far as there is time for; returns its step."""
+    step, stops, pace = int(state.step), frozenset(plan.stops), Pace()
+    quiet, leaving = not is_primary(), False
     with tqdm(total=run.steps, initial=step, desc=label, unit="step", disable=quiet) as bar:
         for chunk in stream:
-            count, step = jnp.int32(chunk.stop - chunk.start), chunk.stop
-            if step in stops:
-                state, measured = compiled.advance(state, own, chunk.batches, count)
-            else:
-                state, measured = compiled.run(state, own, chunk.batches, count), None
-            # Asked once: a signal may come during the save, or on one host alone.
-            leaving = any_host(asked.requested or lock.lost)
-            if leaving:
-                _check_still_held(lock)
-            if measured is not None:
-                recorder.record(step, state, measured, save=leaving)
-            elif leaving:
-                recorder.save(step, state)
-            bar.update(step - bar.n)
+            while step < chunk.stop and not leaving:
+                last = step + pace.steps(chunk.stop - step)
+                state, measured = _call(compiled, own, state, chunk, (step, last), stops)
+                pace.called(jnp.copy(state.step), last - step)
+                # Asked once: a signal may come during the save, or on one host alone.
+                leaving, pace.seconds = slowest(asked.requested or lock.lost, pace.seconds)
+                step = last
+                if leaving:
+                    _check_still_held(lock)
+                if measured is not None:
+                    recorder.record(step, state, measured, save=leaving)
+                elif leaving:
+                    recorder.save(step, state)
+                bar.update(step - bar.n)
             if leaving:
                 break
     return step
+
+
+def _call(
+    compiled: "Programs",
+    own: Arguments,
+    state: State,
+    chunk: Chunk,
+    steps: tuple[int, int],
+    stops: Collection[int],
+) -> tuple[State, Any]:
+    """Takes the state from one step to another; the state, and what is measured if it is a stop.
+
+    The last step before a stop is a call of its own program, whatever led to it: how the others are
+    cut into calls changes no bit.
+    """
+    first, last = steps
+    plain = last - (last in stops)
+    if plain > first:
+        state = compiled.run(state, own, chunk.batches, *_indices(chunk, first, plain))
+    if plain == last:
+        return state, None
+    moved, measured = compiled.advance(state, own, chunk.batches, *_indices(chunk, plain, last))
+    return moved, measured
+
+
+def _indices(chunk: Chunk, first: int, last: int) -> tuple[jax.Array, jax.Array]:
+    """Where the batches of some steps end and start in a chunk."""
+    return jnp.int32(last - chunk.start), jnp.int32(first - chunk.start)
 
 
 def _check_still_held(lock: Lock) -> None:
@@ -207,7 +235,7 @@ class Programs(NamedTuple):
     run: Any
     advance: Any
     measure: Any
-    followed: Any
+    fresh: Any
     abstract: State
 
 
@@ -222,7 +250,9 @@ def programs(blueprint: Blueprint, mesh: Mesh) -> Programs:
         run=jax.jit(step.run, donate_argnums=0, out_shardings=layout),
         advance=jax.jit(step.advance, donate_argnums=0, out_shardings=(layout, everywhere)),
         measure=jax.jit(step.measure, out_shardings=everywhere),
-        followed=jax.jit(functools.partial(followed, blueprint), out_shardings=layout.followed),
+        fresh=jax.jit(
+            functools.partial(fresh, blueprint), out_shardings=(layout.followed, layout.guard)
+        ),
         abstract=jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
             abstract(blueprint),

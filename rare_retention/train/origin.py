@@ -1,5 +1,6 @@
 """The first state of a run that goes on from the state of another, and what that one was shown."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.records import STATES, steps_in
 from rare_retention.schedule.schedule import Exposures, History
+from rare_retention.settings.student import Params
 from rare_retention.train.state import Blueprint, State
 
 _MOMENTS = (optax.ScaleByAdamState, optax.TraceState, optax.contrib.MuonState)
@@ -58,7 +60,7 @@ class Parent(NamedTuple):
         """
         store = Store(self.folder / STATES, self.run.identity())
         try:
-            state: State = store.restore(step, abstract, varied="followed")
+            state: State = store.restore(step, abstract, varied=VARIED)
         except UserError as error:
             raise UserError(
                 f"{error}; delete {self.folder / STATES / str(step)}, and the same command trains "
@@ -104,6 +106,7 @@ def goes_on(
     What both runs carry goes on. Moments do under the same method, whatever else of the optimizer
     differs, such as its clipping or its decays; those of another begin at zero. Schedules are read
     at the state's step. A rule that differs in any field begins anew, knowing the last exposures.
+    Who has diverged stays frozen.
 
     Args:
         state: of the parent.
@@ -121,11 +124,42 @@ def goes_on(
     if rule:
         since = _since(before, step)
         rule = rule | {"since": jax.device_put(since, created.rule["since"].sharding)}
-    followed = {
-        name: state.followed[name] if alike(state.followed.get(name), fresh) else fresh
-        for name, fresh in created.followed.items()
-    }
-    return State(state.step, state.params, moments, followed, rule)
+    return filled(
+        State(state.step, state.params, moments, state.followed, rule, state.guard),
+        created.followed,
+        created.guard,
+    )
+
+
+VARIED = ("followed", "guard")
+"""Fields of a state in which a run may have other entries than it was saved with."""
+
+
+def filled(state: State, followed: dict[str, Any], guard: dict[str, Any]) -> State:
+    """A state whose `VARIED` fields have the given entries: its own, where they are like these."""
+    own = {"followed": followed, "guard": guard}
+
+    def entries(field: str) -> dict[str, Any]:
+        before = getattr(state, field)
+        return {
+            name: before[name] if alike(before.get(name), fresh) else fresh
+            for name, fresh in own[field].items()
+        }
+
+    return state._replace(**{field: entries(field) for field in VARIED})
+
+
+def completed(state: State, abstract: State, fresh: Callable[[Params], Any]) -> State:
+    """A restored state with what it was saved without, begun anew.
+
+    Args:
+        state: as restored.
+        abstract: the same run's, whole.
+        fresh: weights -> entries of all `VARIED` fields.
+    """
+    if all(getattr(state, field).keys() == getattr(abstract, field).keys() for field in VARIED):
+        return state
+    return filled(state, *fresh(state.params))
 
 
 def alike(first: Any, second: Any) -> bool:

@@ -16,6 +16,7 @@ from rare_retention.rules.rule import Rule
 from rare_retention.settings.objective import Array, Numbers
 from rare_retention.settings.student import Params
 from rare_retention.settings.traced import Traced
+from rare_retention.train import guard
 from rare_retention.train.updates import transformation
 
 
@@ -55,6 +56,7 @@ class State(NamedTuple):
         followed: what each instrument carries, by its kind; leaves have a leading student axis.
         rule: what the gradient rule carries, by "since", steps since each
             watched task was shown, and "carried"; empty without one.
+        guard: what is kept of students that diverge or have spikes, see `train.guard`.
     """
 
     step: jax.Array
@@ -62,6 +64,7 @@ class State(NamedTuple):
     optimizer: dict[str, Any]
     followed: dict[str, Any]
     rule: dict[str, Any]
+    guard: dict[str, Any]
 
 
 class Arguments(NamedTuple):
@@ -98,7 +101,8 @@ def create(blueprint: Blueprint, draw: jax.typing.ArrayLike) -> State:
         before = jnp.full(len(traced.objective.watch_ids), -1, jnp.int32)
         rule = {"since": before, "carried": blueprint.rule.start(traced, params)}
     step = jnp.zeros((), jnp.int32)
-    return State(step, params, moments, followed(blueprint, params), rule)
+    kept = guard.start(blueprint.optimizer, params)
+    return State(step, params, moments, followed(blueprint, params), rule, kept)
 
 
 def followed(blueprint: Blueprint, params: Params) -> dict[str, Any]:
@@ -111,6 +115,11 @@ def followed(blueprint: Blueprint, params: Params) -> dict[str, Any]:
     traced = blueprint.traced
     started = {tool.kind: tool.start(traced, params) for tool in blueprint.instruments}
     return {kind: own for kind, own in started.items() if own}
+
+
+def fresh(blueprint: Blueprint, params: Params) -> tuple[dict[str, Any], guard.Guard]:
+    """`State.followed` and `State.guard` of a run that begins with these weights."""
+    return followed(blueprint, params), guard.start(blueprint.optimizer, params)
 
 
 def abstract(blueprint: Blueprint) -> State:
@@ -134,8 +143,9 @@ def shardings(blueprint: Blueprint, mesh: Mesh) -> State:
     carried = {name: jax.tree.map(lambda _: student, own) for name, own in state.rule.items()}
     if carried:
         carried["since"] = everywhere  # of all students the same
-    by_student = jax.tree.map(lambda _: student, state.followed)
-    return State(everywhere, params, moments, by_student, carried)
+    followed = jax.tree.map(lambda _: student, state.followed)
+    kept = dict.fromkeys(state.guard, everywhere)
+    return State(everywhere, params, moments, followed, carried, kept)
 
 
 def _as_weights(moments: Any, weights: Any, other: NamedSharding) -> Any:

@@ -16,6 +16,7 @@ from rare_retention.settings.objective import Losses
 from rare_retention.settings.quantity import Quantity
 from rare_retention.settings.setting import Setting
 from rare_retention.settings.student import Params
+from rare_retention.train import guard
 from rare_retention.train.parts import gradient, watched_parts
 from rare_retention.train.state import Arguments, Blueprint, State, followed
 
@@ -51,9 +52,9 @@ class Taken(NamedTuple):
 class Step:
     """The compiled step of a run.
 
-    A call advances all students through a chunk of batches. `advance` measures at the last of them,
-    so that the others cost nothing; both kinds of step are compiled once. Measuring computes its
-    gradients beside the training gradient and never replaces it: the update is the same.
+    A call advances all students through some batches of a chunk. `advance` measures at the last of
+    them, so that the others cost nothing; both kinds of step are compiled once. Measuring computes
+    its gradients beside the training gradient and never replaces it: the update is the same.
     """
 
     def __init__(self, blueprint: Blueprint) -> None:
@@ -61,15 +62,23 @@ class Step:
         self._blueprint = blueprint
         self._traced = blueprint.traced
 
-    def run(self, state: State, own: Arguments, batches: Batch, count: jax.Array) -> State:
-        """Applies `count` updates and measures nothing.
+    def run(
+        self,
+        state: State,
+        own: Arguments,
+        batches: Batch,
+        stop: jax.Array,
+        start: jax.typing.ArrayLike = 0,
+    ) -> State:
+        """Applies the updates of batches start, ..., stop - 1 and measures nothing.
 
         Args:
             state: before the first update; not to be used again, as its buffers may be donated.
             own: the run's own numbers, such as learning rates; the update of state t, the t-th of
                 the run counted from 0, draws from fold_in(own.key, t).
             batches: a chunk of L consecutive batches, leaves [L, B, ...].
-            count: how many of them are used, int32 scalar from 0 to L; later ones are ignored.
+            stop: index behind the last one that is used, int32 scalar from 0 to L.
+            start: index of the first one.
 
         Returns:
             The state after the last update.
@@ -78,18 +87,23 @@ class Step:
         def plain(i: jax.Array, state: State) -> State:
             return self._take(state, own, _at(batches, i)).state
 
-        return jax.lax.fori_loop(0, count, plain, state)
+        return jax.lax.fori_loop(start, stop, plain, state)
 
     def advance(
-        self, state: State, own: Arguments, batches: Batch, count: jax.Array
+        self,
+        state: State,
+        own: Arguments,
+        batches: Batch,
+        stop: jax.Array,
+        start: jax.typing.ArrayLike = 0,
     ) -> tuple[State, Values]:
-        """Applies `count` updates, at least 1, and measures at the last one; arguments as `run`.
+        """Applies at least one update, and measures at the last one; arguments as `run`.
 
         Returns:
             The state after the chunk and what was measured there.
         """
-        before = self.run(state, own, batches, count - 1)
-        last = _at(batches, count - 1)
+        before = self.run(state, own, batches, stop - 1, start)
+        last = _at(batches, stop - 1)
         state, losses, moment = self._take(before, own, last)
         values = {**self.measure(state, own), **self._of_batch(losses, last)}
         for tool in self._blueprint.instruments:
@@ -98,11 +112,12 @@ class Step:
         return state._replace(followed=followed(self._blueprint, state.params)), values
 
     def measure(self, state: State, own: Arguments) -> Values:
-        """What can be measured of a state alone, without a batch."""
+        """What can be measured of a state alone, without a batch; `guard.COUNTS` among it."""
         with self._finest():  # whatever the students are trained in
             probed = self._traced.probe(state.params, own.numbers)
             reference = self._traced.reference(state.params, own.numbers)
-        return {**_by_name(probed), "reference": _students(reference)}
+        counted = {name: state.guard[name] for name in guard.COUNTS & state.guard.keys()}
+        return {**_by_name(probed), "reference": _students(reference), **counted}
 
     def _of_batch(self, losses: dict[str, Losses], batch: Batch) -> Values:
         """Losses of a batch, and what the objective records of it."""
@@ -129,12 +144,12 @@ class Step:
         )
         rule = self._blueprint.rule
         if rule is None:
-            updates, optimizer = self._optimize(state, own, grads)
+            updates, optimizer, kept = self._optimize(state, own, losses, grads)
             carried = state.rule
         else:
             seen = self._rule_sees(state, own, batch, mean)
             ruled = rule.gradient(self._parts(rule, grads, seen), seen)
-            updates, optimizer = self._optimize(state, own, ruled)
+            updates, optimizer, kept = self._optimize(state, own, losses, ruled)
             updates = rule.update(updates, seen)
             carried = {"since": seen.phase.since, "carried": rule.carry(updates, seen)}
         moment = Moment(self._traced, own.numbers, state.params, grads, updates, mean)
@@ -143,8 +158,9 @@ class Step:
             state.step + 1,
             optax.apply_updates(state.params, updates),
             optimizer,
-            {kind: watching[kind].follow(kept, moment) for kind, kept in state.followed.items()},
+            {kind: watching[kind].follow(old, moment) for kind, old in state.followed.items()},
             carried,
+            kept,
         )
         return Taken(after, losses, moment)
 
@@ -190,9 +206,9 @@ class Step:
         return mean
 
     def _optimize(
-        self, state: State, own: Arguments, grads: Params
-    ) -> tuple[Params, dict[str, Any]]:
-        """The optimizer's updates, and its state after them."""
+        self, state: State, own: Arguments, losses: dict[str, Losses], grads: Params
+    ) -> tuple[Params, dict[str, Any], guard.Guard]:
+        """The optimizer's updates, none of who takes no step; its state and the guard's after."""
         updates, optimizer = {}, {}
         for name, stack in state.params.items():
             with jax.numpy_dtype_promotion("standard"):  # Optax mixes its step count with floats
@@ -200,7 +216,11 @@ class Step:
                 updates[name], optimizer[name] = jax.vmap(update)(
                     grads[name], state.optimizer[name], stack
                 )
-        return updates, optimizer
+        taken, kept = guard.judge(self._blueprint.optimizer, state.guard, state.step, losses, grads)
+        updates = guard.where(taken, updates, 0)
+        if "skipped" in kept:  # who has diverged needs no moments any more
+            optimizer = guard.where(taken, optimizer, state.optimizer)
+        return updates, optimizer, kept
 
 
 def _at(tree: Any, index: jax.Array | int) -> Any:

@@ -68,7 +68,26 @@ class Followed(NamedTuple):
     followed: dict[str, jax.Array]
 
 
-@pytest.mark.parametrize("varied", ["", "followed"])
+class Guarded(NamedTuple):
+    weights: jax.Array
+    followed: dict[str, jax.Array]
+    guard: dict[str, jax.Array]
+
+
+def test_a_field_that_a_checkpoint_was_saved_without_comes_back_empty(tmp_path):
+    store = Store(epath.Path(tmp_path), "recipe")
+    saved = Followed(jnp.arange(3.0), {"effect": jnp.ones(2)})
+    store.save(5, saved)
+    store.wait()
+    wanted = abstract(Guarded(*saved, {"halted": jnp.zeros(2, jnp.int32)}))
+    found = store.restore(5, wanted, ("followed", "guard"))
+    store.close()
+    assert found.guard == {}
+    np.testing.assert_array_equal(found.weights, saved.weights)
+    np.testing.assert_array_equal(found.followed["effect"], saved.followed["effect"])
+
+
+@pytest.mark.parametrize("varied", [(), ("followed",)])
 def test_a_folder_may_be_relative(tmp_path, monkeypatch, varied):
     """As in --workdir=runs/mine; a branch restores what its run follows and it does too."""
     monkeypatch.chdir(tmp_path)

@@ -193,14 +193,21 @@ def test_a_whole_state_that_was_passed_without_it_is_trained_again(
     assert recorder(states=(wanted,)).restore(shapes()).step == 4
 
 
-@pytest.mark.parametrize("loss", [np.nan, np.inf])
-def test_a_diverged_student_is_named(recorder, tmp_path, loss):
-    own = recorder(snapshots=(), checkpoints=())
-    own.record(0, state(0), measured(0), save=False)
-    own.record(1, state(1), measured(1, train_loss=loss), save=False)
-    with pytest.raises(FloatingPointError, match=r"loss of width_2_1 is not finite at step 1;"):
-        own.record(2, state(2), measured(2), save=False)
-    assert metrics.read(epath.Path(tmp_path))["step"].tolist() == [0, 1]
+def test_a_diverged_student_is_named_and_its_values_are_missing(recorder, tmp_path):
+    own, students = recorder(snapshots=(), checkpoints=()), len(measured(0)["train_loss"])
+    halted = np.full(students, -1)
+    own.record(0, state(0), measured(0) | {"halted": halted}, save=False)
+    own.record(
+        1, state(1), measured(1) | {"halted": np.where(np.arange(students), 0, -1)}, save=False
+    )
+    with pytest.warns(UserWarning, match="has diverged at step 0, its loss or gradient is not fin"):
+        own.record(2, state(2), measured(2) | {"halted": np.zeros(students)}, save=False)
+    with pytest.raises(FloatingPointError, match="not finite at step 0, and no student is left;"):
+        own.close()
+    values = metrics.read(epath.Path(tmp_path))
+    assert values["step"].tolist() == [0, 1] and "halted" not in values
+    assert np.isfinite(values["train_loss"][0]).all()
+    assert np.isnan(values["train_loss"][1]).tolist() == [i > 0 for i in range(students)]
 
 
 def test_a_manifest_adds_up_the_time_of_all_starts(recorder, tmp_path, monkeypatch):

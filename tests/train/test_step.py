@@ -119,7 +119,7 @@ def test_measures_are_those_of_the_state_afterwards(start, advance):
     promised = SETTING.objective.quantities | step_quantities(SETTING)
     for tool in FULL.instruments:
         promised |= tool.quantities(SETTING)
-    assert measured.keys() == promised.keys()
+    assert measured.keys() == promised.keys() | {"halted"}
     sizes = {"watch": 2, "task": 3, "block": 3, "vector": 6, "other": 6}
     for name, quantity in promised.items():
         assert measured[name].shape == (2, *(sizes[d] for d in quantity.dims)), name
@@ -160,7 +160,7 @@ def test_a_call_may_measure_nothing(start, advance):
 
 
 def by_hand(traced, optimizer):
-    """The step of a run that has no rule and measures nothing, written out without `Step`."""
+    """The step of a run without a rule, a measurement or a guard, written out without `Step`."""
 
     def losses(params, rows, key, numbers):
         split = traced.losses(params, rows, key, numbers)
@@ -188,9 +188,12 @@ def by_hand(traced, optimizer):
 
 
 def operations(lowered):
-    """How often each operation stands in a program, by what it is and the types of its operands."""
+    """How often each product or draw stands in a program, and the types of its operands."""
     lines = re.sub(r"loc\(.*?\)|[%@#][\w:#]+", "", lowered.as_text()).splitlines()
-    return Counter(line.strip() for line in lines if "stablehlo." in line)
+    costly = re.compile(
+        r"stablehlo\.(dot_general|convolution|rng\w*|exponential|tanh|shift\w*|xor) "
+    )
+    return Counter(line.strip() for line in lines if costly.search(line))
 
 
 def ready(setting, batches, optimizer):
@@ -205,20 +208,22 @@ def ready(setting, batches, optimizer):
     return plain, hand, (state, *rest), (bare, *rest)
 
 
-def test_without_a_rule_a_step_is_gradient_update_and_no_more():
-    """The same operations, as many flops and inputs, and after seven steps the same bits."""
+def test_without_a_rule_a_step_is_gradient_update_and_a_guard_that_asks_for_two_numbers():
+    """The same products and draws, a few operations a weight more, and in the end the same bits."""
     plain, hand, given, by_hand_given = ready(SETTING, ROWS, ADAMW)
-    assert operations(plain) == operations(hand)
+    assert operations(plain) == operations(hand) and len(operations(hand)) > 5
     plain, hand = plain.compile(), hand.compile()
-    assert plain.cost_analysis()["flops"] == hand.cost_analysis()["flops"] > 0
+    weights = sum(leaf.size for leaf in jax.tree.leaves(given[0].params))
+    more = plain.cost_analysis()["flops"] - hand.cost_analysis()["flops"]
+    assert 0 <= more <= 8 * weights
     found, expected = plain(*given), hand(*by_hand_given)
-    leaves = jax.tree.leaves(found), jax.tree.leaves(expected)
+    leaves = jax.tree.leaves(found[:3]), jax.tree.leaves(expected)
     assert len(leaves[0]) == len(leaves[1]) and expected[0] == 7
     for a, b in zip(*leaves, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_without_a_rule_a_language_step_is_gradient_update_and_no_more(text_batches):
+def test_without_a_rule_a_language_step_has_the_products_of_gradient_and_update(text_batches):
     plain, hand, *_ = ready(TEXT, text_batches, ADAMW)
     assert operations(plain) == operations(hand)
 
