@@ -21,7 +21,7 @@ from rare_retention.models.language_model import LanguageModel
 from rare_retention.record.checkpoints import about_checkpoint, verify
 from rare_retention.record.dataset import load, save
 from rare_retention.record.digest import digests
-from rare_retention.record.manifest import read_manifest
+from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.record.records import RETENTION, steps_in
 from rare_retention.representation.ask import measure
 from rare_retention.representation.kinds import KINDS, VERSION, Options, Subject, check, subject
@@ -45,11 +45,13 @@ class Snapshot(NamedTuple):
         unit: its run.
         folder: of the run.
         step: updates before it.
+        gone: size and initialisation of students that had diverged before it.
     """
 
     unit: Unit
     folder: epath.Path
     step: int
+    gone: tuple[tuple[str, int], ...] = ()
 
 
 def collect(
@@ -77,7 +79,7 @@ def collect(
     check(options, kinds, sizes, list(subjects(setting, study.run.seeds.tasks).values()))
     with tqdm(total=len(found) * len(kinds), desc="evidence", unit="measurement") as bar:
         parts = [
-            (snapshot.unit.coordinates, _at(snapshot.step, part))
+            (snapshot.unit.coordinates, _at(snapshot.step, without(part, snapshot.gone)))
             for snapshot in found
             for part in _counted(bar, _of_snapshot(snapshot, kinds, options))
         ]
@@ -173,13 +175,40 @@ def snapshots(study: Study, workdir: epath.Path) -> list[Snapshot]:
                 f"{folder}: belongs to recipe {about.identity}, not {unit.run.identity()}, "
                 "which its study asks for"
             )
-        found += [Snapshot(unit, folder, step) for step in steps_in(folder / RETENTION)]
+        found += [
+            Snapshot(unit, folder, step, diverged(about, step))
+            for step in steps_in(folder / RETENTION)
+        ]
     if not found:
         raise UserError(
             f"{workdir}: no run has kept a snapshot in {RETENTION}/; train with "
             "--config.run.snapshots.every=STEPS"
         )
     return found
+
+
+def diverged(about: Manifest | None, step: int) -> tuple[tuple[str, int], ...]:
+    """Size and initialisation of the students that had diverged before a state."""
+    if about is None:
+        return ()
+    return tuple(
+        (str(student.size), student.initialisation)
+        for student in about.students
+        if about.halted.get(student.label, step) < step
+    )
+
+
+def without(part: xr.Dataset, gone: Sequence[tuple[str, int]]) -> xr.Dataset:
+    """Evidence with NaN for some students, by size and initialisation."""
+    if not gone:
+        return part
+    dims = ("size", "initialisation")
+    places = [
+        [(str(s), int(i)) not in gone for i in part.initialisation] for s in part["size"].values
+    ]
+    left = xr.DataArray(places, dims=dims)
+    own = {name: v.where(left) for name, v in part.data_vars.items() if set(dims) <= set(v.dims)}
+    return part.assign(own)
 
 
 def _of_snapshot(

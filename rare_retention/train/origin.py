@@ -27,19 +27,29 @@ class Parent(NamedTuple):
     """A run that another one goes on from.
 
     Attributes:
-        folder: of the run; `states/` holds the state.
+        folder: of the run.
         run: that is trained there.
+        root: folder in it that holds the state: whole states that are kept for branches, or
+            `resume/`, of which the newest stay.
     """
 
     folder: epath.Path
     run: Run
+    root: str = STATES
 
     def shown(self, step: int) -> History:
         """What it was shown up to a state that it has kept.
 
         Raises:
-            UserError: it has not kept that state.
+            UserError: it has not kept that state, or does not say what was shown before.
         """
+        if self.root != STATES:
+            if self.run.turns:
+                raise UserError(
+                    f"{self.folder}: goes on from another run itself, and what that one was shown "
+                    "stands beside whole states alone; keep one with snapshots.states"
+                )
+            return self.run.schedule().history(step, self.run.setting.watch_ids)
         if step not in steps_in(self.folder / STATES):
             raise UserError(f"{self.folder}: has no whole state of step {step}; train it first")
         slots = about_checkpoint(self.folder / STATES, step)["shown"]
@@ -58,12 +68,12 @@ class Parent(NamedTuple):
         Raises:
             UserError: it is damaged, or of a run of another recipe.
         """
-        store = Store(self.folder / STATES, self.run.identity())
+        store = Store(self.folder / self.root, self.run.identity())
         try:
             state: State = store.restore(step, abstract, varied=VARIED)
         except UserError as error:
             raise UserError(
-                f"{error}; delete {self.folder / STATES / str(step)}, and the same command trains "
+                f"{error}; delete {self.folder / self.root / str(step)}, and its command trains "
                 "that run again from before it"
             ) from error
         finally:

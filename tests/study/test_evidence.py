@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tiny
+import xarray as xr
 from etils import epath
 from made_language import RATES
 from made_representation import representation
@@ -10,8 +11,11 @@ from made_representation import representation
 from rare_retention.evidence import states
 from rare_retention.record.dataset import save
 from rare_retention.record.files import write_json
+from rare_retention.record.manifest import Manifest
 from rare_retention.report import build as module
 from rare_retention.report.figures import FROM_SNAPSHOTS, OF_SNAPSHOTS
+from rare_retention.settings.student import Student
+from rare_retention.study import evidence
 from rare_retention.study.claims.representation import CLAIMS
 from rare_retention.study.describe import variables
 from rare_retention.study.results import EVIDENCE, with_evidence
@@ -27,8 +31,8 @@ def whole():
 def parts(whole, tmp_path):
     """The results alone, and the file of their evidence."""
     path = epath.Path(tmp_path) / EVIDENCE
-    evidence = whole[sorted(FROM_SNAPSHOTS)].drop_vars(["gap"]).assign_attrs(tasks=["x"])
-    save(evidence.isel(task=[1, 2]), path)
+    found = whole[sorted(FROM_SNAPSHOTS)].drop_vars(["gap"]).assign_attrs(tasks=["x"])
+    save(found.isel(task=[1, 2]), path)
     return whole.drop_vars([*FROM_SNAPSHOTS, "snapshot", "layer"]), path
 
 
@@ -107,3 +111,26 @@ def test_a_variable_of_the_same_name_is_no_evidence(report, parts):
 
 def test_a_study_of_other_models_will_never_have_it():
     assert not FROM_SNAPSHOTS & variables(tiny.study())
+
+
+def test_evidence_of_who_has_diverged_is_missing():
+    students = tuple(Student(f"olmo_{s}", s, 8, 100, i) for s in ("4M", "20M") for i in range(2))
+    about = Manifest(students=students, halted={"olmo_4M_1": 30, "olmo_20M_0": 40})
+    assert evidence.diverged(about, 30) == ()  # a state of that many updates is whole
+    assert evidence.diverged(about, 31) == (("4M", 1),)
+    assert (
+        evidence.diverged(about, 50) == (("4M", 1), ("20M", 0))
+        and evidence.diverged(None, 50) == ()
+    )
+    part = xr.Dataset(
+        {
+            "score": (("size", "initialisation", "layer"), np.ones((2, 2, 3))),
+            "symbols": (("layer",), np.arange(3)),
+        },
+        {"size": ["4M", "20M"], "initialisation": [0, 1]},
+    )
+    found = evidence.without(part, (("4M", 1),))
+    assert np.isnan(found.score.sel(size="4M", initialisation=1)).all()
+    assert int(np.isnan(found.score).sum()) == 3
+    assert found.symbols.identical(part.symbols)
+    assert evidence.without(part, ()) is part
