@@ -18,6 +18,7 @@ class Server(ThreadingHTTPServer):
         heads: whether HEAD is.
         tags: whether an ETag is sent.
         delay: seconds before each answer.
+        stall: bytes of an answer after which the server falls silent until it is None again.
         asked: method, path and range of each request.
     """
 
@@ -28,7 +29,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.faults, self.asked = dict(files), {}, []
         self.ranges = self.heads = self.tags = True
-        self.delay = 0.0
+        self.delay, self.stall = 0.0, None
         self.sent = 0
         self.lock = threading.Lock()
 
@@ -95,7 +96,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             with server.lock:
                 server.sent += len(body)
-            self.wfile.write(body)
+            limit = server.stall
+            self.wfile.write(body[:limit])
+            while limit and len(body) > limit and server.stall is not None:
+                time.sleep(0.02)
+            self.wfile.write(body[limit:] if limit else b"")
 
     def status(self, code, headers=None):
         self.send_response(code)

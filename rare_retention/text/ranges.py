@@ -114,7 +114,7 @@ def _is_final(error: BaseException) -> bool:
 def _status(error: BaseException) -> int | None:
     """The HTTP status behind an error, None where there is none."""
     status = getattr(error, "status", None) or getattr(error, "code", None)
-    return int(status) if str(status).isdigit() else None
+    return int(str(status)) if str(status).isdigit() else None
 
 
 def _failure(error: BaseException, asked: Range, tries: int) -> UserError:

@@ -374,7 +374,7 @@ def status(path: epath.Path) -> tuple[int, tuple[int, ...]]:
 
 def _stamp(about: Mapping[str, Any]) -> tuple[int, ...]:
     """The stamp of a remote file, from what fsspec's `info` says of it."""
-    changed = about.get("mtime") or about.get("LastModified")
+    changed: Any = about.get("mtime") or about.get("LastModified")
     seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
     if not isinstance(seconds, int | float):
         return ()
