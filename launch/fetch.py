@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rare_retention.text.fetching import Found
 
 _MANIFEST = command_line.define_path("manifest", None, "list of URLs, one a line")
-_TO = command_line.define_path("to", None, "folder of the files, local or gs://")
+_TO = command_line.define_path("to", None, "folder of the files, local or gs://", shared=True)
 _STRIP = flags.DEFINE_integer(
     "strip", 0, "leading folders of each URL's path that are left out", lower_bound=0
 )
