@@ -17,6 +17,7 @@ class Server(ThreadingHTTPServer):
         ranges: whether ranges are served.
         heads: whether HEAD is.
         tags: whether an ETag is sent.
+        headers: more that every answer says.
         delay: seconds before each answer.
         stall: bytes of an answer after which the server falls silent until it is None again.
         asked: method, path and range of each request.
@@ -29,7 +30,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.faults, self.asked = dict(files), {}, []
         self.ranges = self.heads = self.tags = True
-        self.delay, self.stall = 0.0, None
+        self.delay, self.stall, self.headers = 0.0, None, {}
         self.sent = 0
         self.lock = threading.Lock()
 
@@ -84,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
         self.send_header("Content-Length", str(stop - start))
+        for name, value in server.headers.items():
+            self.send_header(name, value)
         if server.tags:
             self.send_header("ETag", tag)
         if server.ranges:

@@ -1,5 +1,6 @@
 """One file from a web server that fails in all the ways it can."""
 
+import gzip
 import threading
 
 import numpy as np
@@ -129,6 +130,34 @@ def test_a_file_that_has_changed_is_never_joined_with_what_it_was(begin, server,
     path = own.run()
     assert path.read_bytes() == changed and parts(tmp_path) == [path]
     assert sum(moved) == len(changed)
+
+
+def test_a_file_that_has_changed_on_a_server_without_ranges_leaves_nothing(begin, server, tmp_path):
+    server.ranges = False
+    server.faults["/x/a.npy"] = ["33000", 404]
+    with pytest.raises(Failed, match="404"):
+        begin()[0].run()
+    server.files["/x/a.npy"] = CONTENT[::-1]
+    path = begin()[0].run()
+    assert path.read_bytes() == CONTENT[::-1] and parts(tmp_path) == [path]
+
+
+def test_a_compressed_file_stays_as_it_is(begin, server):
+    """Though a server says of a .gz that it is compressed, and a browser would unpack it."""
+    content = gzip.compress(CONTENT)
+    server.files["/x/a.npy"] = content
+    server.headers = {"Content-Encoding": "gzip"}
+    assert begin(size=len(content))[0].run().read_bytes() == content
+
+
+def test_a_server_that_falls_silent_is_asked_again(begin, server, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", (5.0, 0.1))
+    server.stall = 33_000
+    timer = threading.Timer(0.3, setattr, (server, "stall", None))
+    timer.start()
+    assert begin()[0].run().read_bytes() == CONTENT
+    timer.join()
+    assert len(server.gets()) > 1
 
 
 def test_a_file_that_has_become_shorter_begins_anew(begin, server, tmp_path):
