@@ -86,9 +86,18 @@ class _PathParser(flags.ArgumentParser[str]):
         return path
 
 
-def define_path(name: str, default: str | None, text: str) -> "flags.FlagHolder[str | None]":
-    """Defines a flag that is a path, local or remote, in which `~` is the user's home folder."""
-    return flags.DEFINE(_PathParser(), name, default, text)
+def define_path(
+    name: str, default: str | None, text: str, *, shared: bool = False
+) -> "flags.FlagHolder[str | None]":
+    """Defines a flag that is a path, local or remote, in which `~` is the user's home folder.
+
+    Args:
+        name: of the flag.
+        default: its value where none is given.
+        text: its help.
+        shared: whether another launcher may have a flag of this name.
+    """
+    return flags.DEFINE(_PathParser(), name, default, text, allow_override=shared)
 
 
 def load(spec: str) -> Any:

@@ -67,7 +67,7 @@ def test_an_installed_experiment_runs_by_its_module(site):
     ]
 
 
-ALL = "checkpoints, evidence, exchange, match"
+ALL = "checkpoints, evidence, exchange, fetch, match"
 
 
 @pytest.mark.parametrize(

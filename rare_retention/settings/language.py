@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 _ROWS = 128  # embeddings have a multiple of this many rows, as AI2's 50,304 for 50,280 tokens
 
 LEFT_OUT = {
-    # Where the text stands; what it is has a digest.
-    "corpus": ("path", "order_file"),
+    # Where the text stands, and how it is read; what it is has a digest.
+    "corpus": ("path", "order_file", "cache_mib"),
     # The same numbers by other ways, up to rounding; the type of the numbers is none of them.
     "compute": ("attention", "remat", "unroll"),
 }

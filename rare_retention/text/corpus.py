@@ -6,23 +6,29 @@ never across files, and what a file has left after its last whole window is not 
 
 import functools
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
 from etils import epath
 
-from rare_retention.config import ConfigError, Natural, config, fingerprint, to_dict
+from rare_retention.config import (
+    ConfigError,
+    Natural,
+    Positive,
+    config,
+    fingerprint,
+    to_dict,
+)
 from rare_retention.errors import UserError
 from rare_retention.schedule.shuffle import permute
 from rare_retention.text import appearance, digests, fixed_order, token_files
+from rare_retention.text.blocks import Reader
 from rare_retention.text.fixed_order import FixedOrder
 from rare_retention.text.known import known
 from rare_retention.text.preparation import embedded
 from rare_retention.text.token_files import (
     AGAIN,
     CONTENTS,
-    READERS,
     TOKENIZER,
     Contents,
     Damaged,
@@ -69,6 +75,8 @@ class Corpus:
             For the embedded default, how many ids its tokenizer has (None: 1,024).
         end_of_document: id after each document; None: as corpus.json says, 50,279 where there is
             none.
+        cache_mib: memory for what is read from gs://, in MiB of each process. It decides how often
+            the storage is asked, and nothing else: what is read is the same.
     """
 
     path: str = ""
@@ -79,6 +87,7 @@ class Corpus:
     end_of_document: int | None = None
     order_seed: Natural = AI2_SEED
     order_file: str = ""
+    cache_mib: Positive = 1024
 
     def __post_init__(self) -> None:
         if self.held_out < 0:
@@ -142,6 +151,12 @@ class Windows:
         self.tokens = sum(file.tokens for file in files)
         self.dtype = files[0].dtype
         self._order = corpus.order
+        self._reader: Reader | None = None
+        if not all(token_files.is_local(file.path) for file in files):
+            size = window * np.dtype(self.dtype).itemsize
+            in_order = corpus.order == "sequential"
+            limit = corpus.cache_mib * 2**20
+            self._reader = Reader(self.files, size, limit, sequential=in_order)
         windows = np.array([file.tokens // window for file in files], np.int64)
         self._ends = np.cumsum(windows)
         self._starts = self._ends - windows
@@ -197,23 +212,24 @@ class Windows:
         """
         if index.size and not 0 <= index.min() <= index.max() < self.count:
             raise IndexError(f"windows 0 to {self.count - 1}, got {index.min()} to {index.max()}")
-        if token_files.is_local(self.files[0].path) or len(index) < 2:
-            return self._gather(index)
-        parts = np.array_split(index.argsort(kind="stable"), min(READERS, len(index)))
-        found = self._empty(len(index))
-        with ThreadPoolExecutor(READERS) as pool:
-            pieces = pool.map(self._gather, [index[part] for part in parts])
-            for part, tokens in zip(parts, pieces, strict=True):
-                found[part] = tokens
-        return found
-
-    def _gather(self, index: np.ndarray) -> np.ndarray:
         found = self._empty(len(index))
         number = np.searchsorted(self._ends, index, side="right")
+        rows = index - self._starts[number]
+        if self._reader is None:
+            largest = self._read_maps(number, rows, found)
+        else:
+            self._reader.read(number, rows, found)
+            largest = int(found.max(initial=0))
+        if largest >= self.vocabulary:
+            raise self._unknown(largest, index[found.max(axis=1).argmax()])
+        return found
+
+    def _read_maps(self, number: np.ndarray, rows: np.ndarray, found: np.ndarray) -> int:
+        """Reads windows of local files, `rows` of files `number`; the largest id of them."""
         order = number.argsort(kind="stable")
-        rows = (index - self._starts[number])[order]
+        rows = rows[order]
         touched, first = np.unique(number[order], return_index=True)
-        stops = np.append(first, len(index))[1:]
+        stops = np.append(first, len(rows))[1:]
         largest = 0
         for file, start, stop in zip(touched, first, stops, strict=True):
             # A few windows at a time: they are in a core's cache when their ids are checked.
@@ -225,9 +241,7 @@ class Windows:
                 largest = max(largest, int(part.max()))
                 if not alone:
                     found[order[block]] = part
-        if largest >= self.vocabulary:
-            raise self._unknown(largest, index[found.max(axis=1).argmax()])
-        return found
+        return largest
 
     def _empty(self, rows: int) -> np.ndarray:
         """Windows, not set, that JAX takes on a CPU without copying them.

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from etils import epath
 
-from rare_retention.text.token_files import READERS, Part, TokenFile
+from rare_retention.text.token_files import READERS, Part, TokenFile, pieces
 
 VERSION = 1  # Raise it with any change that gives an old file another digest.
 WHOLE = 48 * 2**20  # bytes of a corpus that are hashed at most, until `LEAST` asks for more
@@ -22,8 +22,6 @@ WHOLE = 48 * 2**20  # bytes of a corpus that are hashed at most, until `LEAST` a
 BLOCK = 2**13
 BLOCKS = 2**11  # of a corpus: requests to remote storage, or movements of a disk
 LEAST = 4  # blocks of a file, however many files there are
-
-_READ = 2**24  # bytes that are read at once
 
 
 class _Stored(Protocol):
@@ -115,9 +113,8 @@ def agrees(file: _Stored, files: int, part: Part, found: str | None = None) -> b
 def of_file(path: epath.Path) -> str:
     """SHA-256 of a file."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_READ):
-            digest.update(block)
+    for piece in pieces(path):
+        digest.update(piece)
     return digest.hexdigest()
 
 

@@ -6,14 +6,13 @@ ai2-olmo). Runs publish the order of the first epoch as `global_indices`, raw ui
 """
 
 import functools
-import hashlib
 
 import numpy as np
 from etils import epath
 
 from rare_retention.config import ConfigError
-
-_PIECE = 1 << 24  # bytes hashed at once
+from rare_retention.text.digests import of_file
+from rare_retention.text.token_files import pieces
 
 
 class FixedOrder:
@@ -102,7 +101,7 @@ def read(path: str, count: int) -> np.ndarray:
     place = epath.Path(path).expanduser()
     if not place.exists():
         raise ConfigError("corpus.order_file", f"{path}: there is no such file")
-    data = place.read_bytes()
+    data = b"".join(pieces(place))
     if len(data) % 4:
         raise ConfigError(
             "corpus.order_file", f"{path}: {len(data):,} bytes are no whole number of uint32"
@@ -122,11 +121,7 @@ def read(path: str, count: int) -> np.ndarray:
 
 def digest(path: str) -> str:
     """16 hexadecimal digits of a file's bytes."""
-    found = hashlib.sha256()
     place = epath.Path(path).expanduser()
     if not place.exists():
         raise ConfigError("corpus.order_file", f"{path}: there is no such file")
-    with place.open("rb") as file:
-        while piece := file.read(_PIECE):
-            found.update(piece)
-    return found.hexdigest()[:16]
+    return of_file(place)[:16]

@@ -1,15 +1,17 @@
 """Files of token ids: raw and little-endian, like those that AI2 publishes.
 
 They are named .npy or .bin and hold nothing but ids, so a file of n tokens has exactly n times two
-or four bytes. A local file is memory-mapped, a remote one is read by ranges.
+or four bytes. A local file is memory-mapped, a remote one is read by ranges (see `blocks`).
 """
 
 import functools
+import hashlib
+import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import fsspec
 import numpy as np
@@ -18,6 +20,7 @@ from etils import epath
 from rare_retention.config import config, from_dict
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.record.files import read_json
+from rare_retention.text import ranges
 
 CONTENTS = "corpus.json"
 TOKENIZER = "tokenizer.json"
@@ -30,8 +33,11 @@ VERSION = 1  # Raise it with any change that gives an old recipe other bytes.
 AGAIN = "copy the corpus again, or run its launch.prepare_corpus again, which mends it"
 READERS = 16  # requests to remote storage under way at once: each waits for the network
 
+_VERSIONS = ("generation", "md5Hash", "crc32c", "etag", "ETag")  # as gcsfs and s3fs name them
 _WILD = set("*?[")
 _NUMPY = b"\x93NUMPY"
+_READ = 2**24  # bytes that are read at once
+_HEADER = 2**14  # bytes that hold the header of any array of ids
 _HEADERS = {
     b"\x1f\x8b\x08\x00": "gzip-compressed",
     b"\x1f\x8b\x08\x08": "gzip-compressed",
@@ -138,8 +144,10 @@ class TokenFile(NamedTuple):
         path: where it stands, local or gs://.
         dtype: "uint16" or "uint32".
         tokens: how many ids it holds.
-        stamp: nanoseconds of its last change and, of a local one, of its last change of status, and
-            its number on the disk: a file that is written again has another. Empty where unknown.
+        stamp: nanoseconds of its last change and of its last change of status, and its number on
+            the disk; of a remote one of its last change, twice, and a digest of the checksums and
+            versions that the storage tells. A file that is written again has another. Empty where
+            unknown.
     """
 
     path: epath.Path
@@ -171,8 +179,11 @@ class TokenFile(NamedTuple):
             # Clipping takes nothing from rows that are there, and writes without another copy.
             np.take(whole.reshape(-1, window), rows, axis=0, out=found, mode="clip")
             return
-        for row, tokens in zip(rows.tolist(), found, strict=True):
-            content = self.piece(row * tokens.nbytes, (row + 1) * tokens.nbytes)
+        size = window * found.itemsize
+        asked = [
+            ranges.Range(str(self.path), row * size, (row + 1) * size) for row in rows.tolist()
+        ]
+        for content, tokens in zip(ranges.read(asked), found, strict=True):
             tokens[:] = np.frombuffer(content, found.dtype)
 
     def piece(self, start: int, stop: int) -> bytes:
@@ -186,18 +197,24 @@ class TokenFile(NamedTuple):
 
 def piece(path: epath.Path, start: int, stop: int) -> bytes:
     """Bytes `start` to `stop` of a file, as `TokenFile.piece`."""
-    if is_local(path):
-        with open(path, "rb", buffering=0) as file:
-            file.seek(start)
-            content = file.read(stop - start)
-    elif start == stop:
-        content = b""
-    else:
-        storage, name = fsspec.url_to_fs(str(path))
-        content = storage.cat_file(name, start, stop)
+    if not is_local(path):
+        return ranges.read([ranges.Range(str(path), start, stop)])[0]
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        content = file.read(stop - start)
     if len(content) < stop - start:
         raise UserError(f"{path}: has become shorter since it was opened; copy it again")
     return content
+
+
+def pieces(path: epath.Path) -> Iterator[bytes]:
+    """All bytes of a file from its start to its end, a few megabytes at a time."""
+    if not is_local(path):
+        yield from ranges.pieces(str(path), status(path)[0])
+        return
+    with path.open("rb") as file:
+        while content := file.read(_READ):
+            yield content
 
 
 # Each open map holds a file descriptor, of which a process commonly has 1,024.
@@ -312,12 +329,11 @@ def scan(paths: Iterable[epath.Path], dtype: Dtype) -> list[TokenFile]:
 def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
     try:
         size, stamp = status(path)
-        with path.open("rb") as file:
-            start = file.read(8)
+        start = piece(path, 0, min(8, size))
     except FileNotFoundError:
         raise Damaged(f"{path}: is missing; {AGAIN}") from None
     if start.startswith(_NUMPY):
-        raise UserError(_with_header(path))
+        raise UserError(_with_header(path, size))
     for header, kind in _HEADERS.items():
         if start.startswith(header):
             raise UserError(f"{path}: is {kind}, but token files are raw ids; {_PREPARE}")
@@ -330,12 +346,12 @@ def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
     return TokenFile(path, dtype, tokens, stamp)
 
 
-def _with_header(path: epath.Path) -> str:
+def _with_header(path: epath.Path, size: int) -> str:
     """What is said of a file that NumPy saved; the conversion keeps every id below 2^32."""
-    with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        kind = read.get(version[0], read[2])(file)[2]
+    file = io.BytesIO(piece(path, 0, min(_HEADER, size)))
+    version = np.lib.format.read_magic(file)
+    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    kind = read.get(version[0], read[2])(file)[2]
     narrow = kind.kind == "u" and kind.itemsize <= 2
     wanted = "uint16" if narrow else "uint32"
     stored = np.dtype(wanted).newbyteorder("<").str
@@ -351,5 +367,17 @@ def status(path: epath.Path) -> tuple[int, tuple[int, ...]]:
     if is_local(path):
         local = os.stat(path)
         return local.st_size, (local.st_mtime_ns, local.st_ctime_ns, local.st_ino)
-    remote = path.stat()
-    return remote.length, (remote.mtime * 10**9,) if remote.mtime else ()
+    storage, name = fsspec.url_to_fs(str(path))
+    about = storage.info(name)
+    return int(about["size"]), _stamp(about)
+
+
+def _stamp(about: Mapping[str, Any]) -> tuple[int, ...]:
+    """The stamp of a remote file, from what fsspec's `info` says of it."""
+    changed: Any = about.get("mtime") or about.get("LastModified")
+    seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
+    if not isinstance(seconds, int | float):
+        return ()
+    told = [str(about[name]) for name in _VERSIONS if about.get(name)]
+    digest = hashlib.sha256("\n".join(told).encode()).hexdigest()
+    return (int(seconds * 10**9),) * 2 + ((int(digest[:15], 16),) if told else ())

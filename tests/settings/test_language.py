@@ -187,6 +187,11 @@ def test_where_the_corpus_stands_is_no_part_of_the_recipe(tmp_path):
     assert tiny_text.language(tmp_path, initialisations=2).recipe() == SETTING.recipe()
 
 
+def test_memory_for_a_remote_corpus_is_no_part_of_the_recipe():
+    corpus = dataclasses.replace(SETTING.corpus, cache_mib=7)
+    assert with_fields(corpus=corpus).recipe() == SETTING.recipe()
+
+
 def test_the_recipe_is_what_it_was_before_there_were_other_architectures():
     """Fingerprint of all of it but the corpus; the paper's OLMo may also be named."""
     plain = tiny_text.language().recipe()

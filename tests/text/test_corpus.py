@@ -1,5 +1,6 @@
 import json
 
+import buckets
 import numpy as np
 import pytest
 from etils import epath
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from rare_retention.config import ConfigError
 from rare_retention.errors import UserError
-from rare_retention.text import appearance, digests, known, preparation, token_files
+from rare_retention.text import appearance, blocks, digests, known, preparation, token_files
+from rare_retention.text.blocks import shared
 from rare_retention.text.corpus import Corpus, Windows, _open, open_corpus
 from rare_retention.text.documents import TextFiles
 from rare_retention.text.preparation import prepare
@@ -340,3 +342,54 @@ def test_the_embedded_corpus_is_prepared_once(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     [folder] = (tmp_path / "cache/rare_retention/corpora").iterdir()
     assert json.loads((folder / "corpus.json").read_text())["recipe"]["source"] == "stdlib"
+
+
+@pytest.fixture
+def remote(raw):
+    """The same four files on gs://b/raw."""
+    with buckets.bucket() as store:
+        for file in raw.iterdir():
+            store.put(f"b/raw/{file.name}", file.read_bytes())
+        yield store
+    _open.cache_clear()
+    shared.cache_clear()
+
+
+@pytest.mark.parametrize("order", ["shuffled", "sequential", "olmo"])
+@pytest.mark.parametrize("mib", [1, 1024])
+def test_a_corpus_in_a_bucket_is_the_same_corpus(raw, remote, order, mib, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 40)
+    fields = {"order": order, "held_out": 2}
+    here = open_corpus(Corpus(path=str(raw), **fields), 10)
+    there = open_corpus(Corpus(path="gs://b/raw", cache_mib=mib, **fields), 10)
+    assert there.identity == here.identity and there.text == here.text
+    np.testing.assert_array_equal(there.held_out(), here.held_out())
+    for start in (0, 3, 11):
+        places = np.arange(start, start + 6)
+        np.testing.assert_array_equal(there.train(places, 1), here.train(places, 1))
+    assert there.unigram_entropy() == here.unigram_entropy()
+
+
+def test_a_bucket_is_asked_for_no_file_as_a_whole(remote):
+    """Nor for more than a few bytes of each, but for what a digest needs."""
+    ids = np.random.default_rng(0).integers(0, 2**15, 2**19).astype("<u2")
+    for i in range(60):
+        remote.put(f"b/large/{i:02}.npy", ids.tobytes())
+    found = open_corpus(Corpus(path="gs://b/large", held_out=4), 128)
+    sampled = digests.BLOCKS // 60 * digests.BLOCK
+    assert remote.bytes < 60 * sampled + 2**20 and sampled < ids.nbytes / 2
+    remote.asked.clear()
+    found.train(np.arange(50), 0)
+    assert remote.bytes < 60 * 2**20  # it fits into the memory, and comes by blocks
+    found = open_corpus(Corpus(path="gs://b/large", held_out=4, cache_mib=1), 128)
+    remote.asked.clear()
+    found.train(np.arange(50), 0)
+    assert remote.bytes == 50 * 256 and len(remote.asked) == 50
+
+
+def test_an_id_beyond_the_vocabulary_is_said_of_a_bucket_too(remote, monkeypatch):
+    monkeypatch.setattr(appearance, "check", lambda *_: None)
+    values = {"held_out": 0, "vocabulary": 60, "end_of_document": 0}
+    found = open_corpus(Corpus(path="gs://b/raw", **values), 10)
+    with pytest.raises(UserError, match=r"gs://b/raw/2\.npy: holds token id 67, but"):
+        found.gather(np.arange(found.count - 1))

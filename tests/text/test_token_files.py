@@ -1,5 +1,7 @@
 import time
+from io import BytesIO
 
+import buckets
 import numpy as np
 import pytest
 from etils import epath
@@ -143,3 +145,37 @@ def test_a_damaged_corpus_json_is_named(tmp_path):
     (tmp_path / "corpus.json").write_text('{"dtype": "uint8"}')
     with pytest.raises(UserError, match=r"corpus\.json: dtype: expected 'uint16' or 'uint32'"):
         read_contents(epath.Path(tmp_path))
+
+
+def test_a_remote_file_that_was_written_again_has_another_stamp():
+    with buckets.bucket() as store:
+        store.put("b/a.npy", bytes(8))
+        first, again = (scan([epath.Path("gs://b/a.npy")], "uint16")[0] for _ in range(2))
+        assert first == again and abs(first.changed - time.time()) < 60
+        store.about["b/a.npy"]["generation"] += 1  # within the same second, say
+        assert scan([epath.Path("gs://b/a.npy")], "uint16")[0].stamp != first.stamp
+        store.about["b/a.npy"] = {}  # storage that tells nothing
+        assert scan([epath.Path("gs://b/a.npy")], "uint16")[0].stamp == ()
+
+
+def test_scanning_a_remote_file_reads_eight_bytes_of_it():
+    with buckets.bucket() as store:
+        for i in range(3):
+            store.put(f"b/{i}.npy", bytes(100_000))
+        scan(find("gs://b/*.npy"), "uint16")
+        assert store.bytes == 3 * 8
+        store.put(
+            "b/3.npy", (lambda file: np.save(file, np.zeros(9)) or file.getvalue())(BytesIO())
+        )
+        with pytest.raises(UserError, match=r"gs://b/3\.npy: has a NumPy header and float64 ids"):
+            scan(find("gs://b/*.npy"), "uint16")
+
+
+def test_pieces_of_a_file_are_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_files, "_READ", 30)
+    path = raw(tmp_path / "a.npy", range(50))
+    assert list(map(len, token_files.pieces(path))) == [30, 30, 30, 10]
+    assert b"".join(token_files.pieces(path)) == path.read_bytes()
+    with buckets.bucket() as store:
+        store.put("b/a", path.read_bytes())
+        assert b"".join(token_files.pieces(epath.Path("gs://b/a"))) == path.read_bytes()
