@@ -138,3 +138,19 @@ def test_every_module_has_a_test_file_of_its_own():
         ).exists()
     ]
     assert not without
+
+
+def test_nothing_is_unpickled():
+    """Files that others have sent are read as arrays, JSON or text: a pickle is a program."""
+    refused = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    for path in sorted([*ROOT.glob("rare_retention/**/*.py"), *ROOT.glob("launch/**/*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not refused & {alias.name.partition(".")[0] for alias in node.names}, path
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").partition(".")[0] not in refused, path
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
+                given = {own.arg: ast.unparse(own.value) for own in node.keywords}
+                assert given.get("allow_pickle") == "False", path
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("torch.load"):
+                raise AssertionError(f"{path}: torch.load")

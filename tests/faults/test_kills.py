@@ -5,6 +5,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -113,3 +114,25 @@ def _leaves(tree):
     if isinstance(tree, dict):
         return [leaf for name in sorted(tree) for leaf in _leaves(tree[name])]
     return [np.asarray(tree)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", CONFIGS)
+def test_second_processes_are_refused_and_change_nothing(setting, tmp_path):
+    assert ended(start(setting, tmp_path / "whole"))[0] == 0
+    values, _ = kept(tmp_path / "whole")
+    refused, tries = 0, 0
+    while refused < max(KILLS // 10, 2):
+        workdir = tmp_path / f"shared-{tries}"
+        tries += 1
+        codes = [ended(process) for process in [start(setting, workdir) for _ in range(3)]]
+        assert 0 in dict(codes)
+        for code, said in codes:
+            assert code in (0, 2), said  # who comes when all is done finds nothing to do
+            if code == 2:
+                refused += 1
+                line = said.strip().splitlines()[-1]
+                assert re.search(r"stream=0: is being written by process \d+ on .* since ", line)
+        again, _ = kept(workdir)
+        for name, own in values.items():
+            np.testing.assert_array_equal(again[name], own, err_msg=name)
