@@ -1,3 +1,4 @@
+import functools
 import signal
 
 import jax
@@ -13,7 +14,9 @@ from rare_retention.record.exposures import NAME, read_exposures
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.recorder import Recorder
 from rare_retention.record.records import RESUME, RETENTION, steps_in
+from rare_retention.train import loop
 from rare_retention.train.loop import train
+from rare_retention.train.pace import Pace
 from rare_retention.train.plan import make_plan
 
 
@@ -214,3 +217,23 @@ def test_a_run_that_cannot_be_writes_nothing(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):
         train(tiny.run(**changes), epath.Path(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("limit", [0.0, 1e9])
+def test_how_steps_are_cut_into_calls_changes_no_bit(whole, tmp_path, monkeypatch, limit):
+    """One step a call, as where a step takes longer than a signal should wait; or all at once."""
+    lengths = []
+
+    class Own(Pace):
+        def steps(self, wanted):
+            lengths.append((wanted, super().steps(wanted)))
+            return lengths[-1][1]
+
+    monkeypatch.setattr(loop, "Pace", functools.partial(Own, limit=limit))
+    folder = epath.Path(tmp_path)
+    assert train(tiny.run(), folder) == 48
+    assert_same(records(whole), records(folder))
+    if limit:
+        assert all(taken == wanted for wanted, taken in lengths[1:])
+    else:
+        assert [taken for _, taken in lengths] == [1] * 48
