@@ -2,17 +2,19 @@
 
 Example:
     python -m launch.train --config=configs/quickstart.py --workdir=runs/one
+    python -m launch.train --config=configs/quickstart.py --workdir=runs/two --profile=10:20
 
 Running the same command again goes on where it was stopped.
 """
 
 from absl import flags
 
-from launch import common
+from launch import _watch, common
 from rare_retention import flags as command_line
 from rare_retention.study.grid import Study
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_watch)
 
 
 def main(study: Study) -> int:
@@ -21,13 +23,15 @@ def main(study: Study) -> int:
     from rare_retention.train.loop import train
 
     common.start()
+    watched = _watch.watching(study.name, [study.run], common.say)
     for line in describe_run(study.run):
         common.say(line)
     if common.DRY_RUN.value:
         return 0
     folder = common.workdir()
     common.check_place(folder, "run")
-    step = train(study.run, folder, study.name)
+    step = train(study.run, folder, study.name, watching=watched)
+    _watch.conclude(watched, common.say)
     common.say(f"{folder}: state after step {step:,} of {study.run.steps:,}")
     return 0 if step >= study.run.steps else common.INTERRUPTED
 

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -37,6 +37,7 @@ class Recorder:
         states: Mapping[int, Sequence[int]],
         keep: int,
         about: Manifest,
+        measured: Callable[[int, Mapping[str, np.ndarray]], object] = lambda step, values: None,
     ) -> None:
         """Opens the records of a run.
 
@@ -48,6 +49,7 @@ class Recorder:
             states: states that are kept whole -> slots of each task in all batches before.
             keep: newest checkpoints that stay.
             about: the manifest, as far as it does not change while the run goes on.
+            measured: is told the step and the values of each measured state, once they are here.
         """
         self._folder = folder
         self._snapshots = frozenset(snapshots)
@@ -60,7 +62,8 @@ class Recorder:
         self._states = Store(folder / STATES, identity) if whole else None
         self._labels = [f"{s.group}_{s.initialisation}" for s in about.students]
         self._identity = identity
-        self._metrics = metrics.Metrics(folder, identity, self._labels)
+        self._metrics = metrics.Metrics(folder, identity)
+        self._measured = measured
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._start = time.monotonic()
         earlier = read_manifest(folder)
@@ -242,6 +245,7 @@ class Recorder:
             values = {name: np.asarray(v) for name, v in measured.items()}
             if is_primary():
                 self._metrics.add(step, values)
+                self._measured(step, values)
             lost = np.flatnonzero(~np.isfinite(values.get("train_loss", np.zeros(1))))
             if lost.size:
                 self._flush()

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tqdm import tqdm
 
 from rare_retention import jax_settings
 from rare_retention.config import to_dict
@@ -47,6 +46,8 @@ from rare_retention.train.state import (
     shardings,
 )
 from rare_retention.train.step import Step
+from rare_retention.watch.watcher import Watcher
+from rare_retention.watch.watching import Watching
 
 
 def train(
@@ -55,6 +56,7 @@ def train(
     label: str = "",
     interruption: Interruption | None = None,
     parent: origin.Parent | None = None,
+    watching: Watching = Watching(),  # noqa: B008, it is frozen
 ) -> int:
     """Trains a run to its last step, or goes on where an earlier call was stopped.
 
@@ -65,6 +67,7 @@ def train(
         label: name of the run on the progress bar.
         interruption: entered by a caller that has several runs; None listens for this one alone.
         parent: the run that this one goes on from, if it goes on from one.
+        watching: what is to be seen of it while it is trained.
 
     Returns:
         The step reached: `run.steps`, or less where a signal asked to stop.
@@ -84,13 +87,14 @@ def train(
     with (
         Interruption() if interruption is None else nullcontext(interruption) as asked,
         only_writer(folder) as lock,
+        Watcher(watching, run, folder, label) as watcher,
         jax.set_mesh(mesh),
         jax.default_matmul_precision(run.matmul_precision),
         jax.threefry_partitionable(True),
     ):
         compiled, own = programs(blueprint(run), mesh), arguments(run, mesh)
         _claim(run, folder)
-        recorder = _recorder(run, folder, plan, before)
+        recorder = _recorder(run, folder, plan, before, watcher)
         try:
             state = recorder.restore(compiled.abstract)
             if state is None:
@@ -106,8 +110,9 @@ def train(
             recorder.describe("running", int(state.step), [])
             source = functools.partial(run.setting.batches, schedule, run.seeds.tasks)
             longest = min(run.measure.every, run.steps)
-            stream = chunks(source, run.batch, plan.stops, int(state.step), mesh, longest)
-            step = _advance(run, plan, compiled, own, state, stream, recorder, asked, lock, label)
+            stops = watcher.stops(plan.stops, int(state.step))
+            stream = chunks(source, run.batch, stops, int(state.step), mesh, longest)
+            step = _advance(plan, compiled, own, state, stream, recorder, asked, lock, watcher)
             _check_still_held(lock)
             recorder.close()
         except BaseException:
@@ -154,7 +159,6 @@ def _first(
 
 
 def _advance(
-    run: Run,
     plan: Plan,
     compiled: "Programs",
     own: Arguments,
@@ -163,14 +167,14 @@ def _advance(
     recorder: Recorder,
     asked: Interruption,
     lock: Lock,
-    label: str,
+    watcher: Watcher,
 ) -> int:
     """Takes the state through all chunks, or as many as there is time for; returns its step."""
     step, stops = int(state.step), frozenset(plan.stops)
-    quiet = not is_primary()
-    with tqdm(total=run.steps, initial=step, desc=label, unit="step", disable=quiet) as bar:
+    with watcher.training(step):
         for chunk in stream:
             count, step = jnp.int32(chunk.stop - chunk.start), chunk.stop
+            watcher.calls(chunk.start)
             if step in stops:
                 state, measured = compiled.advance(state, own, chunk.batches, count)
             else:
@@ -183,7 +187,7 @@ def _advance(
                 recorder.record(step, state, measured, save=leaving)
             elif leaving:
                 recorder.save(step, state)
-            bar.update(step - bar.n)
+            watcher.reached(step, state)
             if leaving:
                 break
     return step
@@ -266,7 +270,9 @@ def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
         write_exposures(folder, run.identity(), exposures)
 
 
-def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None = None) -> Recorder:
+def _recorder(
+    run: Run, folder: epath.Path, plan: Plan, before: History | None, watcher: Watcher
+) -> Recorder:
     """The recorder of a run."""
     setting, schedule = run.setting, run.schedule()
     shown = {step: origin.history(run, step, before).shown.tolist() for step in plan.states}
@@ -277,6 +283,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None =
         checkpoints=plan.checkpoints,
         states=shown,
         keep=run.checkpoints.keep,
+        measured=watcher.measured,
         about=Manifest(
             recipe=run.recipe(),
             students=setting.family.students,
