@@ -93,7 +93,7 @@ class Step:
         last = _at(batches, count - 1)
         state, losses, moment = self._take(before, own, last)
         values = {**self.measure(state, own), **self._of_batch(losses, last)}
-        values["gradient_norm"] = _students({g: _norms(own) for g, own in moment.grads.items()})
+        values["gradient_norm"] = _students({g: _norms(own) for g, own in moment.gradient.items()})
         for tool in self._blueprint.instruments:
             read = tool.read(state.followed.get(tool.kind, {}), moment)
             values |= {name: _students(groups) for name, groups in read.items()}

@@ -87,6 +87,7 @@ def chosen(names: Sequence[str] | None) -> tuple[tuple[str, ...], str]:
             known = ", ".join(TRACKERS)
             alone = "; none stands alone" if name == NONE else ""
             raise UserError(f"--track={','.join(names)}: expected some of {known}, or none{alone}")
+    for name in names:
         if not _installed(name):
             raise UserError(f"--track={','.join(names)}: {_remedy(name)}")
     return tuple(dict.fromkeys(names)), ""
