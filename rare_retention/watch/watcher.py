@@ -114,7 +114,8 @@ class Watcher:
                 tracker.begin(step)
                 self._trackers.append(tracker)
         self._live = dataclasses.replace(self._live, step=step, doing="starting")
-        self._speed.begin(step, time.monotonic(), self._compilation.seconds)
+        self._flushed = time.monotonic()
+        self._speed.begin(step, self._flushed, self._compilation.seconds)
         self._bar = Bar(self._label, step, self._run.steps, quiet=not self._writes)
         try:
             yield
