@@ -38,13 +38,13 @@ class Compilation:
     def __exit__(self, *_: object) -> None:
         jax.monitoring.unregister_event_duration_listener(self._hear)
 
-    def _hear(self, event: str, duration: float, **_: Any) -> None:
+    def _hear(self, event: str, duration_secs: float, **_: Any) -> None:
         """Takes a span that has just ended; others count only what they have spent here."""
         if not event.startswith(_EVENTS) or threading.get_ident() != self._thread:
             return
         now = time.monotonic()
-        self.add(now - duration, now)
-        if duration > _LONG and not event.endswith("backend_compile_duration"):
+        self.add(now - duration_secs, now)
+        if duration_secs > _LONG and not event.endswith("backend_compile_duration"):
             self._begins()
 
     def add(self, start: float, stop: float) -> None:
