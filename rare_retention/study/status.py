@@ -112,11 +112,13 @@ def _now() -> str:
 
 
 def _after_its_parent(status: UnitStatus, parent: UnitStatus | None) -> UnitStatus:
-    """A unit that waits, with what it waits for."""
-    if status.state != "waiting" or parent is None or parent.state == "finished":
+    """A unit with the one that it goes on from, and what keeps it waiting for good."""
+    if parent is None:
         return status
-    failed = ", which has failed" if parent.state == "failed" else ""
-    return dataclasses.replace(status, note=f"for {parent.name}{failed}")
+    status = dataclasses.replace(status, parent=parent.name)
+    if status.state != "waiting" or parent.state != "failed":
+        return status
+    return dataclasses.replace(status, note=f"{parent.name}, which it goes on from, has failed")
 
 
 def finished_since(study: Study, workdir: epath.Path) -> dict[str, str]:

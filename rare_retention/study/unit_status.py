@@ -43,7 +43,8 @@ class UnitStatus:
         loss_step: state at which that was measured.
         host: machine of the process that holds it; "" where nobody does.
         process: its number.
-        note: what else there is to say: what it waits for, why it failed, what it does.
+        parent: name of the unit that it goes on from; "" where there is none.
+        note: what else there is to say: why it failed or stands still, or what it does.
     """
 
     name: str
@@ -56,6 +57,7 @@ class UnitStatus:
     loss_step: int | None = None
     host: str = ""
     process: str = ""
+    parent: str = ""
     note: str = ""
 
 
@@ -63,6 +65,9 @@ def unit_status(
     unit: Unit, folder: epath.Path, kept: Sequence[int], branches: Mapping[epath.Path, int]
 ) -> UnitStatus:
     """What the folder of a unit says of it.
+
+    Whether it holds the run of this recipe is not asked, which may take the corpus: the study's own
+    command asks, and refuses another.
 
     Args:
         unit: of the study.

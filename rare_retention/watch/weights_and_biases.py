@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-import wandb
 from etils import epath
 
 from rare_retention.errors import UserError
@@ -42,6 +41,8 @@ class WeightsAndBiases:
         Raises:
             UserError: wandb refuses, as where nobody has logged in.
         """
+        import wandb  # here alone: pages about this module are made without it
+
         local = "://" not in str(self._place.folder)
         try:
             self._run = wandb.init(

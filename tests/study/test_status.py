@@ -58,13 +58,14 @@ def test_what_is_left_is_all_open_steps_at_the_speed_of_all_that_run(workdir):
 def test_a_branch_waits_for_the_run_that_it_goes_on_from(workdir):
     study = tiny.study(branches=BRANCHES)
     trunk, a, _ = units(study)
-    notes = [unit.note for unit in study_status(study, workdir).units]
-    assert notes == ["", f"for {trunk.name}", f"for {a.name}"]
+    before = study_status(study, workdir).units
+    assert [unit.parent for unit in before] == ["", trunk.name, a.name]
+    assert [unit.note for unit in before] == ["", "", ""]
     folder = leave(workdir, trunk, "running", 8)
     (folder / FAILURE).write_text('{"reason": "no room"}')
     found = study_status(study, workdir).units
     assert [unit.state for unit in found] == ["failed", "waiting", "waiting"]
-    assert found[1].note == f"for {trunk.name}, which has failed"
+    assert found[1].note == f"{trunk.name}, which it goes on from, has failed"
     assert (found[1].step, found[2].step) == (20, 22)  # where they begin
 
 

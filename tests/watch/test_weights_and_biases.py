@@ -6,11 +6,10 @@ import time
 import pytest
 from etils import epath
 
-pytest.importorskip("wandb")
+wandb = pytest.importorskip("wandb")
 from wandb.proto import wandb_internal_pb2
 
 from rare_retention.errors import UserError
-from rare_retention.watch import weights_and_biases
 from rare_retention.watch.tracker import Place
 from rare_retention.watch.weights_and_biases import WeightsAndBiases, _project
 
@@ -107,6 +106,6 @@ def test_what_wandb_refuses_is_one_line(tmp_path, monkeypatch):
     def refuse(**_):
         raise RuntimeError("no api key\nconfigured")
 
-    monkeypatch.setattr(weights_and_biases.wandb, "init", refuse)
+    monkeypatch.setattr(wandb, "init", refuse)
     with pytest.raises(UserError, match="--track=wandb: no api key configured; `wandb login`"):
         WeightsAndBiases(place(tmp_path)).begin(-1)
