@@ -6,7 +6,8 @@ import time
 import pytest
 from etils import epath
 
-wandb = pytest.importorskip("wandb")
+pytest.importorskip("wandb")
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 from rare_retention.errors import UserError
