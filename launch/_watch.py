@@ -32,8 +32,8 @@ def watching(study: str, runs: "Iterable[Run]", say: Callable[[str], object]) ->
         UserError: a tracker is not known or not installed, or no run has the steps of a profile.
     """
     from rare_retention.parallel import is_primary
+    from rare_retention.watch.choosing import chosen
     from rare_retention.watch.profile import Profiler, read_span
-    from rare_retention.watch.tracker import chosen
     from rare_retention.watch.watching import Watching
 
     names, left_out = chosen(TRACK.value)

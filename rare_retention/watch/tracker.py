@@ -1,15 +1,12 @@
-"""Trackers: where the scalars of a run go while it trains, and how a user chooses them.
+"""The contract of a tracker: where the scalars of a run go while it trains.
 
-A tracker is four functions. To add one, write a class with these and a line in `TRACKERS`.
+To add one, write a class with these four functions and a line in `watch.choosing.TRACKERS`.
 """
 
-import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from etils import epath
-
-from rare_retention.errors import UserError
 
 
 class Tracker(Protocol):
@@ -48,74 +45,3 @@ class Place(NamedTuple):
     label: str
     study: str
     config: Mapping[str, Any]
-
-
-class _Kind(NamedTuple):
-    """What is known of a kind of tracker before it is loaded."""
-
-    package: str
-    extra: str
-
-
-TRACKERS = {
-    "tensorboard": _Kind("tensorboardX", "tensorboard"),
-    "wandb": _Kind("wandb", "wandb"),
-}
-"""Name of each tracker on the command line -> the package that it needs, and the extra with it."""
-
-NONE = "none"
-"""What a user says who wants no tracker."""
-
-
-def chosen(names: Sequence[str] | None) -> tuple[tuple[str, ...], str]:
-    """The trackers of a job, and a line to say where something is left out.
-
-    Args:
-        names: as a user gave them; None where nothing was said: then TensorBoard, if it is there.
-
-    Raises:
-        UserError: there is no such tracker, or what it needs is not installed.
-    """
-    if names is None:
-        if _installed("tensorboard"):
-            return ("tensorboard",), ""
-        return (), f"no scalars are written for TensorBoard: {_remedy('tensorboard')}"
-    if list(names) in ([], [""], [NONE]):
-        return (), ""
-    for name in names:
-        if name not in TRACKERS:
-            known = ", ".join(TRACKERS)
-            alone = "; none stands alone" if name == NONE else ""
-            raise UserError(f"--track={','.join(names)}: expected some of {known}, or none{alone}")
-    for name in names:
-        if not _installed(name):
-            raise UserError(f"--track={','.join(names)}: {_remedy(name)}")
-    return tuple(dict.fromkeys(names)), ""
-
-
-def _installed(name: str) -> bool:
-    return importlib.util.find_spec(TRACKERS[name].package) is not None
-
-
-def _remedy(name: str) -> str:
-    package, extra = TRACKERS[name]
-    return f"{package} is not installed; the extra `{extra}` has it: pip install -e '.[{extra}]'"
-
-
-def open_tracker(name: str, place: Place) -> Tracker:
-    """Opens a tracker for a run.
-
-    Args:
-        name: one of `TRACKERS`, installed.
-        place: the run.
-
-    Raises:
-        UserError: it cannot be opened.
-    """
-    if name == "tensorboard":
-        from rare_retention.watch.tensorboard import TensorBoard
-
-        return TensorBoard(place.folder)
-    from rare_retention.watch.weights_and_biases import WeightsAndBiases
-
-    return WeightsAndBiases(place)

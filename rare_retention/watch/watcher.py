@@ -27,10 +27,11 @@ from rare_retention.train.plan import quantities
 from rare_retention.train.updates import learning_rate
 from rare_retention.watch import devices
 from rare_retention.watch.bar import Bar, words
+from rare_retention.watch.choosing import open_tracker
 from rare_retention.watch.compilation import Compilation
 from rare_retention.watch.scalars import scalars, students_named
 from rare_retention.watch.speed import Speed, per_second
-from rare_retention.watch.tracker import Place, Tracker, open_tracker
+from rare_retention.watch.tracker import Place, Tracker
 from rare_retention.watch.watching import Watching
 
 FLUSH = 30.0

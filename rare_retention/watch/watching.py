@@ -10,7 +10,7 @@ class Watching:
     """What a user has asked to see; no part of any run's identity.
 
     Attributes:
-        trackers: names of trackers, see `watch.tracker`.
+        trackers: names of trackers, see `watch.choosing`.
         study: name of the study, as trackers show it.
         profiler: traces some steps of one run; None traces none.
     """

@@ -1,63 +1,34 @@
-"""Which trackers a job has."""
+"""The contract of a tracker, held against every one whose package is installed."""
 
 import importlib.util
+import math
 
 import pytest
 from etils import epath
 
-from rare_retention.errors import UserError
-from rare_retention.watch import tracker
-from rare_retention.watch.tracker import Place, chosen, open_tracker
+from rare_retention.watch.choosing import TRACKERS, open_tracker
+from rare_retention.watch.tracker import Place
 
 
-@pytest.fixture
-def installed(monkeypatch):
-    """f(...) has these packages alone found."""
-
-    def only(*names):
-        monkeypatch.setattr(
-            importlib.util, "find_spec", lambda name: object() if name in names else None
-        )
-
-    return only
-
-
-def test_where_nothing_is_said_tensorboard_if_it_is_there(installed):
-    installed("tensorboardX")
-    assert chosen(None) == (("tensorboard",), "")
-    installed()
-    names, said = chosen(None)
-    assert names == () and "extra `tensorboard`" in said and "\n" not in said
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_run_that_is_begun_and_goes_on(name, tmp_path, monkeypatch):
+    if importlib.util.find_spec(TRACKERS[name].package) is None:
+        pytest.skip(f"{TRACKERS[name].package} is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    place = Place(epath.Path(tmp_path), "unit", "study", {"batch": 8})
+    for begin in (-1, 10, 5):
+        tracker = open_tracker(name, place)
+        tracker.begin(begin)
+        tracker.flush()  # with nothing to flush
+        for step in range(begin + 1, begin + 4):
+            tracker.log(step, 1e9 + step, {"loss/a task #1/4M": 0.5, "train_loss/4M": math.nan})
+            tracker.flush()
+        tracker.close()
+    assert (tmp_path / name).is_dir()
 
 
-@pytest.mark.parametrize("names", [[], [""], ["none"]])
-def test_none_is_none_and_nothing_is_said(names, installed):
-    installed()
-    assert chosen(names) == ((), "")
-
-
-def test_both_may_be_chosen_once(installed):
-    installed("tensorboardX", "wandb")
-    assert chosen(["wandb", "tensorboard", "wandb"]) == (("wandb", "tensorboard"), "")
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["tensorbord"], "--track=tensorbord: expected some of tensorboard, wandb, or none"),
-        (["wandb", "none"], "none stands alone"),
-        (["tensorboard", "wandb"], "--track=tensorboard,wandb: wandb is not installed; the extra"),
-    ],
-)
-def test_what_cannot_be_is_refused_in_one_line(names, message, installed):
-    installed("tensorboardX")
-    with pytest.raises(UserError, match=message) as caught:
-        chosen(names)
-    assert "\n" not in str(caught.value)
-
-
-def test_every_tracker_opens(tmp_path):
-    for name, (package, _) in tracker.TRACKERS.items():
-        if importlib.util.find_spec(package) is not None:
-            opened = open_tracker(name, Place(epath.Path(tmp_path), "unit", "study", {}))
-            assert all(callable(getattr(opened, part)) for part in ("begin", "log", "flush"))
+def test_one_that_was_only_named_closes(tmp_path):
+    for name, kind in TRACKERS.items():
+        if importlib.util.find_spec(kind.package) is not None:
+            open_tracker(name, Place(epath.Path(tmp_path), "", "", {})).close()
+    assert not list(tmp_path.iterdir())
