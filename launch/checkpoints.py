@@ -75,15 +75,15 @@ def _verify(workdir: epath.Path) -> int:
     Raises:
         UserError: files of a run that is being written are to be set aside.
     """
-    from rare_retention.record import lock
+    from rare_retention.record.holder import NAME as LOCK
     from rare_retention.study.inspection import ASIDE, inspect, set_aside
 
     if _REPAIR.value:
         for run in _runs(workdir):
-            if (run / lock.NAME).exists():
+            if (run / LOCK).exists():
                 raise UserError(
                     f"{run}: is being written, or was when its process was killed; stop that, or "
-                    f"delete {run / lock.NAME} where none is left"
+                    f"delete {run / LOCK} where none is left"
                 )
     with tqdm(unit="file", leave=False) as bar:
         faults = list(inspect(workdir, lambda _: bar.update()))

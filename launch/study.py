@@ -11,10 +11,10 @@ another that sees the workdir; `launch.report` then makes the report.
 
 from absl import flags
 
-from launch import common
+from launch import _watch, common
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
-from rare_retention.study.grid import Study, check_flags, unit_named
+from rare_retention.study.grid import Study, check_flags, unit_named, units
 from rare_retention.wording import plural
 
 _RETRY = flags.DEFINE_bool("retry_failed", False, "try units again that failed earlier")
@@ -22,6 +22,7 @@ _UNIT = flags.DEFINE_string("unit", None, "name of the one unit to train, withou
 _UNITS = flags.DEFINE_bool("units", False, "list all units with their state, then leave")
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_watch)
 
 
 def main(study: Study) -> int:
@@ -62,13 +63,16 @@ def _train(study: Study) -> int:
     from rare_retention.study.execute import execute
 
     common.start()
+    todo = units(study) if _UNIT.value is None else [unit_named(study, _UNIT.value)]
+    watched = _watch.watching(study.name, (unit.run for unit in todo), common.say)
     for line in describe(study):
         common.say(line)
     if common.DRY_RUN.value:
         return 0
     workdir = common.workdir()
     common.check_place(workdir, "study")
-    outcome = execute(study, workdir, _RETRY.value, _UNIT.value)
+    outcome = execute(study, workdir, _RETRY.value, _UNIT.value, watched)
+    _watch.conclude(watched, common.say)
     if outcome.stopped:
         common.say(f"stopped and saved; the same command goes on with {workdir}")
         return common.INTERRUPTED

@@ -2,6 +2,7 @@
 
 Example:
     python -m launch.train --config=configs/quickstart.py --workdir=runs/one
+    python -m launch.train --config=configs/quickstart.py --workdir=runs/two --profile=10:20
 
 Running the same command again goes on where it was stopped.
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 from etils import epath
 
-from launch import common
+from launch import _watch, common
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.experiment import Run
@@ -28,6 +29,7 @@ _PARENT = command_line.define_path("parent", None, "folder of the run to go on f
 _FROM = flags.DEFINE_integer("from", None, "step of its state, kept in states/ or resume/")
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_watch)
 
 
 def main(study: Study) -> int:
@@ -38,12 +40,14 @@ def main(study: Study) -> int:
     common.start()
     folder = common.workdir()
     parent, run = _origin(study.run, folder)
+    watched = _watch.watching(study.name, [run], common.say)
     for line in describe_run(run):
         common.say(line)
     if common.DRY_RUN.value:
         return 0
     common.check_place(folder, "run")
-    step = train(run, folder, study.name, parent=parent)
+    step = train(run, folder, study.name, parent=parent, watching=watched)
+    _watch.conclude(watched, common.say)
     common.say(f"{folder}: state after step {step:,} of {run.steps:,}")
     return 0 if step >= run.steps else common.INTERRUPTED
 

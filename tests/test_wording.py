@@ -1,8 +1,8 @@
-"""Counts with their nouns."""
+"""Counts with their nouns, and time spans."""
 
 import pytest
 
-from rare_retention.wording import plural
+from rare_retention.wording import duration, plural
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,19 @@ from rare_retention.wording import plural
 )
 def test_a_noun_follows_its_count(count, expected):
     assert plural(count, "run") == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.4, "0s"),
+        (59.4, "59s"),
+        (59.6, "1m 00s"),
+        (3599, "59m 59s"),
+        (3600, "1h 00m"),
+        (7500, "2h 05m"),
+        (48 * 3600, "2d 00h"),
+    ],
+)
+def test_a_time_span_is_told_in_two_units(seconds, expected):
+    assert duration(seconds) == expected

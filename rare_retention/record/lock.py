@@ -23,14 +23,12 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.parallel import any_host, is_primary
 from rare_retention.record.files import disk
+from rare_retention.record.holder import HEARTBEAT, NAME, STALE, boot, read, started
 
-NAME, HEARTBEAT, GUARD = "lock.json", "lock.heartbeat", "lock.takeover"
+GUARD = "lock.takeover"
 
 EVERY = 10.0
 """Seconds between two heartbeats."""
-
-STALE = 60.0
-"""Seconds without a heartbeat after which a holder on another machine has ended."""
 
 
 class Lost(UserError):
@@ -118,16 +116,16 @@ class Lock:
         about = {
             "token": self._token,
             "process": os.getpid(),
-            "started": _started(os.getpid()),
+            "started": started(os.getpid()),
             "host": socket.gethostname(),
-            "boot": _boot(),
+            "boot": boot(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         }
         return json.dumps(about).encode()
 
     def _holder(self) -> dict[str, Any] | None:
         """Who holds the lock; None where nobody does."""
-        return _read(self.folder / NAME)
+        return read(self.folder / NAME)
 
     def _is_own(self) -> bool:
         holder = self._holder()
@@ -135,8 +133,8 @@ class Lock:
 
     def _has_ended(self, holder: dict[str, Any], name: str = NAME) -> bool:
         """Whether who has made a file has ended; watches its heartbeat where that is not known."""
-        here = holder["host"] == socket.gethostname() and holder["boot"] == _boot()
-        if here and (now := _started(holder["process"])) != "?":
+        here = holder["host"] == socket.gethostname() and holder["boot"] == boot()
+        if here and (now := started(holder["process"])) != "?":
             return bool(now != holder["started"])
         warnings.warn(
             f"{self.folder}: was being written by process {holder['process']} on "
@@ -147,8 +145,8 @@ class Lock:
         waited, before = time.monotonic(), self._pulse(holder)
         while time.monotonic() - waited < self._stale:
             time.sleep(min(1.0, self._stale / 10))
-            if self._pulse(_read(path) or {}) != before:
-                return _read(path) is None
+            if self._pulse(read(path) or {}) != before:
+                return read(path) is None
         return True
 
     def _pulse(self, holder: dict[str, Any]) -> tuple[Any, str]:
@@ -166,8 +164,8 @@ class Lock:
         """
         guard = self.folder / GUARD
         if not _create_only(guard, self._about()):
-            before = _read(guard)
-            if before is not None and self._has_ended(before, GUARD) and _read(guard) == before:
+            before = read(guard)
+            if before is not None and self._has_ended(before, GUARD) and read(guard) == before:
                 guard.unlink(missing_ok=True)  # who made it was killed within these few lines
             time.sleep(0.05)
             return
@@ -230,18 +228,6 @@ def only_writer(folder: epath.Path) -> Iterator[Lock]:
             lock.__exit__()
 
 
-def _read(path: epath.Path) -> dict[str, Any] | None:
-    """Who has made a file; None where there is none."""
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (ValueError, OSError):
-        found = {}  # being written, or cut off by a full disk: who it was is not known
-    unknown = dict.fromkeys(("token", "process", "host", "boot", "started", "since"), "?")
-    return {**unknown, **(found if isinstance(found, dict) else {})}
-
-
 def _create_only(path: epath.Path, content: bytes) -> bool:
     """Makes a file with this content unless there is one; whether it was made."""
     if "://" in str(path):
@@ -270,41 +256,4 @@ def _create_object(path: str, content: bytes) -> bool:
         store.pipe_file(place, content, mode="create")
     except FileExistsError:
         return False
-    return True
-
-
-def _boot() -> str:
-    """What tells processes that know each other's numbers from others; "" where it is not known.
-
-    That is one start of one machine, and in it one space of process numbers: containers have their
-    own.
-    """
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _started(process: Any) -> str:
-    """When a process of this machine was started, in its own ticks.
-
-    "" for one that has ended, "?" for one that runs, but may not be looked at.
-    """
-    try:
-        with open(f"/proc/{int(process)}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return "" if not _runs(process) else "?"
-    return "" if fields[0] in "ZX" else fields[19]
-
-
-def _runs(process: Any) -> bool:
-    """Whether a process of this machine runs, where /proc does not tell."""
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError):
-        pass
     return True

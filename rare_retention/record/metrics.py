@@ -5,15 +5,13 @@ checkpoint, so that whatever a kill leaves can be continued from the last checkp
 states measured after it are cut off and measured again, with the same result.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from rare_retention.errors import UserError
-from rare_retention.record.board import board_path, write_board
 from rare_retention.record.files import listed, read_arrays, write_arrays
 
 FOLDER = "metrics"
@@ -22,22 +20,20 @@ FOLDER = "metrics"
 class Metrics:
     """Collects the values of measured states and writes them in blocks."""
 
-    def __init__(self, folder: epath.Path, identity: str, students: Sequence[str]) -> None:
+    def __init__(self, folder: epath.Path, identity: str) -> None:
         """Opens the metrics of a run.
 
         Args:
             folder: of the run.
             identity: fingerprint of its recipe.
-            students: label of each student, for TensorBoard.
         """
         self._folder = folder
         self._identity = identity
-        self._students = students
-        self._rows: list[tuple[int, float, dict[str, np.ndarray]]] = []
+        self._rows: list[tuple[int, dict[str, np.ndarray]]] = []
 
     def add(self, step: int, values: dict[str, np.ndarray]) -> None:
         """Takes the values measured at state `step`, each [S, ...]."""
-        self._rows.append((step, time.time(), values))
+        self._rows.append((step, values))
 
     def flush(self) -> str:
         """Writes what was taken since the last block; its name, or "" where nothing was.
@@ -47,12 +43,11 @@ class Metrics:
         """
         if not self._rows:
             return ""
-        states = [values for _, _, values in self._rows]
-        steps = np.array([step for step, _, _ in self._rows], np.int64)
+        states = [values for _, values in self._rows]
+        steps = np.array([step for step, _ in self._rows], np.int64)
         names = sorted({name for values in states for name in values})
         arrays = {name: _column(states, name) for name in names}
         name = _write_block(self._folder, self._identity, {"step": steps, **arrays})
-        write_board(self._folder, self._students, self._rows)
         self._rows.clear()
         return name
 
@@ -95,7 +90,6 @@ def cut(folder: epath.Path, identity: str, step: int, sealed: bool = True) -> No
         first, last = span(path.name)
         if first > step:
             path.unlink()
-            board_path(folder, first).unlink(missing_ok=True)
         elif last > step:
             block = _read_block(path, identity, sealed)
             kept = {name: values[block["step"] <= step] for name, values in block.items()}

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -37,6 +37,7 @@ class Recorder:
         states: Mapping[int, Sequence[int]],
         keep: int,
         about: Manifest,
+        measured: Callable[[int, Mapping[str, np.ndarray]], object] = lambda step, values: None,
     ) -> None:
         """Opens the records of a run.
 
@@ -48,6 +49,7 @@ class Recorder:
             states: states that are kept whole -> slots of each task in all batches before.
             keep: newest checkpoints that stay.
             about: the manifest, as far as it does not change while the run goes on.
+            measured: is told the step and the values of each measured state, once they are here.
         """
         self._folder = folder
         self._snapshots = frozenset(snapshots)
@@ -60,7 +62,8 @@ class Recorder:
         self._states = Store(folder / STATES, identity) if whole else None
         self._labels = [student.label for student in about.students]
         self._identity = identity
-        self._metrics = metrics.Metrics(folder, identity, self._labels)
+        self._metrics = metrics.Metrics(folder, identity)
+        self._measured = measured
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._halted: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
@@ -246,6 +249,7 @@ class Recorder:
             values = self._of_those_that_go_on({n: np.asarray(v) for n, v in measured.items()})
             if is_primary():
                 self._metrics.add(step, values)
+                self._measured(step, values)
 
     def _of_those_that_go_on(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Measured values, NaN of students that have diverged, who is noted.

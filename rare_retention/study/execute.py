@@ -16,6 +16,7 @@ from rare_retention.study.grid import Study, Unit, unit_named
 from rare_retention.study.progress import FAILURE, Progress
 from rare_retention.train.interruption import Interruption
 from rare_retention.train.loop import train
+from rare_retention.watch.watching import Watching
 
 TRACEBACK = "failure.txt"
 """Where the traceback of a failed unit stands, in its folder: for authors of extensions."""
@@ -36,7 +37,11 @@ class Outcome(NamedTuple):
 
 
 def execute(
-    study: Study, workdir: epath.Path, retry_failed: bool = False, only: str | None = None
+    study: Study,
+    workdir: epath.Path,
+    retry_failed: bool = False,
+    only: str | None = None,
+    watching: Watching = Watching(),  # noqa: B008, it is frozen
 ) -> Outcome:
     """Trains what is missing of a study.
 
@@ -48,6 +53,7 @@ def execute(
         workdir: of the study; units stand in runs/NAME.
         retry_failed: try units again that failed earlier.
         only: name of the one unit to train; None trains all.
+        watching: what is to be seen of them while they are trained.
 
     Raises:
         UserError: the workdir holds another study.
@@ -58,7 +64,7 @@ def execute(
     chosen = progress.units if only is None else [unit_named(study, only)]
     claim(study, workdir, write=is_primary())
     with Interruption() as interruption:
-        return _execute(chosen, progress, retry_failed, study.drop_states, interruption)
+        return _execute(chosen, progress, retry_failed, study.drop_states, interruption, watching)
 
 
 def _execute(
@@ -67,6 +73,7 @@ def _execute(
     retry_failed: bool,
     drop_states: bool,
     interruption: Interruption,
+    watching: Watching,
 ) -> Outcome:
     finished = 0
     failed: dict[str, str] = {}
@@ -86,7 +93,7 @@ def _execute(
         try:
             states = {"snapshots.states": tuple(sorted(progress.wanted(unit)))}
             run = override(unit.run, states)
-            step = train(run, folder, unit.name, interruption, progress.parent(unit))
+            step = train(run, folder, unit.name, interruption, progress.parent(unit), watching)
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # one broken unit must not take the others with it

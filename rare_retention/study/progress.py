@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from etils import epath
 
@@ -11,7 +12,9 @@ from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.record.records import STATES, steps_in
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Study, Unit, units
-from rare_retention.train.origin import Parent
+
+if TYPE_CHECKING:
+    from rare_retention.train.origin import Parent
 
 FAILURE = "failure.json"
 """Why a unit failed, in its folder."""
@@ -42,8 +45,10 @@ class Progress:
         """The folder of a unit."""
         return self._workdir / RUNS / name
 
-    def parent(self, unit: Unit) -> Parent | None:
+    def parent(self, unit: Unit) -> "Parent | None":
         """The run that a unit goes on from, if it goes on from one."""
+        from rare_retention.train.origin import Parent  # by who trains: who looks on needs no JAX
+
         if not unit.parent:
             return None
         return Parent(self.folder(unit.parent), self._named[unit.parent].run)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tqdm import tqdm
 
 from rare_retention import hosts, jax_settings
 from rare_retention.config import to_dict
@@ -48,6 +47,8 @@ from rare_retention.train.state import (
     shardings,
 )
 from rare_retention.train.step import Step
+from rare_retention.watch.watcher import Watcher
+from rare_retention.watch.watching import Watching
 
 
 def train(
@@ -56,6 +57,7 @@ def train(
     label: str = "",
     interruption: Interruption | None = None,
     parent: origin.Parent | None = None,
+    watching: Watching = Watching(),  # noqa: B008, it is frozen
 ) -> int:
     """Trains a run to its last step, or goes on where an earlier call was stopped.
 
@@ -66,6 +68,7 @@ def train(
         label: name of the run on the progress bar.
         interruption: entered by a caller that has several runs; None listens for this one alone.
         parent: the run that this one goes on from, if it goes on from one.
+        watching: what is to be seen of it while it is trained.
 
     Returns:
         The step reached: `run.steps`, or less where a signal asked to stop.
@@ -85,13 +88,14 @@ def train(
     with (
         Interruption() if interruption is None else nullcontext(interruption) as asked,
         only_writer(folder) as lock,
+        Watcher(watching, run, folder, label) as watcher,
         jax.set_mesh(mesh),
         jax.default_matmul_precision(run.matmul_precision),
         jax.threefry_partitionable(True),
     ):
         compiled, own = programs(blueprint(run), mesh), arguments(run, mesh)
         _claim(run, folder)
-        recorder = _recorder(run, folder, plan, before)
+        recorder = _recorder(run, folder, plan, before, watcher)
         try:
             state = recorder.restore(compiled.abstract, origin.VARIED)
             if state is None:
@@ -105,8 +109,9 @@ def train(
             recorder.describe("running", int(state.step), [])
             source = functools.partial(run.setting.batches, schedule, run.seeds.tasks)
             longest = min(run.measure.every, run.steps)
-            stream = chunks(source, run.batch, plan.stops, int(state.step), mesh, longest)
-            step = _advance(run, plan, compiled, own, state, stream, recorder, asked, lock, label)
+            stops = watcher.stops(plan.stops, int(state.step))
+            stream = chunks(source, run.batch, stops, int(state.step), mesh, longest)
+            step = _advance(plan, compiled, own, state, stream, recorder, asked, lock, watcher)
             _check_still_held(lock)
             recorder.close()
         except Exception:
@@ -154,7 +159,6 @@ def _first(
 
 
 def _advance(
-    run: Run,
     plan: Plan,
     compiled: "Programs",
     own: Arguments,
@@ -163,15 +167,16 @@ def _advance(
     recorder: Recorder,
     asked: Interruption,
     lock: Lock,
-    label: str,
+    watcher: Watcher,
 ) -> int:
     """Takes the state through all chunks, or as far as there is time for; returns its step."""
     step, stops, pace = int(state.step), frozenset(plan.stops), Pace()
-    quiet, leaving = not is_primary(), False
-    with tqdm(total=run.steps, initial=step, desc=label, unit="step", disable=quiet) as bar:
+    leaving = False
+    with watcher.training(step):
         for chunk in stream:
             while step < chunk.stop and not leaving:
                 last = step + pace.steps(chunk.stop - step)
+                watcher.calls(step)
                 state, measured = _call(compiled, own, state, chunk, (step, last), stops)
                 pace.called(jnp.copy(state.step), last - step)
                 # Asked once: a signal may come during the save, or on one host alone.
@@ -183,7 +188,7 @@ def _advance(
                     recorder.record(step, state, measured, save=leaving)
                 elif leaving:
                     recorder.save(step, state)
-                bar.update(step - bar.n)
+                watcher.reached(step, state)
             if leaving:
                 break
     return step
@@ -296,7 +301,9 @@ def _write_exposures(run: Run, folder: epath.Path, history: History) -> None:
         write_exposures(folder, run.identity(), exposures)
 
 
-def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None = None) -> Recorder:
+def _recorder(
+    run: Run, folder: epath.Path, plan: Plan, before: History | None, watcher: Watcher
+) -> Recorder:
     """The recorder of a run."""
     setting, schedule = run.setting, run.schedule()
     shown = {step: origin.history(run, step, before).shown.tolist() for step in plan.states}
@@ -307,6 +314,7 @@ def _recorder(run: Run, folder: epath.Path, plan: Plan, before: History | None =
         checkpoints=plan.checkpoints,
         states=shown,
         keep=run.checkpoints.keep,
+        measured=watcher.measured,
         about=Manifest(
             recipe=run.recipe(),
             students=setting.family.students,

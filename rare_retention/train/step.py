@@ -30,6 +30,7 @@ def step_quantities(setting: Setting) -> dict[str, Quantity]:
     each = "the same, mean over the terms of each task; NaN without any"
     return {
         "train_loss": Quantity((), unit, "loss of the last batch"),
+        "gradient_norm": Quantity((), "norm", "of its gradient, before the rule and clipping"),
         "batch_loss": Quantity(("task",), unit, each),
         "reference": Quantity(("watch",), unit, "loss of each watched task"),
     }
@@ -106,6 +107,7 @@ class Step:
         last = _at(batches, stop - 1)
         state, losses, moment = self._take(before, own, last)
         values = {**self.measure(state, own), **self._of_batch(losses, last)}
+        values["gradient_norm"] = _students({g: _norms(own) for g, own in moment.gradient.items()})
         for tool in self._blueprint.instruments:
             read = tool.read(state.followed.get(tool.kind, {}), moment)
             values |= {name: _students(groups) for name, groups in read.items()}
@@ -221,6 +223,15 @@ class Step:
         if "skipped" in kept:  # who has diverged needs no moments any more
             optimizer = guard.where(taken, optimizer, state.optimizer)
         return updates, optimizer, kept
+
+
+def _norms(stack: Any) -> jax.Array:
+    """Norm of the whole gradient of each student [R], of leaves [R, ...]."""
+    squares = [
+        jnp.square(leaf.astype(jnp.float32)).sum(range(1, leaf.ndim))
+        for leaf in jax.tree.leaves(stack)
+    ]
+    return jnp.sqrt(sum(squares[1:], start=squares[0]))
 
 
 def _at(tree: Any, index: jax.Array | int) -> Any:

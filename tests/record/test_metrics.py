@@ -14,7 +14,7 @@ def values(step):
 
 
 def fill(folder, steps, block=3):
-    store = Metrics(folder, "run", ("a", "b"))
+    store = Metrics(folder, "run")
     for i, step in enumerate(steps, 1):
         store.add(step, values(step))
         if i % block == 0:
@@ -38,17 +38,9 @@ def test_a_folder_may_be_called_as_patterns_are(name, tmp_path):
     assert read(folder)["step"].tolist() == list(range(0, 80, 10))
 
 
-def test_cut_removes_scalars_with_their_block(tmp_path):
-    folder = epath.Path(tmp_path)
-    fill(folder, range(0, 80, 10))
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 3
-    cut(folder, "run", 25)
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
-
-
 def test_a_value_missing_at_some_states_is_nan(tmp_path):
     folder = epath.Path(tmp_path)
-    store = Metrics(folder, "run", ("a",))
+    store = Metrics(folder, "run")
     store.add(0, {"loss": np.zeros((1, 2))})
     store.add(1, {"loss": np.ones((1, 2)), "train_loss": np.array([5.0])})
     store.flush()
@@ -85,7 +77,7 @@ def test_a_damaged_block_is_named_or_has_the_same_values(tmp_path, flipped):
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     folder = epath.Path(tmp_path)
     fill(folder, range(0, 30, 10))
-    store = Metrics(folder, "run", ("a", "b"))
+    store = Metrics(folder, "run")
     store.add(30, values(30))
 
     def full(file, **arrays):
@@ -116,7 +108,7 @@ def renamed(folder):
 
 def foreign(folder):
     other = folder / "other"
-    store = Metrics(other, "another run", ("a", "b"))
+    store = Metrics(other, "another run")
     for step in (30, 40, 50):
         store.add(step, values(step))
     name = store.flush()

@@ -10,7 +10,7 @@ from rare_retention.schedule.schedule import Exposures
 
 def test_what_is_gone_is_missed_with_the_state_from_which_it_is_trained_again(tmp_path):
     folder = epath.Path(tmp_path)
-    store = metrics.Metrics(folder, "run", ["a"])
+    store = metrics.Metrics(folder, "run")
     for steps in ((0, 4), (8, 12)):
         for step in steps:
             store.add(step, {"loss": np.zeros((1, 2))})

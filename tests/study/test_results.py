@@ -130,7 +130,7 @@ def started(run, folder):
     recorder.close()
     none = Exposures(np.zeros(0, np.int64), np.zeros(0, np.int64))
     exposures.write_exposures(folder, run.identity(), {"modular addition": none})
-    values = metrics.Metrics(folder, run.identity(), ["a", "b"])
+    values = metrics.Metrics(folder, run.identity())
     shape = (len(run.setting.family.students), len(run.setting.task_names))
     values.add(0, {"loss": np.zeros(shape)})
     values.flush()

@@ -1,0 +1,1 @@
+"""What is shown of a run while it trains: progress bar, trackers, `progress.json`, profiles."""
