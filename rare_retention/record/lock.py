@@ -23,6 +23,7 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.parallel import any_host, is_primary
 from rare_retention.record.files import disk
+from rare_retention.record.pulses import Pulses
 
 NAME, HEARTBEAT, GUARD = "lock.json", "lock.heartbeat", "lock.takeover"
 
@@ -38,7 +39,15 @@ class Lost(UserError):
 
 
 class Held(UserError):
-    """Another process holds the lock."""
+    """Another process holds the lock.
+
+    Attributes:
+        by: which one, such as "process 4711 on node3".
+    """
+
+    def __init__(self, message: str, by: str = "") -> None:
+        super().__init__(message)
+        self.by = by
 
 
 class Lock:
@@ -49,15 +58,24 @@ class Lock:
         lost: whether it was taken over meanwhile.
     """
 
-    def __init__(self, folder: epath.Path, stale: float = STALE, every: float = EVERY) -> None:
+    def __init__(
+        self,
+        folder: epath.Path,
+        stale: float = STALE,
+        every: float = EVERY,
+        pulses: Pulses | None = None,
+    ) -> None:
         """Names the lock; nothing is written yet.
 
         Args:
             folder: whose only writer is to be this process; made if it is not there.
             stale: seconds without a heartbeat after which a holder elsewhere has ended.
             every: seconds between two heartbeats.
+            pulses: what earlier looks saw of heartbeats elsewhere: with them one look is enough,
+                and who has not been silent for long yet holds the lock; None watches until known.
         """
         self.folder, self._stale, self._every = folder, stale, every
+        self._pulses = pulses
         self._token = uuid.uuid4().hex
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,9 +94,11 @@ class Lock:
             if holder is None:
                 continue  # it was given back meanwhile
             if not self._has_ended(holder):
+                by = f"process {holder['process']} on {holder['host']}"
                 raise Held(
-                    f"{self.folder}: is being written by process {holder['process']} on "
-                    f"{holder['host']} since {holder['since']}; wait until it has ended, or stop it"
+                    f"{self.folder}: is being written by {by} since {holder['since']}; wait until "
+                    "it has ended, or stop it",
+                    by,
                 )
             with disk(self.folder):
                 self._take_over(holder)
@@ -138,6 +158,9 @@ class Lock:
         here = holder["host"] == socket.gethostname() and holder["boot"] == _boot()
         if here and (now := _started(holder["process"])) != "?":
             return bool(now != holder["started"])
+        if self._pulses is not None:
+            silent = self._pulses.silent(self.folder / name, self._pulse(holder))
+            return silent >= self._stale
         warnings.warn(
             f"{self.folder}: was being written by process {holder['process']} on "
             f"{holder['host']}; watching for {self._stale:g} seconds whether it still is",

@@ -55,6 +55,7 @@ def train(
     label: str = "",
     interruption: Interruption | None = None,
     parent: origin.Parent | None = None,
+    lock: Lock | None = None,
 ) -> int:
     """Trains a run to its last step, or goes on where an earlier call was stopped.
 
@@ -65,6 +66,7 @@ def train(
         label: name of the run on the progress bar.
         interruption: entered by a caller that has several runs; None listens for this one alone.
         parent: the run that this one goes on from, if it goes on from one.
+        lock: of the folder, where the caller holds it; None takes it here.
 
     Returns:
         The step reached: `run.steps`, or less where a signal asked to stop.
@@ -83,7 +85,7 @@ def train(
     mesh = make_mesh(run.mesh)
     with (
         Interruption() if interruption is None else nullcontext(interruption) as asked,
-        only_writer(folder) as lock,
+        only_writer(folder) if lock is None else nullcontext(lock) as held,
         jax.set_mesh(mesh),
         jax.default_matmul_precision(run.matmul_precision),
         jax.threefry_partitionable(True),
@@ -107,8 +109,8 @@ def train(
             source = functools.partial(run.setting.batches, schedule, run.seeds.tasks)
             longest = min(run.measure.every, run.steps)
             stream = chunks(source, run.batch, plan.stops, int(state.step), mesh, longest)
-            step = _advance(run, plan, compiled, own, state, stream, recorder, asked, lock, label)
-            _check_still_held(lock)
+            step = _advance(run, plan, compiled, own, state, stream, recorder, asked, held, label)
+            _check_still_held(held)
             recorder.close()
         except BaseException:
             recorder.abandon()

@@ -62,7 +62,7 @@ def test_finished_runs_are_skipped(done, monkeypatch):
 def test_a_signal_stops_the_study_between_runs(tmp_path, monkeypatch):
     trained = []
 
-    def quick(run, folder, label, interruption, parent):
+    def quick(run, folder, label, interruption, parent, lock):
         trained.append(label)
         signal.raise_signal(signal.SIGTERM)
         return run.steps
@@ -96,10 +96,10 @@ def test_a_failed_run_is_reported_and_tried_again_on_request(tmp_path, monkeypat
     study = tiny.study(grid=GAPS, run__steps=24)
     train = module.train
 
-    def sometimes(run, folder, label, interruption, parent):
+    def sometimes(run, folder, label, interruption, parent, lock):
         if run.exposure.gap == 4:
             raise FloatingPointError("the loss is not finite\nat step 7")
-        return train(run, folder, label, interruption, parent)
+        return train(run, folder, label, interruption, parent, lock)
 
     monkeypatch.setattr(module, "train", sometimes)
     place = workdir / "runs" / "stream=0,gap=4" / "failure.txt"
