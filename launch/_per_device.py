@@ -13,10 +13,13 @@ from typing import IO
 
 from rare_retention.errors import UserError
 
+DEVICES = "/dev"
+"""Where the system shows its devices."""
+
 _FIRST_PORT = 8476  # of TPU processes on one machine, as the runtime counts them
 
 
-def environments(environ: Mapping[str, str], devices: str = "/dev") -> dict[str, dict[str, str]]:
+def environments(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """What to add to the environment of each process, so that it sees one device.
 
     Devices are those that CUDA_VISIBLE_DEVICES or TPU_VISIBLE_CHIPS list, or else all of this
@@ -24,7 +27,6 @@ def environments(environ: Mapping[str, str], devices: str = "/dev") -> dict[str,
 
     Args:
         environ: of this process.
-        devices: folder of the system's devices.
 
     Returns:
         Name of each device, such as "gpu0" or "tpu3" -> variables.
@@ -32,7 +34,7 @@ def environments(environ: Mapping[str, str], devices: str = "/dev") -> dict[str,
     Raises:
         UserError: there is neither a GPU nor a TPU.
     """
-    place = Path(devices)
+    place = Path(DEVICES)
     gpus = _listed(environ, "CUDA_VISIBLE_DEVICES") or _count(place, "nvidia[0-9]*")
     if gpus:
         return {f"gpu{gpu}": {"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus}

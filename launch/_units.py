@@ -1,11 +1,14 @@
 """What `launch.study` and `launch.worker` share: a study is checked, its units are trained."""
 
+from absl import flags
 from etils import epath
 
 from launch import common
 from rare_retention.errors import ConfigError
 from rare_retention.study.grid import Study
 from rare_retention.wording import plural
+
+RETRY = flags.DEFINE_bool("retry_failed", False, "try units again that failed earlier")
 
 
 def check(study: Study) -> None:

@@ -17,11 +17,11 @@ from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.study.grid import Study, check_flags, unit_named
 
-_RETRY = flags.DEFINE_bool("retry_failed", False, "try units again that failed earlier")
 _UNIT = flags.DEFINE_string("unit", None, "name of the one unit to train, without the report")
 _UNITS = flags.DEFINE_bool("units", False, "list all units with their state, then leave")
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_units)
 
 
 def main(study: Study) -> int:
@@ -57,7 +57,9 @@ def _train(study: Study) -> int:
     workdir = common.workdir()
     common.check_place(workdir, "study")
     one = _UNIT.value
-    return _units.train(study, workdir, retry_failed=_RETRY.value, only=one, report=one is None)
+    return _units.train(
+        study, workdir, retry_failed=_units.RETRY.value, only=one, report=one is None
+    )
 
 
 def _list(study: Study) -> int:

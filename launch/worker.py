@@ -26,10 +26,10 @@ _PER_DEVICE = flags.DEFINE_bool(
     "per_device", False, "start a worker for each GPU or TPU chip of this machine"
 )
 _REPORT = flags.DEFINE_bool("report", False, "make the report when all is done; for one worker")
-_RETRY = flags.DEFINE_bool("retry_failed", False, "try units again that failed earlier")
 _WAIT = flags.DEFINE_bool("wait", True, "stay while other workers train; --nowait leaves")
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_units)
 
 
 def main(study: Study | None) -> int:
@@ -60,7 +60,7 @@ def _work(study: Study | None) -> int:
     return _units.train(
         study,
         workdir,
-        retry_failed=_RETRY.value,
+        retry_failed=_units.RETRY.value,
         report=_REPORT.value,
         begin=begin,
         wait=_WAIT.value,

@@ -1,0 +1,23 @@
+"""What launchers of several workers share: how many, with which devices, told what."""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from rare_retention.errors import UserError
+
+WORKERS = flags.DEFINE_integer("workers", None, "how many workers share the study", lower_bound=1)
+GPUS = flags.DEFINE_integer("gpus", 0, "GPUs of each worker, on each of its machines", 0)
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Checks what is to be told to `launch.worker`.
+
+    Args:
+        arguments: what stood after `--`.
+
+    Raises:
+        UserError: its flags are missing.
+    """
+    if not any(argument.lstrip("-").startswith("workdir") for argument in arguments):
+        raise UserError("the worker's own flags are missing: ... -- --workdir=FOLDER")
