@@ -28,11 +28,11 @@ _SCRIPT = """\
 
 srun {command} &
 worker=$!
-again=
-trap 'again=yes; kill -TERM "$worker"' USR1  # the limit is near: save and leave
-trap 'kill -TERM "$worker"' TERM
-wait "$worker"; code=$?
-while kill -0 "$worker" 2>/dev/null; do wait "$worker"; code=$?; done  # a signal ends `wait` only
+# Near its limit the worker, not srun, is told to save; of one that is cancelled it hears by itself.
+trap 'signal=yes again=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
+trap 'signal=yes' TERM
+signal=yes again=
+while [ -n "$signal" ]; do signal=; wait "$worker"; code=$?; done  # a signal ends `wait` alone
 if [ -n "$again" ] && [ "$code" -ne 0 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$code"
 """

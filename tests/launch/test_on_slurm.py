@@ -40,9 +40,10 @@ def slurm(tmp_path):
     commands = tmp_path / "bin"
     commands.mkdir()
     worker = "import os,signal,time;signal.signal(15, lambda *_: os._exit(130));"
-    worker += f"open({str(tmp_path / 'ready')!r}, 'w');time.sleep(60)"
+    worker += f"open({str(tmp_path / 'ready')!r}, 'w').write(str(os.getpid()));time.sleep(60)"
     for name, line in (
         ("srun", f'printf "%s\\n" "$@" > {tmp_path}/told; exec {sys.executable} -c "{worker}"'),
+        ("scancel", f'[ "$*" = "--signal=TERM 17" ] && kill -TERM $(cat {tmp_path}/ready)'),
         ("scontrol", f'echo "$@" > {tmp_path}/queued'),
     ):
         (commands / name).write_text(f"#!/bin/bash\n{line}\n")
@@ -65,10 +66,13 @@ def test_a_worker_saves_and_is_queued_again_near_its_limit(script, slurm, tmp_pa
     """By a signal of SLURM's; one that the user ends is not."""
     job = subprocess.Popen(["bash", script], env=slurm)
     until = time.monotonic() + 60
-    while not (tmp_path / "ready").exists():
+    ready = tmp_path / "ready"
+    while not (ready.exists() and ready.read_text()):
         assert time.monotonic() < until
         time.sleep(0.05)
     job.send_signal(number)
+    if number == signal.SIGTERM:  # which SLURM sends to both
+        os.kill(int(ready.read_text()), number)
     assert job.wait(30) == 130
     told = (tmp_path / "told").read_text().splitlines()
     assert told == [sys.executable, "-m", "launch.worker", *WORKER]

@@ -66,7 +66,10 @@ def start(workdir, *arguments, log):
 
 
 def config(changes):
-    return [CONFIG, *(f"--config.{name}={v}" for name, v in (tiny.CHANGES | changes).items())]
+    given = tiny.CHANGES | changes
+    if "grid" in given:  # which sets the gap
+        del given["run.exposure.gap"]
+    return [CONFIG, *(f"--config.{name}={value}" for name, value in given.items())]
 
 
 def study(changes):
