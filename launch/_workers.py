@@ -10,14 +10,15 @@ WORKERS = flags.DEFINE_integer("workers", None, "how many workers share the stud
 GPUS = flags.DEFINE_integer("gpus", 0, "GPUs of each worker, on each of its machines", 0)
 
 
-def check(arguments: Sequence[str]) -> None:
-    """Checks what is to be told to `launch.worker`.
+def count(arguments: Sequence[str]) -> int:
+    """How many workers are to be started, once what they are to be told is checked.
 
     Args:
-        arguments: what stood after `--`.
+        arguments: what stood after `--`, for `launch.worker`.
 
     Raises:
-        UserError: its flags are missing.
+        UserError: they are missing.
     """
     if not any(argument.lstrip("-").startswith("workdir") for argument in arguments):
         raise UserError("the worker's own flags are missing: ... -- --workdir=FOLDER")
+    return WORKERS.value or 1

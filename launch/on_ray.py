@@ -37,7 +37,7 @@ def work(arguments: list[str]) -> int:
 
 def main(worker: list[str]) -> int:
     """Starts the tasks and waits for them; returns the exit code."""
-    _workers.check(worker)
+    count = _workers.count(worker)
     import ray
 
     ray.init(ignore_reinit_error=True)
@@ -47,10 +47,10 @@ def main(worker: list[str]) -> int:
 
         version, _, topology = _TPU.value.partition(":")
         on = {"accelerator_version": version, "topology": topology}
-        each = [run_on_slice(task, worker, **on) for _ in range(_workers.WORKERS.value)]
+        each = [run_on_slice(task, worker, **on) for _ in range(count)]
     else:
         own = task.options(num_cpus=_CPUS.value, num_gpus=_workers.GPUS.value)
-        each = [[own.remote(worker)] for _ in range(_workers.WORKERS.value)]
+        each = [[own.remote(worker)] for _ in range(count)]
     return max(max(ray.get(hosts)) for hosts in each)
 
 

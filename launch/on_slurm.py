@@ -40,8 +40,7 @@ exit "$code"
 
 def main(worker: list[str]) -> int:
     """Prints the script; returns the exit code."""
-    _workers.check(worker)
-    count, gpus = _workers.WORKERS.value, _workers.GPUS.value
+    count, gpus = _workers.count(worker), _workers.GPUS.value
     own = ["--job-name=study", f"--array=0-{count - 1}", f"--nodes={_NODES.value}"]
     own += ["--ntasks-per-node=1", *([f"--gpus-per-node={gpus}"] * (gpus > 0))]
     options = "\n".join(f"#SBATCH {option}" for option in [*own, *_OPTIONS, *_SBATCH.value])

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,7 +36,7 @@ SMALL = {"run.steps": "16", "run.measure.cycles": "1", "streams": "3"}
 BRANCHES = ({"name": "a", "at": 20, "steps": 8}, {"name": "b", "of": "a", "at": 24, "steps": 8})
 LARGE = {
     "streams": "4",
-    "grid": "({'field': 'exposure.gap', 'values': (4, 8)},)",
+    "grid": "({'field': 'optimizer.peak', 'values': (0.003, 0.01)},)",
     "branches": str(BRANCHES),
 }
 
@@ -54,22 +55,20 @@ def call(*arguments):
         return worker.main(command_line.parse(argv, Study, check=check_flags, optional=True))
 
 
-def start(workdir, *arguments, log):
+def start(workdir, *arguments, log, **environment):
     """A worker as a shell starts it; what it says goes to a file."""
     with log.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "launch.worker", f"--workdir={workdir}", *arguments],
             stdout=file,
             stderr=subprocess.STDOUT,
+            env=os.environ | environment,
             start_new_session=True,
         )
 
 
 def config(changes):
-    given = tiny.CHANGES | changes
-    if "grid" in given:  # which sets the gap
-        del given["run.exposure.gap"]
-    return [CONFIG, *(f"--config.{name}={value}" for name, value in given.items())]
+    return [CONFIG, *(f"--config.{name}={v}" for name, v in (tiny.CHANGES | changes).items())]
 
 
 def study(changes):
@@ -181,6 +180,30 @@ def test_each_device_has_a_worker_and_the_report_is_made_once(alone, tmp_path, m
     assert all(len(own) == 1 for own in found.values())
     assert os.getpid() not in {process for own in found.values() for process in own}
     check_equal(study(SMALL), epath.Path(tmp_path), alone)
+
+
+@pytest.mark.slow
+def test_a_worker_of_two_hosts_shares_with_one_of_one(tmp_path):
+    """The first host looks and locks for both; units of the other worker are passed over."""
+    workdir = epath.Path(tmp_path / "shared")
+    own = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        job = {
+            "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free.getsockname()[1]}",
+            "JAX_NUM_PROCESSES": "2",
+        }
+    flags = config(SMALL | {"streams": "4", "run.mesh.data": "-1"})
+    logs = [tmp_path / f"{i}.log" for i in range(3)]
+    each = [start(workdir, *flags, log=logs[2], **own)]
+    for i in range(2):
+        numbered = own | job | {"JAX_PROCESS_ID": str(i)}
+        each.append(start(workdir, *flags, "--multihost", log=logs[i], **numbered))
+    codes = [process.wait() for process in each]
+    assert codes == [0] * 3, [log.read_text()[-2000:] for log in logs]
+    found = [read_manifest(workdir / "runs" / f"stream={i}") for i in range(4)]
+    assert all(about.status == "finished" and len(about.starts) == 1 for about in found)
+    assert {about.hardware["hosts"] for about in found} == {1, 2}
 
 
 @pytest.fixture(scope="module")
