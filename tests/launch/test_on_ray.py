@@ -50,12 +50,16 @@ def test_a_worker_that_is_killed_is_started_again(tmp_path):
     command = [sys.executable, "-m", "launch.on_ray", "--workers=2", "--cpus=0.5", "--"]
     job = subprocess.Popen([*command, *worker], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lock = workdir / "runs" / "stream=0" / LOCK
-    until = time.monotonic() + 170
-    while not (workdir / "runs" / "stream=0" / "manifest.json").exists():
-        assert time.monotonic() < until and job.poll() is None
-        time.sleep(0.1)
-    os.kill(json.loads(lock.read_text())["process"], signal.SIGKILL)
-    said, _ = job.communicate(timeout=170)
+    try:
+        until = time.monotonic() + 300
+        while not (workdir / "runs" / "stream=0" / "manifest.json").exists():
+            assert time.monotonic() < until and job.poll() is None
+            time.sleep(0.1)
+        os.kill(json.loads(lock.read_text())["process"], signal.SIGKILL)
+        said, _ = job.communicate(timeout=300)
+    finally:
+        job.terminate()  # and with it the cluster
+        job.wait()
     assert job.returncode == 0, said.decode()
     progress = Progress(study, workdir)
     assert all(map(progress.is_finished, units(study)))

@@ -120,7 +120,7 @@ def test_two_workers_share_a_study_and_wait_for_what_a_third_holds(alone, tmp_pa
             for log, report in zip(logs, (["--report"], []), strict=True)
         ]
         held = f"waiting for units of other workers: stream=0 (process {os.getpid()} on ".encode()
-        until = time.monotonic() + 170
+        until = time.monotonic() + 300
         while not all(held in log.read_bytes() for log in logs):
             assert time.monotonic() < until, [log.read_text() for log in logs]
             time.sleep(0.1)
