@@ -5,23 +5,23 @@ Example:
     python -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart --units
 
 Running the same command again goes on where it was stopped, retraining nothing that is finished.
-`--units` lists the units with their state, and `--unit=NAME` trains one of them, on this machine or
-another that sees the workdir; `launch.report` then makes the report.
+Any number of `launch.worker` may take units of it meanwhile, on this machine or on others that see
+the workdir: what they hold is passed over, and waited for in the end. `--units` lists the units
+with their state; `--unit=NAME` trains one of them; `launch.report` makes the report at any time.
 """
 
 from absl import flags
 
-from launch import _watch, common
+from launch import _units, _watch, common
 from rare_retention import flags as command_line
-from rare_retention.errors import ConfigError, UserError
+from rare_retention.errors import UserError
 from rare_retention.study.grid import Study, check_flags, unit_named, units
-from rare_retention.wording import plural
 
-_RETRY = flags.DEFINE_bool("retry_failed", False, "try units again that failed earlier")
 _UNIT = flags.DEFINE_string("unit", None, "name of the one unit to train, without the report")
 _UNITS = flags.DEFINE_bool("units", False, "list all units with their state, then leave")
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_units)
 flags.adopt_module_key_flags(_watch)
 
 
@@ -41,26 +41,14 @@ def _check(study: Study) -> None:
     Raises:
         ConfigError: a claim, a figure, a unit or a stream that cannot be.
     """
-    from rare_retention.report.figures import select
-    from rare_retention.study.claims import check_names
-    from rare_retention.study.describe import variables
-
-    check_names(study.claims)
-    select(study.figures, variables(study))
-    if study.run.stream:
-        raise ConfigError(
-            "run.stream", f"a study numbers its own streams, got {study.run.stream}; set `streams`"
-        )
+    _units.check(study)
     if _UNIT.value is not None:
         unit_named(study, _UNIT.value)
 
 
 def _train(study: Study) -> int:
     """Trains the units and makes the report; returns the exit code."""
-    from rare_retention.parallel import is_primary
-    from rare_retention.report.build import build
     from rare_retention.study.describe import describe
-    from rare_retention.study.execute import execute
 
     common.start()
     todo = units(study) if _UNIT.value is None else [unit_named(study, _UNIT.value)]
@@ -71,20 +59,15 @@ def _train(study: Study) -> int:
         return 0
     workdir = common.workdir()
     common.check_place(workdir, "study")
-    outcome = execute(study, workdir, _RETRY.value, _UNIT.value, watched)
-    _watch.conclude(watched, common.say)
-    if outcome.stopped:
-        common.say(f"stopped and saved; the same command goes on with {workdir}")
-        return common.INTERRUPTED
-    for name, reason in outcome.failed.items():
-        common.say(f"failed: {name}: {reason}; try again with --retry_failed")
-    if _UNIT.value is not None:
-        common.say(_about_one(_UNIT.value, outcome.finished, workdir))
-    elif outcome.finished and is_primary():
-        for line in build(study, workdir):
-            common.say(line)
-    common.say(f"{plural(outcome.finished, 'unit')} finished, {len(outcome.failed)} failed")
-    return 1 if outcome.failed else 0
+    one = _UNIT.value
+    return _units.train(
+        study,
+        workdir,
+        retry_failed=_units.RETRY.value,
+        watched=watched,
+        only=one,
+        report=one is None,
+    )
 
 
 def _list(study: Study) -> int:
@@ -95,12 +78,6 @@ def _list(study: Study) -> int:
     for line in Progress(study, common.workdir()).lines():
         print(line)
     return 0
-
-
-def _about_one(name: str, finished: int, workdir: object) -> str:
-    """What to do after one unit."""
-    report = f"python -m launch.report --workdir={workdir} makes the report of all that is there"
-    return report if finished else f"{name} has failed; {report}"
 
 
 if __name__ == "__main__":

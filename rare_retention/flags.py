@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
 import pydantic
 from absl import app, flags
@@ -208,6 +208,7 @@ def parse(
     config: type[Any] | None = None,
     values: flags.FlagValues = flags.FLAGS,
     check: Check | None = None,
+    optional: bool = False,
 ) -> Any:
     """Parses a command line into absl's flags and a configuration.
 
@@ -216,9 +217,11 @@ def parse(
         config: Class of the configuration that the launcher needs, None if it needs none.
         values: Flags to set, with one called `config` if `config` is given.
         check: Refuses flags that would have no effect; None takes all that fit.
+        optional: Whether the launcher can do without the configuration.
 
     Returns:
-        The configuration with its overrides, or, without `config`, the positional arguments.
+        The configuration with its overrides, or, without `config`, the positional arguments. None
+        where the configuration is optional and not given.
 
     Raises:
         UserError: A flag is not known, or does not fit.
@@ -237,6 +240,8 @@ def parse(
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags are given as --name=VALUE")
     if not values.config:
+        if optional and not changes:
+            return None
         raise UserError("--config is required, as in --config=configs/quickstart.py")
     tree = load(values.config)
     if not isinstance(tree, config):
@@ -258,10 +263,21 @@ def run(
 ) -> NoReturn: ...
 
 
+@overload
+def run(
+    main: Callable[[T | None], int | None],
+    config: type[T],
+    check: Check | None = None,
+    *,
+    optional: Literal[True],
+) -> NoReturn: ...
+
+
 def run(
     main: Callable[[Any], int | None],
     config: type[Any] | None = None,
     check: Check | None = None,
+    optional: bool = False,
 ) -> NoReturn:
     """Runs a launcher and exits: with 2 and one line on stderr after a `UserError`.
 
@@ -270,6 +286,7 @@ def run(
             exit code.
         config: Class of the configuration that `--config` must give; None for no such flag.
         check: As `parse` takes it.
+        optional: As `parse` takes it; `main` is then given None for no configuration.
     """
     text = "Python files of your own, by commas, that add tasks, rules, claims and the like"
     flags.DEFINE_list("extensions", [], text, module_name=sys.argv[0])
@@ -277,13 +294,15 @@ def run(
         text = "Python file with get_config, FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE "
         text += "changes a field of what it returns"
         flags.DEFINE_string("config", None, text, module_name=sys.argv[0])
-    app.run(_guard(main), flags_parser=_guard(partial(_parse_or_help, config, check)))
+    app.run(_guard(main), flags_parser=_guard(partial(_parse_or_help, config, check, optional)))
 
 
-def _parse_or_help(config: type[Any] | None, check: Check | None, argv: list[str]) -> Any:
+def _parse_or_help(
+    config: type[Any] | None, check: Check | None, optional: bool, argv: list[str]
+) -> Any:
     if not {"--help", "-help", "-h", "-?", "--helpshort"}.isdisjoint(argv):
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
-    return parse(argv, config, check=check)
+    return parse(argv, config, check=check, optional=optional)
 
 
 INTERRUPTED = 130

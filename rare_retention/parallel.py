@@ -1,7 +1,7 @@
 """Device mesh, the one table of sharding rules, and what hosts agree on."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import jax
@@ -11,6 +11,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rare_retention.config import ConfigError
+from rare_retention.errors import UserError
 from rare_retention.mesh import AXES, MeshShape
 
 RULES: dict[str, str | tuple[str, ...] | None] = {
@@ -116,3 +117,26 @@ def slowest(flag: bool, seconds: float | None) -> tuple[bool, float | None]:
     flags, times = np.asarray(multihost_utils.process_allgather(own)).T
     longest = float(times.max())
     return bool(flags.any()), longest if np.isfinite(longest) else None
+
+
+def from_primary(ask: Callable[[], int]) -> int:
+    """What the first host answers, on all hosts; all of them must ask at the same place.
+
+    Args:
+        ask: called on the first host alone; an integer of 32 bits.
+
+    Raises:
+        UserError: it raised something on the first host, which raises that itself.
+    """
+    if jax.process_count() == 1:
+        return ask()
+    answer, failure = 0, None
+    if is_primary():
+        try:
+            answer = ask()
+        except Exception as error:  # whatever it is, the other hosts must hear of it
+            failure = error
+    told = multihost_utils.broadcast_one_to_all(np.array([failure is not None, answer], np.int32))
+    if told[0]:
+        raise failure or UserError("the first host cannot go on; see its message")
+    return int(told[1])

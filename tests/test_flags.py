@@ -263,6 +263,16 @@ def test_a_mistake_on_the_command_line_is_one_line(argv: list[str], line: str) -
     assert str(caught.value) == line
 
 
+def test_a_configuration_may_be_optional_but_not_what_changes_it() -> None:
+    values = flags.FlagValues()
+    flags.DEFINE_string("config", None, "configuration", flag_values=values)
+    assert parse(["program"], Toy, values, optional=True) is None
+    assert parse(["program", "--config=plain.py"], Toy, values, optional=True) == Toy(steps=2)
+    values.unparse_flags()
+    with pytest.raises(UserError, match="--config is required"):
+        parse(["program", "--config=", "--config.steps=3"], Toy, values, optional=True)
+
+
 def test_overrides_need_a_configuration() -> None:
     with pytest.raises(UserError) as caught:
         arguments("--workdir=w", "--config.steps=3", kind=None)

@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 from rare_retention import parallel
+from rare_retention.errors import UserError
 from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
 
@@ -61,3 +62,26 @@ def test_a_single_host_is_the_primary_and_agrees_with_itself(flag):
     """Nothing to wait for."""
     assert parallel.is_primary()
     assert parallel.any_host(flag) is flag
+
+
+def test_what_the_first_host_answers_is_told_to_all(monkeypatch):
+    """Also that it has failed: the others wait for its answer."""
+    assert parallel.from_primary(lambda: -2) == -2
+    told = []
+
+    def broadcast(own):
+        told.append(own)
+        return told[0]
+
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(parallel.multihost_utils, "broadcast_one_to_all", broadcast)
+    assert parallel.from_primary(lambda: 7) == 7
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    assert parallel.from_primary(lambda: 9) == 7  # it is not asked
+    told.clear()
+    monkeypatch.setattr(jax, "process_index", lambda: 0)
+    with pytest.raises(ZeroDivisionError):
+        parallel.from_primary(lambda: 1 // 0)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    with pytest.raises(UserError, match="the first host cannot go on"):
+        parallel.from_primary(lambda: 9)

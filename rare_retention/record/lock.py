@@ -24,6 +24,7 @@ from rare_retention.errors import UserError
 from rare_retention.parallel import any_host, is_primary
 from rare_retention.record.files import disk
 from rare_retention.record.holder import HEARTBEAT, NAME, STALE, boot, read, started
+from rare_retention.record.pulses import Pulses
 
 GUARD = "lock.takeover"
 
@@ -36,7 +37,15 @@ class Lost(UserError):
 
 
 class Held(UserError):
-    """Another process holds the lock."""
+    """Another process holds the lock.
+
+    Attributes:
+        by: which one, such as "process 4711 on node3".
+    """
+
+    def __init__(self, message: str, by: str = "") -> None:
+        super().__init__(message)
+        self.by = by
 
 
 class Lock:
@@ -47,15 +56,24 @@ class Lock:
         lost: whether it was taken over meanwhile.
     """
 
-    def __init__(self, folder: epath.Path, stale: float = STALE, every: float = EVERY) -> None:
+    def __init__(
+        self,
+        folder: epath.Path,
+        stale: float = STALE,
+        every: float = EVERY,
+        pulses: Pulses | None = None,
+    ) -> None:
         """Names the lock; nothing is written yet.
 
         Args:
             folder: whose only writer is to be this process; made if it is not there.
             stale: seconds without a heartbeat after which a holder elsewhere has ended.
             every: seconds between two heartbeats.
+            pulses: what earlier looks saw of heartbeats elsewhere: with them one look is enough,
+                and who has not been silent for long yet holds the lock; None watches until known.
         """
         self.folder, self._stale, self._every = folder, stale, every
+        self._pulses = pulses
         self._token = uuid.uuid4().hex
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -74,9 +92,11 @@ class Lock:
             if holder is None:
                 continue  # it was given back meanwhile
             if not self._has_ended(holder):
+                by = f"process {holder['process']} on {holder['host']}"
                 raise Held(
-                    f"{self.folder}: is being written by process {holder['process']} on "
-                    f"{holder['host']} since {holder['since']}; wait until it has ended, or stop it"
+                    f"{self.folder}: is being written by {by} since {holder['since']}; wait until "
+                    "it has ended, or stop it",
+                    by,
                 )
             with disk(self.folder):
                 self._take_over(holder)
@@ -136,6 +156,9 @@ class Lock:
         here = holder["host"] == socket.gethostname() and holder["boot"] == boot()
         if here and (now := started(holder["process"])) != "?":
             return bool(now != holder["started"])
+        if self._pulses is not None:
+            silent = self._pulses.silent(self.folder / name, self._pulse(holder))
+            return silent >= self._stale
         warnings.warn(
             f"{self.folder}: was being written by process {holder['process']} on "
             f"{holder['host']}; watching for {self._stale:g} seconds whether it still is",

@@ -1,9 +1,12 @@
 """The manifest of a run: what it is, on what it ran, and what it was and will be shown."""
 
 import dataclasses
+import functools
 import importlib.metadata
+import os
 import platform
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -110,6 +113,8 @@ class Manifest:
         mesh: devices along each axis of its mesh.
         parts: each start that differed from the one before in hardware, mesh or versions, from its
             step on: bits are the same on equal ones alone.
+        starts: each time that a process took the run up: the machine, the process's number on it,
+            when it first took up a run, and the step that it began from.
         records: what the run has kept: names of its blocks of metrics, steps of its snapshots and
             whole states; of a run that goes on, when it last stopped.
         halted: students that have diverged, by their labels -> updates before they were frozen;
@@ -144,6 +149,7 @@ class Manifest:
     hardware: Mapping[str, Any] = field(default_factory=dict)
     mesh: Mapping[str, int] = field(default_factory=dict)
     parts: tuple[Mapping[str, Any], ...] = ()
+    starts: tuple[Mapping[str, Any], ...] = ()
     records: Mapping[str, Any] = field(default_factory=dict)
     halted: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -171,8 +177,27 @@ def write_manifest(folder: epath.Path, manifest: Manifest) -> None:
         versions=versions(),
         hardware=hardware(),
     )
-    complete = dataclasses.replace(complete, parts=_parts(before, complete))
+    complete = dataclasses.replace(
+        complete, parts=_parts(before, complete), starts=_starts(before, complete)
+    )
     write_record(folder / NAME, _as_json(complete))
+
+
+@functools.cache
+def _process() -> dict[str, Any]:
+    """This process, as the manifests that it writes tell of it."""
+    return {"host": socket.gethostname(), "process": os.getpid(), "since": _now()}
+
+
+def _starts(before: Manifest | None, now: Manifest) -> tuple[Mapping[str, Any], ...]:
+    """The starts of a run with that of this process; one that finds it stopped has come anew."""
+    known = before.starts if before else ()
+    if known and now.status != "running":
+        return known
+    own = {**_process(), "step": now.step}
+    if known and before and before.status == "running" and {**known[-1], "step": now.step} == own:
+        return known
+    return (*known, own)
 
 
 def _parts(before: Manifest | None, now: Manifest) -> tuple[Mapping[str, Any], ...]:

@@ -1,5 +1,9 @@
 """The folder of a study: what stands where, and whose it is."""
 
+import contextlib
+import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -20,12 +24,15 @@ DEFINITIONS = "definitions.json"
 RECIPE = "recipe.json"
 """What all runs of the study share; the corpus it tells of may have moved since."""
 
+_PATIENCE = 120.0  # seconds; longer than a holder elsewhere that was killed keeps a lock
+
 
 def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
     """Makes the workdir this study's own, or checks that it is.
 
     A study may grow: more streams, more values, more steps, other figures and claims. Sizes that
-    were trained together cannot be taken apart, nor the other way round: their units differ.
+    were trained together cannot be taken apart, nor the other way round: their units differ. Of
+    several workers that start at once one writes after the other, and what is there already stays.
 
     Args:
         study: that is to run here.
@@ -34,6 +41,22 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
 
     Raises:
         UserError: it holds a study of another name, recipe or layout.
+    """
+    if not write:
+        _check(study, workdir)
+        return
+    with _alone(workdir):
+        own = _check(study, workdir)
+        _write(workdir / DEFINITIONS, _definitions(study, workdir))
+        _write(workdir / RECIPE, layout.stamped(own))
+        _write(workdir / STUDY, to_dict(study))  # last: a folder with a study has its recipe
+
+
+def _check(study: Study, workdir: epath.Path) -> dict[str, Any]:
+    """Checks that a workdir holds no other study; returns what its recipe.json is to say.
+
+    Raises:
+        UserError: it does.
     """
     path, recipe = workdir / RECIPE, study.run.recipe()
     own = {"name": study.name, "apart": study.apart}
@@ -48,10 +71,39 @@ def claim(study: Study, workdir: epath.Path, write: bool = True) -> None:
                 f"{workdir}: holds another study: {'; '.join(found)}; choose another --workdir, or "
                 "undo the change"
             )
-    if write:
-        write_record(workdir / DEFINITIONS, _definitions(study, workdir))
-        write_record(path, layout.stamped(own | {"run": recipe}))
-        write_record(workdir / STUDY, to_dict(study))  # last: a folder with a study has its recipe
+    return own | {"run": recipe}
+
+
+@contextlib.contextmanager
+def _alone(workdir: epath.Path) -> Iterator[None]:
+    """While entered, no other process writes a study's own files: workers start at the same time.
+
+    Raises:
+        Held: another process does not come to an end with it.
+    """
+    from rare_retention.record.lock import Held, Lock  # by who trains: who reads needs no JAX
+    from rare_retention.record.pulses import Pulses
+
+    lock, pulses, start = None, Pulses(), time.monotonic()
+    while lock is None:
+        try:
+            lock = Lock(workdir, pulses=pulses).__enter__()
+        except Held:
+            if time.monotonic() - start > _PATIENCE:
+                raise
+            time.sleep(0.1)
+    try:
+        yield
+    finally:
+        lock.__exit__()
+
+
+def _write(path: epath.Path, data: dict[str, Any]) -> None:
+    """Writes a file of a study, unless it says that already: others may be reading it."""
+    with contextlib.suppress(FileNotFoundError, UserError):
+        if read_record(path, "") == json.loads(json.dumps(data)):
+            return
+    write_record(path, data)
 
 
 def _definitions(study: Study, workdir: epath.Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How far the units of a study are, and which of their whole states are still wanted."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ class Progress:
     """The units of a study, as their folders have them.
 
     Neither the corpus nor an accelerator need be there.
+
+    Attributes:
+        units: all of them, each before its branches.
     """
 
     def __init__(self, study: Study, workdir: epath.Path) -> None:
@@ -75,7 +79,7 @@ class Progress:
             root, wanted = self.folder(unit.parent) / STATES, self.wanted(self._named[unit.parent])
             for step in steps_in(root):
                 if step not in wanted:
-                    (root / str(step)).rmtree()
+                    _delete(root / str(step))
 
     def lines(self) -> Iterator[str]:
         """A line for each unit: its name, how far it is, and what it goes on from."""
@@ -97,6 +101,13 @@ class Progress:
         if about.status == "finished" and step >= last:
             return "finished, but for a state that a branch is to go on from"
         return f"at step {step:,} of {last:,} or beyond"
+
+
+def _delete(folder: epath.Path) -> None:
+    """Deletes a folder, which another worker may be deleting too."""
+    while folder.exists():
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmtree()
 
 
 def _is_whole(unit: Unit, about: Manifest) -> bool:

@@ -58,6 +58,7 @@ def train(
     interruption: Interruption | None = None,
     parent: origin.Parent | None = None,
     watching: Watching = Watching(),  # noqa: B008, it is frozen
+    lock: Lock | None = None,
 ) -> int:
     """Trains a run to its last step, or goes on where an earlier call was stopped.
 
@@ -69,6 +70,7 @@ def train(
         interruption: entered by a caller that has several runs; None listens for this one alone.
         parent: the run that this one goes on from, if it goes on from one.
         watching: what is to be seen of it while it is trained.
+        lock: of the folder, where the caller holds it; None takes it here.
 
     Returns:
         The step reached: `run.steps`, or less where a signal asked to stop.
@@ -87,7 +89,7 @@ def train(
     mesh = make_mesh(run.mesh)
     with (
         Interruption() if interruption is None else nullcontext(interruption) as asked,
-        only_writer(folder) as lock,
+        only_writer(folder) if lock is None else nullcontext(lock) as held,
         Watcher(watching, run, folder, label) as watcher,
         jax.set_mesh(mesh),
         jax.default_matmul_precision(run.matmul_precision),
@@ -111,8 +113,8 @@ def train(
             longest = min(run.measure.every, run.steps)
             stops = watcher.stops(plan.stops, int(state.step))
             stream = chunks(source, run.batch, stops, int(state.step), mesh, longest)
-            step = _advance(plan, compiled, own, state, stream, recorder, asked, lock, watcher)
-            _check_still_held(lock)
+            step = _advance(plan, compiled, own, state, stream, recorder, asked, held, watcher)
+            _check_still_held(held)
             recorder.close()
         except Exception:
             if hosts.all_fail():  # closing waits for the others: for ever, where they go on

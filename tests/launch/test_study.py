@@ -115,7 +115,7 @@ def test_together_and_apart_do_not_share_a_workdir(whole):
 def test_a_failed_unit_leaves_its_traceback(tmp_path, monkeypatch, capsys):
     from rare_retention.study import execute as module
 
-    def broken(run, folder, label, interruption, parent, watching):
+    def broken(run, folder, label, interruption, parent, watching, lock):
         raise ZeroDivisionError("an author's mistake")
 
     monkeypatch.setattr(module, "train", broken)

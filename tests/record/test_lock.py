@@ -13,6 +13,7 @@ from etils import epath
 
 from rare_retention.record import lock
 from rare_retention.record.lock import HEARTBEAT, NAME, Held, Lock, Lost
+from rare_retention.record.pulses import Pulses
 
 
 def holder(folder, **changes):
@@ -89,6 +90,23 @@ def test_one_elsewhere_that_beats_is_left_alone(folder):
     own._pulse = lambda _: next(beats)
     with pytest.warns(UserWarning, match="watching"), pytest.raises(Held, match="on elsewhere"):
         own.__enter__()
+
+
+def test_who_looks_again_and_again_need_not_watch(folder):
+    """One look is enough each time: the lock is refused until the holder was silent for long."""
+    now = [0.0]
+    pulses, beat = Pulses(lambda: now[0]), folder / HEARTBEAT
+    holder(folder, host="elsewhere")
+    start = time.monotonic()
+    for number, later in enumerate((0.0, 59.0, 59.0, 59.0)):  # it beats between the looks
+        beat.write_text(f"other {number}")
+        now[0] += later
+        with pytest.raises(Held) as caught:
+            Lock(folder, pulses=pulses).__enter__()
+    assert caught.value.by == f"process {os.getpid()} on elsewhere"
+    now[0] += 60
+    with pytest.warns(UserWarning, match="taken over"), Lock(folder, pulses=pulses):
+        assert time.monotonic() - start < 5
 
 
 def test_a_lock_that_is_cut_off_is_no_lock_for_ever(folder):

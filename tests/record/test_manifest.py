@@ -29,6 +29,24 @@ def test_a_manifest_keeps_its_first_start(tmp_path, monkeypatch):
     assert about.command and about.versions["jax"] and about.hardware["devices"] == 8
 
 
+def test_a_manifest_lists_every_start(tmp_path, monkeypatch):
+    """One for each process that takes the run up, and for each time that one does so again."""
+    folder = epath.Path(tmp_path)
+
+    def write(status, step, process=1):
+        own = {"host": "node3", "process": process, "since": "2030-01-01"}
+        monkeypatch.setattr(manifest, "_process", lambda: own)
+        manifest.write_manifest(folder, manifest.Manifest(status=status, step=step))
+        return [(each["process"], each["step"]) for each in manifest.read_manifest(folder).starts]
+
+    assert write("running", 0) == [(1, 0)]
+    assert write("running", 8) == [(1, 0)]  # it goes on
+    assert write("stopped", 16) == [(1, 0)]
+    assert write("running", 16) == [(1, 0), (1, 16)]
+    assert write("running", 32, process=2) == [(1, 0), (1, 16), (2, 32)]  # the other was killed
+    assert write("finished", 48, process=2) == [(1, 0), (1, 16), (2, 32)]
+
+
 def test_what_is_written_is_read_back(tmp_path):
     """With its types: tuples, students, quantities and arrays."""
     folder = epath.Path(tmp_path)
@@ -47,7 +65,8 @@ def test_what_is_written_is_read_back(tmp_path):
     manifest.write_manifest(folder, whole)
     found = manifest.read_manifest(folder)
     np.testing.assert_array_equal(found.constants["frequency"].values, [0.25, np.nan])
-    known = ("started", "written", "command", "versions", "hardware", "parts", "constants")
+    known = ("started", "written", "command", "versions", "hardware", "parts", "starts")
+    known += ("constants",)
     for each in dataclasses.fields(whole):
         if each.name not in known:
             assert getattr(found, each.name) == getattr(whole, each.name), each.name

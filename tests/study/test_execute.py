@@ -7,6 +7,7 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record.dataset import load
+from rare_retention.record.lock import Lock, Lost
 from rare_retention.study import execute as module
 from rare_retention.study.execute import execute
 from rare_retention.study.folder import stored_study
@@ -62,7 +63,7 @@ def test_finished_runs_are_skipped(done, monkeypatch):
 def test_a_signal_stops_the_study_between_runs(tmp_path, monkeypatch):
     trained = []
 
-    def quick(run, folder, label, interruption, parent, watching):
+    def quick(run, folder, label, interruption, parent, watching, lock):
         trained.append(label)
         signal.raise_signal(signal.SIGTERM)
         return run.steps
@@ -71,6 +72,61 @@ def test_a_signal_stops_the_study_between_runs(tmp_path, monkeypatch):
     study = tiny.study(grid=GAPS, run__steps=24)
     assert execute(study, epath.Path(tmp_path)) == (1, {}, True)
     assert trained == ["stream=0,gap=4"]
+
+
+def quickly(trained, error=None):
+    """In place of training: notes the unit, and leaves the first with an error."""
+
+    def train(run, folder, label, interruption, parent, lock):
+        trained.append(label)
+        if error is not None and len(trained) == 1:
+            raise error
+        return run.steps
+
+    return train
+
+
+def test_a_unit_that_another_has_taken_over_is_left_to_it(tmp_path, monkeypatch):
+    """Here nobody has: it is free again, and taken once more when its turn comes."""
+    trained, said = [], []
+    monkeypatch.setattr(module, "train", quickly(trained, Lost("it was taken over")))
+    study = tiny.study(grid=GAPS, run__steps=24)
+    assert execute(study, epath.Path(tmp_path), say=said.append) == (2, {}, False)
+    assert trained == ["stream=0,gap=4", "stream=0,gap=4", "stream=0,gap=8"]
+    assert said == ["it was taken over"]
+
+
+def test_a_worker_waits_for_what_others_hold_or_leaves(tmp_path, monkeypatch):
+    trained, said, workdir = [], [], epath.Path(tmp_path)
+    monkeypatch.setattr(module, "train", quickly(trained))
+    study = tiny.study(grid=GAPS, run__steps=24)
+    held = Lock(workdir / "runs" / "stream=0,gap=4").__enter__()
+    assert execute(study, workdir, wait=False, say=said.append) == (1, {}, False)
+    assert said.pop().startswith("left to other workers: stream=0,gap=4 (process ")
+
+    def over(line):
+        said.append(line)
+        held.__exit__()
+
+    assert execute(study, workdir, say=over) == (2, {}, False)
+    assert said[0].startswith("waiting for units of other workers: stream=0,gap=4 (process ")
+    assert trained == ["stream=0,gap=8", "stream=0,gap=8", "stream=0,gap=4"]
+
+
+def test_a_signal_ends_the_waiting(tmp_path, monkeypatch):
+    workdir = epath.Path(tmp_path)
+    monkeypatch.setattr(module, "train", quickly([]))
+    study = tiny.study(grid=GAPS, run__steps=24)
+    with Lock(workdir / "runs" / "stream=0,gap=4"):
+        asked = execute(study, workdir, say=lambda _: signal.raise_signal(signal.SIGTERM))
+    assert asked == (1, {}, True)
+
+
+def test_a_study_that_was_read_from_its_workdir_is_not_written_there(tmp_path, monkeypatch):
+    workdir = epath.Path(tmp_path)
+    monkeypatch.setattr(module, "train", quickly([]))
+    execute(tiny.study(run__steps=24), workdir, begin=False)
+    assert not (workdir / "study.json").exists()
 
 
 def test_results_name_students_by_width_in_any_order(tmp_path):
@@ -96,10 +152,10 @@ def test_a_failed_run_is_reported_and_tried_again_on_request(tmp_path, monkeypat
     study = tiny.study(grid=GAPS, run__steps=24)
     train = module.train
 
-    def sometimes(run, folder, label, interruption, parent, watching):
+    def sometimes(run, folder, label, interruption, parent, watching, lock):
         if run.exposure.gap == 4:
             raise FloatingPointError("the loss is not finite\nat step 7")
-        return train(run, folder, label, interruption, parent, watching)
+        return train(run, folder, label, interruption, parent, watching, lock)
 
     monkeypatch.setattr(module, "train", sometimes)
     place = workdir / "runs" / "stream=0,gap=4" / "failure.txt"

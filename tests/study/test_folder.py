@@ -1,6 +1,8 @@
 """The folder of a study: whose it is, and of which layout."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tiny
@@ -10,6 +12,8 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.record.files import write_record
 from rare_retention.record.layout import LAYOUT
+from rare_retention.record.lock import Held, Lock
+from rare_retention.study import folder
 from rare_retention.study.folder import (
     DEFINITIONS,
     RECIPE,
@@ -126,8 +130,6 @@ def test_what_is_no_study_is_said(workdir):
 
 def test_a_kill_leaves_no_study_without_its_recipe(workdir, monkeypatch):
     """A folder without study.json holds none, and is free."""
-    from rare_retention.study import folder
-
     written = []
 
     def write(path, data):
@@ -154,3 +156,49 @@ def test_what_was_edited_is_found(workdir, name):
         assert f"{name}: " in str(caught.value) and "\n" not in str(caught.value)
     path.write_text(text)
     assert stored_study(workdir) and stored_definitions(workdir)
+
+
+def test_workers_that_start_at_once_lose_nothing_of_each_other(workdir, monkeypatch):
+    """Each lists a claim of its own; one writes after the other, and adds to what it finds."""
+    names = ("first_order_change", "wide_accumulates", "larger_gains_more")
+    fixed = folder.definitions.fixed
+
+    def slowly(stored, claims, begun):
+        time.sleep(0.2)  # in which the others read what this one has not written yet
+        return fixed(stored, claims, begun)
+
+    monkeypatch.setattr(folder.definitions, "fixed", slowly)
+    with ThreadPoolExecutor() as pool:
+        done = [pool.submit(claim, tiny.study(claims=(name,)), workdir) for name in names]
+        for each in done:
+            each.result()
+    assert stored_definitions(workdir).keys() == set(names)
+    assert stored_study(workdir).claims in {(name,) for name in names}
+    assert {path.name for path in workdir.iterdir()} == {DEFINITIONS, RECIPE, STUDY}
+
+
+def test_of_two_studies_that_start_at_once_one_is_refused(workdir, monkeypatch):
+    fixed = folder.definitions.fixed
+    monkeypatch.setattr(folder.definitions, "fixed", lambda *own: time.sleep(0.2) or fixed(*own))
+    with ThreadPoolExecutor() as pool:
+        done = [pool.submit(claim, tiny.study(name=name), workdir) for name in "ab"]
+    failed = [each.exception() for each in done if each.exception()]
+    assert len(failed) == 1 and "holds another study: name: " in str(failed[0])
+
+
+def test_what_is_there_already_is_not_written_again(workdir):
+    """A worker that joins leaves the files that others are reading; a damaged one is mended."""
+    claim(tiny.study(), workdir)
+    before = {path.name: path.stat().mtime for path in workdir.iterdir()}
+    claim(tiny.study(), workdir)
+    assert {path.name: path.stat().mtime for path in workdir.iterdir()} == before
+    (workdir / STUDY).write_text("{")
+    claim(tiny.study(), workdir)
+    assert stored_study(workdir) == tiny.study()
+
+
+def test_who_does_not_come_to_an_end_is_named(workdir, monkeypatch):
+    monkeypatch.setattr(folder, "_PATIENCE", 0.2)
+    with Lock(workdir), pytest.raises(Held, match=r"study: is being written by process \d+ on"):
+        claim(tiny.study(), workdir)
+    assert not (workdir / STUDY).exists()

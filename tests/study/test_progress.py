@@ -81,6 +81,26 @@ def test_dropped_are_states_of_the_run_that_nothing_goes_on_from(study, workdir)
     assert steps_in(folder) == [30] and steps_in(progress.folder(a.name) / STATES) == [22]
 
 
+def test_two_workers_may_drop_the_same_state(study, workdir, monkeypatch):
+    """One finds that a file which it is about to delete is gone; it deletes what is left."""
+    progress = Progress(study, workdir)
+    trunk = leave(progress, "trunk", states=(20, 30))
+    leave(progress, "a", states=(22,))
+    b = leave(progress, "b")
+    rmtree, calls = type(workdir).rmtree, []
+
+    def interrupted(path):
+        calls.append(path.name)
+        if len(calls) == 1:
+            raise FileNotFoundError(path / "file")
+        rmtree(path)
+
+    monkeypatch.setattr(type(workdir), "rmtree", interrupted)
+    progress.drop(b)
+    assert calls == ["20", "20"]
+    assert steps_in(progress.folder(trunk.name) / STATES) == [30]
+
+
 def test_a_branch_knows_the_run_that_it_goes_on_from(study, workdir):
     progress = Progress(study, workdir)
     own = {unit.coordinates["branch"]: unit for unit in progress.units}
