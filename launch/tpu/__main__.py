@@ -15,11 +15,11 @@ where slice.flags has a flag on each line, without quotes:
     --workdir=gs://my-bucket/quickstart
     --command=launch.study --config=configs/quickstart.py
 
-The verbs: `create` checks accounts, zone and bucket, creates the slice and waits for it; `setup`
+The verbs: `create` checks account, zone and bucket, creates the slice and waits for it; `setup`
 installs this checkout on its hosts; `run` starts the command there; `logs` follows it; `watch` does
-all of these, and again whenever the slice is taken away; `fetch` copies the report; `delete` deletes
-what was created. `jobset`, `xpk` and `sky` print the same for GKE and SkyPilot. `--dry_run` prints
-the commands of a verb, to be pasted into a shell.
+all of these, and again whenever the slice is taken away; `fetch` copies the report; `delete`
+deletes what was created. `jobset`, `xpk` and `sky` print the same for GKE and SkyPilot. `--dry_run`
+prints the commands of a verb, which a shell runs as they are.
 """
 
 import difflib
@@ -44,7 +44,12 @@ VERBS = ("create", "setup", "run", "logs", "watch", "fetch", "delete", "jobset",
 _NAME = flags.DEFINE_string("name", None, "of the slice, in its project and zone")
 _PROJECT = flags.DEFINE_string("project", None, "ID of the Google Cloud project")
 _ZONE = flags.DEFINE_string("zone", None, "such as us-west4-a")
-_TOPOLOGY = flags.DEFINE_string("topology", None, "FAMILY:SHAPE of one slice, such as v5e:4x4")
+_TOPOLOGY = flags.DEFINE_string(
+    "topology",
+    None,
+    "FAMILY:SHAPE of one slice, such as v5e:4x4",
+    allow_override=True,  # other launchers have one
+)
 _SLICES = flags.DEFINE_integer("slices", 1, "slices that train together")
 _CAPACITY = flags.DEFINE_enum("capacity", "spot", specs.CAPACITIES, "what kind of machines")
 _API = flags.DEFINE_enum(
@@ -64,7 +69,7 @@ _LIBTPU = flags.DEFINE_multi_string(
 )
 _WORKER = flags.DEFINE_integer("worker", 0, "host whose log is shown, for logs")
 _FOLLOW = flags.DEFINE_bool("follow", True, "show also what is added to the log, for logs")
-_TO = command_line.define_path("to", "report", "folder that the report is copied to, for fetch")
+_INTO = command_line.define_path("into", "report", "folder that fetch copies the report to")
 _PAUSE = flags.DEFINE_float("pause", 30.0, "seconds between two looks", lower_bound=0.0)
 _RESTARTS = flags.DEFINE_integer("restarts", 100, "how often watch makes a slice anew", 0)
 _DELETE = flags.DEFINE_bool("then_delete", False, "watch deletes the slice when all has ended well")
@@ -87,7 +92,13 @@ def main(arguments: list[str]) -> int:
     runner: Runner = Dry() if common.DRY_RUN.value else Real()
     if verb in ("jobset", "xpk", "sky"):
         return _print(verb, spec)
-    return _carry_out(verb, spec, runner)
+    if common.DRY_RUN.value and spec.api == "group":
+        _say("names of hosts stand for those that the instance group will choose")
+    try:
+        return _carry_out(verb, spec, runner)
+    except KeyboardInterrupt:
+        print(f"\nstopped looking; slice {spec.name}, if it is there, stays, runs on and costs")
+        return common.INTERRUPTED
 
 
 def read(verb: str) -> Spec:
@@ -138,24 +149,16 @@ def _carry_out(verb: str, spec: Spec, runner: Runner) -> int:
         case "logs":
             return verbs.logs(spec, runner, _WORKER.value, _FOLLOW.value)
         case "watch":
-            return _watch(spec, runner)
+            spec.need("workdir", "command")
+            code = Watch(spec, runner, _say, _PAUSE.value, _RESTARTS.value).until_done()
+            if code == 0 and _DELETE.value:
+                verbs.delete(spec, runner, _say)
+            return code
         case "fetch":
-            verbs.fetch(spec, runner, _say, Path(_TO.value or "."), common.DRY_RUN.value)
+            verbs.fetch(spec, runner, _say, Path(_INTO.value or "."), common.DRY_RUN.value)
         case "delete":
             verbs.delete(spec, runner, _say)
     return 0
-
-
-def _watch(spec: Spec, runner: Runner) -> int:
-    spec.need("workdir", "command")
-    try:
-        code = Watch(spec, runner, _say, _PAUSE.value, _RESTARTS.value).until_done()
-    except KeyboardInterrupt:
-        print(f"\nnot watched any more; slice {spec.name}, if it is there, goes on and costs")
-        return common.INTERRUPTED
-    if code == 0 and _DELETE.value:
-        verbs.delete(spec, runner, _say)
-    return code
 
 
 def _print(verb: str, spec: Spec) -> int:
@@ -179,7 +182,7 @@ def _print(verb: str, spec: Spec) -> int:
 
 def _say(line: str) -> None:
     """Prints a line, in a dry run as a comment among the commands."""
-    print(f"# {line}" if common.DRY_RUN.value else line, flush=True)
+    print(f"# then: {line}" if common.DRY_RUN.value else line, flush=True)
 
 
 if __name__ == "__main__":

@@ -92,5 +92,5 @@ def _bucket(spec: Spec, runner: Runner, place: str) -> str:
 
 
 def _writable(runner: Runner, place: str) -> None:
-    do(runner, ("gcloud", "storage", "cp", "-", probe(place), "--quiet"), text="probe\n")
+    do(runner, ("gcloud", "storage", "cp", "-", probe(place), "--quiet"), text="probe")
     do(runner, ("gcloud", "storage", "rm", probe(place), "--quiet"))

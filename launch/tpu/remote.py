@@ -14,7 +14,7 @@ PYTHON = "3.12"
 """Version that is installed where a host has none that is new enough."""
 
 _PLACES = """
-checkout=$HOME/rare-retention
+checkout=$HOME/rare-retention-code
 python=$HOME/rare-retention-venv/bin/python
 run=$HOME/rare-retention-run
 tell() { echo "rare-retention $1 $(hostname) ${2:-}"; }
@@ -74,7 +74,7 @@ def bundle(spec: Spec, commit: str) -> str:
 
 
 def setup(spec: Spec, commit: str) -> str:
-    """Installs the project; does nothing where this commit has been installed.
+    """Installs the project; does nothing where this commit has been installed, or a command runs.
 
     Writes to the workdir first: a host that may not do so would find out after a day's training.
 
@@ -87,7 +87,9 @@ def setup(spec: Spec, commit: str) -> str:
     if commit:
         fetch = f"gcloud storage cp -q {shlex.quote(bundle(spec, commit))} - | tar xz"
     else:
-        fetch = f"git clone -q {shlex.quote(spec.repo)} . && git checkout -q {shlex.quote(spec.ref)}"
+        fetch = (
+            f"git clone -q {shlex.quote(spec.repo)} . && git checkout -q {shlex.quote(spec.ref)}"
+        )
     wanted = shlex.quote(commit or f"{spec.repo} {spec.ref}")
     return f"""set -euo pipefail{_PLACES}
 probe={shlex.quote(probe)}-$(hostname)
@@ -97,6 +99,7 @@ if ! (echo probe | gcloud storage cp -q - "$probe" && gcloud storage rm -q "$pro
 fi
 installed=$HOME/rare-retention-venv/installed
 if [ "$(cat "$installed" 2> /dev/null)" != {wanted} ]; then
+  ! alive || {{ tell busy; exit 4; }}
   rm -rf "$checkout" && mkdir -p "$checkout" && cd "$checkout"
   {fetch}
 {_INSTALL}
