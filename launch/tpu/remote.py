@@ -28,8 +28,8 @@ alive() {
 
 _INSTALL = f"""
 for candidate in python3.12 python3.11 python3; do
-  "$candidate" -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \\
-    && break
+  enough='import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))'
+  "$candidate" -c "$enough" 2> /dev/null && break
   candidate=
 done
 if [ -n "$candidate" ]; then
@@ -87,9 +87,8 @@ def setup(spec: Spec, commit: str) -> str:
     if commit:
         fetch = f"gcloud storage cp -q {shlex.quote(bundle(spec, commit))} - | tar xz"
     else:
-        fetch = (
-            f"git clone -q {shlex.quote(spec.repo)} . && git checkout -q {shlex.quote(spec.ref)}"
-        )
+        clone = shlex.join(["git", "clone", "-q", spec.repo, "."])
+        fetch = f"{clone} && {shlex.join(['git', 'checkout', '-q', spec.ref])}"
     wanted = shlex.quote(commit or f"{spec.repo} {spec.ref}")
     return f"""set -euo pipefail{_PLACES}
 probe={shlex.quote(probe)}-$(hostname)

@@ -69,7 +69,9 @@ def do(runner: Runner, arguments: Arguments, assumed: str = "", text: str | None
 
 
 def together(runner: Runner, commands: Sequence[Arguments], assumed: str = "") -> list[Answer]:
-    """Runs commands side by side; their answers, in order."""
+    """Runs commands, on this machine side by side; their answers, in order."""
+    if not isinstance(runner, Real):
+        return [runner.ask(arguments, assumed) for arguments in commands]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(lambda arguments: runner.ask(arguments, assumed), commands))
 

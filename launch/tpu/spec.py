@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from launch.tpu.topology import Topology
 from rare_retention.errors import UserError
@@ -48,7 +47,7 @@ class Spec:
     topology: Topology
     slices: int = 1
     capacity: str = "spot"
-    api: Literal["queued", "group", "gke"] = "queued"
+    api: str = "queued"
     reservation: str = ""
     runtime: str = ""
     service_account: str = ""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from rare_retention.errors import UserError
 
-_FLAT = "1x1 2x2 2x4 4x4 4x8 8x8 8x16 16x16".split()
-_CUBES = "2x2x1 2x2x2 2x2x4 2x4x4 4x4x4 4x4x8 4x8x8 8x8x8 8x8x16 8x16x16".split()
+_FLAT = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
+_SMALL_CUBES = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8")
+_CUBES = (*_SMALL_CUBES, "8x8x8", "8x8x16", "8x16x16")
 _IMAGE = "ubuntu-accel-2204-amd64-tpu-v5e-v5p-v6e"
 
 
@@ -42,24 +43,24 @@ class Family:
 
 FAMILIES = {
     "v4": Family(
-        *("v4", 2, "ct4p-hightpu", "tpu-v4-podslice", tuple(_CUBES)),
+        *("v4", 2, "ct4p-hightpu", "tpu-v4-podslice", _CUBES),
         *("tpu-ubuntu2204-base", "", ("us-central2-b",)),
     ),
     "v5e": Family(
-        *("v5litepod", 1, "ct5lp-hightpu", "tpu-v5-lite-podslice", tuple(_FLAT)),
+        *("v5litepod", 1, "ct5lp-hightpu", "tpu-v5-lite-podslice", _FLAT),
         *("v2-alpha-tpuv5-lite", "", ("us-central1-a", "us-south1-a", "us-west1-c", "us-west4-a")),
     ),
     "v5p": Family(
-        *("v5p", 2, "ct5p-hightpu", "tpu-v5p-slice", tuple(_CUBES)),
+        *("v5p", 2, "ct5p-hightpu", "tpu-v5p-slice", _CUBES),
         *("v2-alpha-tpuv5", _IMAGE, ("us-central1-a", "us-east5-a")),
     ),
     "v6e": Family(
-        *("v6e", 1, "ct6e-standard", "tpu-v6e-slice", tuple(_FLAT)),
+        *("v6e", 1, "ct6e-standard", "tpu-v6e-slice", _FLAT),
         *("v2-alpha-tpuv6e", _IMAGE),
         ("us-central1-b", "us-east1-d", "us-east5-a", "us-east5-b", "europe-west4-a"),
     ),
     "tpu7x": Family(
-        *("tpu7x", 2, "tpu7x-standard", "tpu7x", tuple(_CUBES)),
+        *("tpu7x", 2, "tpu7x-standard", "tpu7x", _CUBES),
         *("", "ubuntu-accel-2404-amd64-tpu-tpu7x", ("us-central1-c",)),
     ),
 }

@@ -113,9 +113,7 @@ class Watch:
         """Deletes what is left of a slice that was taken away; it is made anew at the next look."""
         self.say(f"slice {self.spec.name} was taken away ({found.says})")
         if not self.restarts:
-            raise UserError(
-                f"slice {self.spec.name} is not made anew again: --restarts allows more"
-            )
+            raise UserError(f"slice {self.spec.name} was made anew --restarts times")
         self.restarts -= 1
         verbs.delete(self.spec, self.runner, self.say)
         self.absent = True
