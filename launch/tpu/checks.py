@@ -1,7 +1,8 @@
 """What is checked before anything is created: each by a command that costs nothing."""
 
 from launch.tpu import group
-from launch.tpu.runner import Arguments, Runner, do
+from launch.tpu.part import absent
+from launch.tpu.runner import Arguments, CommandFailed, Runner, do, name
 from launch.tpu.slice import api
 from launch.tpu.spec import Spec
 from rare_retention.errors import UserError
@@ -55,10 +56,10 @@ def _zone(spec: Spec, runner: Runner) -> None:
     _must(
         runner,
         machines,
-        f"--zone={spec.zone}: has no {machines[4]} for project {spec.project}; "
+        f"--zone={spec.zone}: has no {_last(machines)} for project {spec.project}; "
         f"{spec.topology.family} has been in {has}",
     )
-    _must(runner, software, f"--runtime={software[4]}: is not there")
+    _must(runner, software, f"--runtime={_last(software)}: is not there")
     if any(group.BULK in part.create for part in api(spec).parts(spec)):
         create = ("gcloud", "compute", "instance-groups", "managed", "create", "--help")
         if "target-size-policy-mode" not in do(runner, create, group.BULK):
@@ -69,9 +70,17 @@ def _zone(spec: Spec, runner: Runner) -> None:
 
 
 def _must(runner: Runner, arguments: Arguments, message: str) -> None:
+    """Asks for something that must be there."""
     answer = runner.ask(arguments)
+    if answer.code and absent(answer):
+        raise UserError(message)
     if answer.code:
-        raise UserError(f"{message} ({answer.why})")
+        raise CommandFailed(f"{name(arguments)}: {answer.why}")
+
+
+def _last(arguments: Arguments) -> str:
+    """What a command asks for."""
+    return name(arguments).split()[-1]
 
 
 def _service_account(spec: Spec, runner: Runner) -> None:

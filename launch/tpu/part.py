@@ -83,5 +83,5 @@ def flags(**values: object) -> Arguments:
     return tuple(
         f"--{key}" if value is True else f"--{key}={value}"
         for key, value in named.items()
-        if value not in (None, False, "")
+        if value is not None and value is not False and value != ""
     )

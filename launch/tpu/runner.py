@@ -78,7 +78,9 @@ def together(runner: Runner, commands: Sequence[Arguments], assumed: str = "") -
 
 def name(arguments: Arguments) -> str:
     """What a command is, without its flags: `gcloud compute tpus queued-resources describe x`."""
-    flags = [index for index, word in enumerate(arguments) if word.startswith("-")]
+    flags = [
+        index for index, word in enumerate(arguments) if len(word) > 1 and word.startswith("-")
+    ]
     return " ".join(arguments[: min(flags, default=len(arguments))])
 
 
