@@ -113,7 +113,7 @@ def answer(folder, state, words):
             print(json.dumps({"state": {"state": says}, "tpu": {"nodeSpec": spec}}))
         case ["compute", "tpus", "tpu-vm", "list"]:
             print(json.dumps([{"state": "READY"}]))
-        case ["compute", "tpus", "tpu-vm", "ssh", _]:
+        case ["compute", "tpus", "queued-resources", "ssh", _]:
             return ssh(folder, state, flags)
     return 0
 

@@ -12,6 +12,7 @@ def spec(topology="v5e:4x4", **changes):
         "zone": "us-west4-a",
         "workdir": "gs://my-bucket/quickstart",
         "command": ("launch.study", "--config=configs/quickstart.py"),
+        "repo": "https://example.com/rare.git",
         "libtpu": "--xla_a=true --xla_b=1",
         "api": "queued" if parse(topology).about.runtime else "group",
     }

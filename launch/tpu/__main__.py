@@ -155,7 +155,7 @@ def _carry_out(verb: str, spec: Spec, runner: Runner) -> int:
                 verbs.delete(spec, runner, _say)
             return code
         case "fetch":
-            verbs.fetch(spec, runner, _say, Path(_INTO.value or "."), common.DRY_RUN.value)
+            verbs.fetch(spec, runner, _say, Path(_INTO.value or "."))
         case "delete":
             verbs.delete(spec, runner, _say)
     return 0
@@ -164,7 +164,8 @@ def _carry_out(verb: str, spec: Spec, runner: Runner) -> int:
 def _print(verb: str, spec: Spec) -> int:
     import yaml
 
-    from launch.tpu.jobset import jobset, xpk
+    from launch.tpu import xpk
+    from launch.tpu.jobset import jobset
     from launch.tpu.sky import task
 
     spec.need("workdir", "command")
@@ -173,7 +174,7 @@ def _print(verb: str, spec: Spec) -> int:
     if verb == "xpk" and not _CLUSTER.value:
         raise UserError("--cluster is required here")
     if verb == "xpk":
-        print(shlex.join(xpk(spec, _IMAGE.value, _CLUSTER.value)))
+        print(shlex.join(xpk.command(spec, _IMAGE.value, _CLUSTER.value)))
     else:
         made = task(spec) if verb == "sky" else jobset(spec, _IMAGE.value)
         print(yaml.safe_dump(made, sort_keys=False, width=100), end="")

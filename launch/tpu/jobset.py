@@ -1,13 +1,13 @@
-"""The same spec for Google Kubernetes Engine: a JobSet, and xpk's command."""
+"""The same spec for Google Kubernetes Engine: a JobSet."""
 
-import shlex
 from typing import Any
 
-from launch.tpu.runner import Arguments
 from launch.tpu.spec import LABEL, Spec
 
-_RESTARTS = 100
-_GRACE = 120  # seconds for a last checkpoint; spot nodes get less
+RESTARTS = 100
+GRACE = 120
+"""Seconds for a last checkpoint; spot nodes get less."""
+
 _PORTS = (8471, 8482, 8080)  # of libtpu, of JAX's coordinator, between slices
 _GKE = "cloud.google.com"
 
@@ -35,7 +35,7 @@ def jobset(spec: Spec, image: str) -> dict[str, Any]:
         f"{_GKE}/gke-tpu-accelerator": spec.topology.about.gke,
         f"{_GKE}/gke-tpu-topology": spec.topology.shape,
     }
-    pod: dict[str, Any] = {"restartPolicy": "Never", "terminationGracePeriodSeconds": _GRACE}
+    pod: dict[str, Any] = {"restartPolicy": "Never", "terminationGracePeriodSeconds": GRACE}
     if spec.capacity == "spot":
         selector[f"{_GKE}/gke-spot"] = "true"
         pod["tolerations"] = [{"key": f"{_GKE}/gke-spot", "operator": "Equal", "value": "true"}]
@@ -51,21 +51,9 @@ def jobset(spec: Spec, image: str) -> dict[str, Any]:
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
         "kind": "JobSet",
         "metadata": {"name": spec.name, "labels": _label(spec), "annotations": apart},
-        "spec": {"failurePolicy": {"maxRestarts": _RESTARTS}, "replicatedJobs": [each]},
+        "spec": {"failurePolicy": {"maxRestarts": RESTARTS}, "replicatedJobs": [each]},
     }
 
 
 def _label(spec: Spec) -> dict[str, str]:
     return {LABEL: spec.name}
-
-
-def xpk(spec: Spec, image: str, cluster: str) -> Arguments:
-    """Command of xpk that creates the same workload in a cluster that xpk has made."""
-    settings = [f"--env={key}={value}" for key, value in spec.environment.items()]
-    return (
-        *("xpk", "workload", "create", f"--workload={spec.name}", f"--cluster={cluster}"),
-        *(f"--project={spec.project}", f"--zone={spec.zone}"),
-        *(f"--tpu-type={spec.topology.accelerator_type}", f"--num-slices={spec.slices}"),
-        *(f"--docker-image={image}", f"--max-restarts={_RESTARTS}", *settings),
-        f"--command={shlex.join(['python', *spec.module])}",
-    )

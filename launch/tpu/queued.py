@@ -83,8 +83,6 @@ def ssh(
     """
     slice, host = divmod(worker, spec.topology.hosts) if worker is not None else ("all", "all")
     which = flags(worker=str(host), command=script, tunnel_through_iap=spec.iap, quiet=True)
-    if spec.slices == 1:
-        return [(*_TPUS, "tpu-vm", "ssh", spec.name, *_place(spec), *which)]
     return [(*_QUEUED, "ssh", spec.name, *_place(spec), f"--node={slice}", *which)]
 
 

@@ -100,15 +100,14 @@ def logs(spec: Spec, runner: Runner, worker: int, follow: bool, lines: int = 50)
     return runner.show(command)
 
 
-def fetch(spec: Spec, runner: Runner, say: Say, to: Path, dry: bool) -> None:
+def fetch(spec: Spec, runner: Runner, say: Say, to: Path) -> None:
     """Copies the report from the workdir to this machine.
 
     Raises:
         UserError: it is not there, or cannot be read.
     """
     spec.need("workdir")
-    if not dry:
-        to.mkdir(parents=True, exist_ok=True)
+    do(runner, ("mkdir", "-p", str(to)))
     files = [f"{spec.workdir.rstrip('/')}/{name}" for name in REPORT]
     do(runner, ("gcloud", "storage", "cp", "--recursive", *files, f"{to}/"))
     say(f"report: {to / REPORT[0]}")

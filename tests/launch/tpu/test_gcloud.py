@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import made_slices
 import pytest
@@ -19,6 +21,9 @@ SPECS = [
     made_slices.spec("v6e:2x4", api="group", capacity="on_demand", zone="us-east5-b"),
     made_slices.spec("tpu7x:2x2x2", capacity="reserved", reservation="r", zone="us-central1-c"),
 ]
+
+
+REPORT = Path(tempfile.gettempdir())  # gcloud looks whether it is there
 
 
 class Plan(Dry):
@@ -41,7 +46,7 @@ def commands():
     for spec in SPECS:
         Watch(spec, plan, lambda line: None, 0, 1).until_done()
         verbs.logs(spec, plan, 0, follow=True)
-        verbs.fetch(spec, plan, lambda line: None, "report", dry=True)
+        verbs.fetch(spec, plan, lambda line: None, REPORT)
         verbs.delete(spec, plan, lambda line: None)
     found = {}
     for words in plan.commands:

@@ -1,15 +1,11 @@
-"""A JobSet and xpk's command from a spec."""
+"""A JobSet from a spec."""
 
 import json
-import os
-import shutil
-import subprocess
 
 import made_slices
 import pytest
 
-from launch.tpu.jobset import jobset, xpk
-from launch.tpu.topology import FAMILIES
+from launch.tpu.jobset import jobset
 
 SPEC = made_slices.spec(slices=2, api="gke")
 IMAGE = "us-docker.pkg.dev/my-project/images/rare"
@@ -59,17 +55,3 @@ def test_the_pods_are_as_kubernetes_defines_them():
 
     read = api.deserialize(Sent, "V1JobTemplateSpec")
     assert api.sanitize_for_serialization(read) == job["template"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("xpk") is None, reason="xpk is not installed")
-@pytest.mark.parametrize("family", FAMILIES)
-def test_xpk_takes_its_command(family):
-    topology = "v6e:4x4" if family == "v6e" else f"{family}:{FAMILIES[family].shapes[3]}"
-    spec = made_slices.spec(topology, api="gke")
-    words = [*xpk(spec, IMAGE, "cluster"), "--dry-run", "--skip-validation"]
-    done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"gke-tpu-topology: {spec.topology.shape}" in done.stdout
-    assert f"gke-tpu-accelerator: {spec.topology.about.gke}" in done.stdout
-    assert f"completions: {spec.topology.hosts} " in done.stdout

@@ -77,7 +77,8 @@ def test_why_it_failed_is_told():
 
 def test_a_script_runs_on_all_hosts_or_on_one():
     (one,) = queued.ssh(made_slices.spec(), "echo x", [])
-    assert one[3:6] == ("tpu-vm", "ssh", "rare") and "--worker=all" in one
+    assert one[3:6] == ("queued-resources", "ssh", "rare")
+    assert {"--node=all", "--worker=all"} <= set(one)
     assert "--command=echo x" in one and "--tunnel-through-iap" not in one
     (several,) = queued.ssh(made_slices.spec(slices=2, iap=True), "echo x", [], worker=6)
     assert {"--node=1", "--worker=2", "--tunnel-through-iap"} <= set(several)

@@ -33,7 +33,7 @@ def test_from_nothing_to_a_report_and_back_to_nothing(cloud, spec, tmp_path, cap
         time.sleep(0.05)
     assert verbs.logs(spec, Real(), worker=1, follow=False) == 0
     assert "trains with -m launch.study" in capfd.readouterr().out
-    verbs.fetch(spec, Real(), said.append, tmp_path / "here" / "report", dry=False)
+    verbs.fetch(spec, Real(), said.append, tmp_path / "here" / "report")
     assert (tmp_path / "here" / "report" / "report.html").read_text() == "page\n"
     verbs.delete(spec, Real(), said.append)
     assert said[-1] == "queued resource rare: deleted"
@@ -77,7 +77,7 @@ def test_deleting_nothing_says_so(cloud, spec):
 def test_a_report_that_is_not_there_yet_is_told(cloud, spec, tmp_path):
     cloud()
     with pytest.raises(CommandFailed, match=r"report\.html matched no objects"):
-        verbs.fetch(spec, Real(), print, tmp_path, dry=False)
+        verbs.fetch(spec, Real(), print, tmp_path)
 
 
 def test_parts_of_a_group_go_in_the_other_order(spec):

@@ -42,7 +42,7 @@ def kinds(folder):
     calls = [
         call
         for call in fake_gcloud.calls(folder)
-        if "queued-resources" in call and "describe" not in call
+        if "queued-resources" in call and not {"describe", "ssh"} & set(call)
     ]
     return [call[3] for call in calls]
 
@@ -143,4 +143,4 @@ def test_a_dry_run_goes_through_it_once(spec, capsys):
     assert watch(spec, [], runner=Dry()).until_done() == 0
     printed = capsys.readouterr().out
     assert printed.count("queued-resources create") == 1
-    assert printed.count("tpu-vm ssh") == 3
+    assert printed.count("queued-resources ssh") == 3
