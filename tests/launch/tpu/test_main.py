@@ -1,6 +1,9 @@
 """The launcher's flags: from a command line to a spec, and what each verb prints."""
 
+import re
+import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 from absl import flags
@@ -104,3 +107,34 @@ def test_generators_print(call, capsys):
     printed = capsys.readouterr().out
     assert "kind: JobSet" in printed and "use_spot: true" in printed
     assert "xpk workload create --workload=rare" in printed
+
+
+def blocks(language):
+    """Code of the page in a language, in order."""
+    page = Path(__file__).parents[3] / "docs" / "cloud_tpu.md"
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+COMMANDS = re.findall(r"python -m launch\.tpu (.*?)(?: [#|>].*)?$", "\n".join(blocks("sh")), re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_page_can_be_given(command, tmp_path, monkeypatch):
+    (page,) = blocks("text")
+    (tmp_path / "slice.flags").write_text(page)
+    monkeypatch.chdir(tmp_path)
+    given = []
+    for name in ("_carry_out", "_print"):
+        monkeypatch.setattr(tpu, name, lambda verb, spec, *_: given.append((verb, spec)) or 0)
+    with flagsaver.flagsaver():
+        flags.FLAGS.unparse_flags()
+        assert tpu.main(command_line.parse(["launch.tpu", *shlex.split(command)])) == 0
+    ((verb, spec),) = given
+    assert verb == command.split()[0] and spec.command[0] == "launch.study"
+    assert spec.workdir == "gs://my-bucket/retention"
+
+
+def test_the_page_shows_all_main_verbs():
+    assert {command.split()[0] for command in COMMANDS} >= {
+        *("watch", "logs", "fetch", "delete", "jobset", "xpk", "sky"),
+    }
