@@ -6,7 +6,7 @@ policy that names the topology, and are created all at once or not at all.
 
 from typing import Any
 
-from launch.tpu.part import GCLOUD, SCOPES, Part, State, flags
+from launch.tpu.part import ALIVE, GCLOUD, SCOPES, Part, State, flags
 from launch.tpu.runner import Arguments
 from launch.tpu.spec import LABEL, Spec
 
@@ -87,7 +87,7 @@ def ssh(
     names = sorted(str(host["instance"]).rpartition("/")[2] for host in listed)
     chosen = names if worker is None else names[worker : worker + 1]
     place = flags(project=spec.project, zone=spec.zone)
-    which = flags(command=script, tunnel_through_iap=spec.iap, quiet=True)
+    which = flags(command=script, tunnel_through_iap=spec.iap, ssh_flag=ALIVE, quiet=True)
     return [(*GCLOUD, "ssh", name, *place, *which) for name in chosen]
 
 

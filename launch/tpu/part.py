@@ -12,6 +12,8 @@ from rare_retention.errors import UserError
 GCLOUD = ("gcloud", "compute")
 SCOPES = "--scopes=https://www.googleapis.com/auth/cloud-platform"
 """What hosts may do is then up to the roles of their service account."""
+ALIVE = "-oServerAliveInterval=30"
+"""Of ssh: hosts that are taken away in the middle of a command are given up after 90 seconds."""
 
 
 class State(Enum):

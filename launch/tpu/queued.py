@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launch.tpu.part import GCLOUD, SCOPES, Part, State, flags
+from launch.tpu.part import ALIVE, GCLOUD, SCOPES, Part, State, flags
 from launch.tpu.runner import Arguments
 from launch.tpu.spec import LABEL, Spec
 
@@ -82,8 +82,8 @@ def ssh(
         worker: index of the one host, slice by slice.
     """
     slice, host = divmod(worker, spec.topology.hosts) if worker is not None else ("all", "all")
-    which = flags(worker=str(host), command=script, tunnel_through_iap=spec.iap, quiet=True)
-    return [(*_QUEUED, "ssh", spec.name, *_place(spec), f"--node={slice}", *which)]
+    which = flags(worker=str(host), command=script, tunnel_through_iap=spec.iap, ssh_flag=ALIVE)
+    return [(*_QUEUED, "ssh", spec.name, *_place(spec), f"--node={slice}", *which, "--quiet")]
 
 
 def _place(spec: Spec) -> Arguments:
