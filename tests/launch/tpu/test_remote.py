@@ -68,7 +68,6 @@ def test_the_files_of_the_commit_are_installed_once(host, ready, tmp_path):
 
 
 def test_a_host_that_cannot_write_the_workdir_says_so(host, tmp_path):
-    (tmp_path / "cloud" / "bucket").chmod(0o500)
     broken = tmp_path / "cloud" / "bin" / "gcloud"
     broken.write_text("#!/bin/sh\nexit 1\n")
     code, told, home = host(remote.setup(made_slices.spec(), "abc"))
@@ -102,6 +101,13 @@ def test_a_command_that_was_killed_is_lost_and_starts_again(host, ready, tmp_pat
     fake_gcloud.kill(tmp_path / "cloud")
     assert wait_for(host, "lost")
     assert words(host(remote.run(ready))[1]) == [("started", "")]
+
+
+def test_a_command_that_has_ended_may_be_started_again(host, ready):
+    host(remote.run(ready), code="130")
+    assert wait_for(host, "ended").rest == "130"
+    assert words(host(remote.run(ready))[1]) == [("started", "")]
+    assert words(host(remote.status())[1]) == [("running", "")]
 
 
 def test_a_process_of_before_a_restart_is_not_taken_for_the_command(host, ready):

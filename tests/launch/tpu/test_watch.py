@@ -97,6 +97,7 @@ def test_what_somebody_deletes_stays_deleted(cloud, spec):
 
     def delete(line):
         said.append(line)
+        assert said.count("queued resource rare: created") < 2
         if line.startswith("started"):
             state = json.loads((folder / "state.json").read_text())
             (folder / "state.json").write_text(json.dumps(state | {"present": False}))
