@@ -13,7 +13,13 @@ SAY = (sys.executable, "-c", "import sys; print(sys.stdin.read() or 'silence')")
 
 def test_the_real_one_gives_what_was_printed():
     assert do(Real(), SAY, text="a line") == "a line\n"
-    assert do(Real(), SAY, assumed="other") == "silence\n"  # no terminal to wait for
+
+
+def test_the_real_one_does_not_wait_for_a_terminal():
+    ask = f"from launch.tpu.runner import Real, do; print(do(Real(), {SAY!r}, assumed='other'))"
+    words = [sys.executable, "-c", ask]
+    done = subprocess.run(words, input="typed", capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["silence"]
 
 
 def test_a_command_that_fails_is_named_with_its_last_lines():
