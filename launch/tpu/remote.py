@@ -20,7 +20,7 @@ run=$HOME/rare-retention-run
 tell() { echo "rare-retention $1 $(hostname) ${2:-}"; }
 boot() { cat /proc/sys/kernel/random/boot_id; }
 alive() {
-  [ -f "$run/pid" ] || return 1
+  [ -f "$run/pid" ] && [ ! -f "$run/code" ] || return 1
   read -r pid since < "$run/pid"
   [ "$since" = "$(boot)" ] && kill -0 "$pid" 2> /dev/null
 }

@@ -1,6 +1,7 @@
 """Scripts for hosts, run in shells of this machine."""
 
 import os
+import signal
 import subprocess
 import time
 
@@ -108,6 +109,15 @@ def test_a_command_that_has_ended_may_be_started_again(host, ready):
     assert wait_for(host, "ended").rest == "130"
     assert words(host(remote.run(ready))[1]) == [("started", "")]
     assert words(host(remote.status())[1]) == [("running", "")]
+
+
+def test_a_command_that_has_left_its_code_is_over_though_its_shell_still_ends(host, ready):
+    _, _, home = host(remote.run(ready))
+    (home / "rare-retention-run" / "code").write_text("0")
+    assert words(host(remote.status())[1]) == [("ended", "0")]
+    first = (home / "rare-retention-run" / "pid").read_text().split()[0]
+    assert words(host(remote.run(ready))[1]) == [("started", "")]
+    os.killpg(int(first), signal.SIGKILL)
 
 
 def test_a_process_of_before_a_restart_is_not_taken_for_the_command(host, ready):
