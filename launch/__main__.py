@@ -9,10 +9,12 @@ import runpy
 import sys
 from pathlib import Path
 
+_HERE = Path(__file__).parent
 NAMES = sorted(
-    path.stem for path in Path(__file__).parent.glob("[!_]*.py") if path.stem != "common"
+    {path.stem for path in _HERE.glob("[!_]*.py") if path.stem != "common"}
+    | {path.parent.name for path in _HERE.glob("*/__main__.py")}
 )
-"""Of the launchers."""
+"""Of the launchers: modules, and packages that can be run."""
 
 
 def main() -> None:
