@@ -61,10 +61,10 @@ def _origin(run: Run, folder: epath.Path) -> "tuple[Parent | None, Run]":
     """
     from rare_retention.train.branching import going_on
 
-    if (_PARENT.value is None) != (_FROM.value is None):
-        raise UserError("--parent names a run and --from the step of its state: give both")
-    if _PARENT.value is None:
+    if _PARENT.value is None and _FROM.value is None:
         return None, run
+    if _PARENT.value is None or _FROM.value is None:
+        raise UserError("--parent names a run and --from the step of its state: give both")
     place = epath.Path(_PARENT.value)
     if place == folder:
         raise UserError(f"--workdir={folder}: is the parent's own; choose a folder for the branch")

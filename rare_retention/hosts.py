@@ -96,7 +96,7 @@ def _naming_the_absent(distributed: Any, seconds: int) -> Iterator[None]:
     By default it waits for an hour, and each process aborts after five minutes without a name. JAX
     hands neither limit through; a version that is built otherwise keeps its own.
     """
-    real = getattr(distributed, "_jax", None)
+    real: Any = getattr(distributed, "_jax", None)
     if not hasattr(real, "get_distributed_runtime_service"):
         yield
         return

@@ -281,7 +281,7 @@ class Recorder:
 
 def _named(labels: Sequence[str], values: np.ndarray, chosen: np.ndarray) -> dict[str, int]:
     """The values of the chosen students, by their labels."""
-    return {labels[i]: int(values[i]) for i in np.flatnonzero(chosen)}
+    return {labels[i]: int(values[i]) for i in np.flatnonzero(chosen).tolist()}
 
 
 def _without(values: np.ndarray, gone: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from rare_retention.parallel import from_primary, is_primary
 from rare_retention.record.files import read_json
-from rare_retention.record.lock import STALE, Held, Lock
+from rare_retention.record.holder import STALE
+from rare_retention.record.lock import Held, Lock
 from rare_retention.record.pulses import Pulses
 from rare_retention.study.grid import Unit
 from rare_retention.study.progress import FAILURE, Progress

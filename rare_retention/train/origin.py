@@ -156,7 +156,7 @@ def filled(state: State, followed: dict[str, Any], guard: dict[str, Any]) -> Sta
             for name, fresh in own[field].items()
         }
 
-    return state._replace(**{field: entries(field) for field in VARIED})
+    return state._replace(followed=entries("followed"), guard=entries("guard"))
 
 
 def completed(state: State, abstract: State, fresh: Callable[[Params], Any]) -> State:
