@@ -114,7 +114,8 @@ def draw(results: xr.Dataset, names: Sequence[str], folder: epath.Path) -> list[
     behind = data.behind(results)
     drawn = []
     for name, spec in chosen.items():
-        figure = spec.draw(results if spec.branches else states.trunk(results))
+        shown = data.literal(results)
+        figure = spec.draw(shown if spec.branches else states.trunk(shown))
         png = style.png(figure)
         _save(folder / f"{name}.png", png)
         _save(folder / f"{name}.svg", style.svg(figure))

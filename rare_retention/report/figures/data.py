@@ -99,6 +99,24 @@ def place(point: xr.Dataset) -> tuple[str, ...]:
     return tuple(f"{n}={scalar[n].item()}" for n in sorted(scalar) if n not in apart)
 
 
+def literal(results: xr.Dataset) -> xr.Dataset:
+    """Results whose names are drawn as they are: Matplotlib takes what stands between $ for maths.
+
+    Names are those of tasks, sizes, arms and the like, along their dimensions.
+    """
+    changed = {}
+    for name, own in results.coords.items():
+        values = own.to_numpy()
+        if any(isinstance(value, str) and "$" in value for value in values.ravel().tolist()):
+            escaped = [str(value).replace("$", r"\$") for value in values.ravel().tolist()]
+            changed[name] = (
+                own.dims,
+                np.reshape(np.array(escaped, object), values.shape),
+                own.attrs,
+            )
+    return results.assign_coords(changed) if changed else results
+
+
 def symbol(name: str) -> str:
     """The paper's symbol for a dimension of the grid."""
     return _SYMBOLS.get(name, name.replace("_", " "))

@@ -4,6 +4,7 @@ import made_arms
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from rare_retention.report.figures import FIGURES, data
 
@@ -165,3 +166,21 @@ def test_an_arm_that_has_not_begun_is_no_control():
     shown = results["exposure_step"].where(results["arm"] != "gap 50")
     waiting = results.assign(exposure_step=shown)
     assert "gap 50" in [label for label, _ in data.points(waiting)]
+
+
+def test_names_are_drawn_as_they_are():
+    """What stands between two $ is maths to Matplotlib, and may be none that it can read."""
+    task = r"cost in $ of \alpha^$ rows"
+    results = xr.Dataset(
+        {"loss": (("task", "step"), np.ones((2, 3)))}, {"task": [task, "text"], "step": [0, 1, 2]}
+    )
+    found = data.literal(results)
+    assert found["task"].to_numpy().tolist() == [task.replace("$", r"\$"), "text"]
+    figure = Figure()
+    text = figure.text(0.5, 0.5, str(found["task"].to_numpy()[0]))
+    figure.canvas.draw()
+    assert text.get_window_extent().width > 0
+    with pytest.raises(ValueError, match="ParseException|Expected"):
+        figure.text(0.5, 0.2, task)
+        figure.canvas.draw()
+    assert data.literal(results.drop_vars("task")).identical(results.drop_vars("task"))
