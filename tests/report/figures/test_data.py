@@ -170,7 +170,7 @@ def test_an_arm_that_has_not_begun_is_no_control():
 
 def test_names_are_drawn_as_they_are():
     """What stands between two $ is maths to Matplotlib, and may be none that it can read."""
-    task = r"cost in $ of \alpha^$ rows"
+    task = r"cost in $ {of^$ rows"
     results = xr.Dataset(
         {"loss": (("task", "step"), np.ones((2, 3)))}, {"task": [task, "text"], "step": [0, 1, 2]}
     )
@@ -180,7 +180,7 @@ def test_names_are_drawn_as_they_are():
     text = figure.text(0.5, 0.5, str(found["task"].to_numpy()[0]))
     figure.canvas.draw()
     assert text.get_window_extent().width > 0
-    with pytest.raises(ValueError, match="ParseException|Expected"):
-        figure.text(0.5, 0.2, task)
+    figure.text(0.5, 0.2, task)
+    with pytest.raises(ValueError, match=r"ParseException|Expected"):
         figure.canvas.draw()
     assert data.literal(results.drop_vars("task")).identical(results.drop_vars("task"))
