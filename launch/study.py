@@ -30,8 +30,12 @@ def main(study: Study) -> int:
         raise UserError("--units lists all units and --unit trains one: leave one of them out")
     if _UNITS.value:
         return _list(study)
-    _check(study)
-    return _train(study)
+    from rare_retention.text.declared import declared
+
+    # A dry run may stand where the corpus does not; then it says so.
+    with declared("absent" if common.DRY_RUN.value else "never"):
+        _check(study)
+        return _train(study)
 
 
 def _check(study: Study) -> None:
@@ -62,7 +66,7 @@ def _train(study: Study) -> int:
     from rare_retention.study.execute import execute
 
     common.start()
-    for line in describe(study):
+    for line in describe(study, elsewhere=common.DRY_RUN.value):
         common.say(line)
     if common.DRY_RUN.value:
         return 0

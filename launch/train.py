@@ -18,11 +18,13 @@ flags.adopt_module_key_flags(common)
 def main(study: Study) -> int:
     """Trains the run; returns the exit code."""
     from rare_retention.study.describe import describe_run
+    from rare_retention.text.declared import declared
     from rare_retention.train.loop import train
 
     common.start()
-    for line in describe_run(study.run):
-        common.say(line)
+    with declared("absent" if common.DRY_RUN.value else "never"):
+        for line in describe_run(study.run, elsewhere=common.DRY_RUN.value):
+            common.say(line)
     if common.DRY_RUN.value:
         return 0
     folder = common.workdir()
