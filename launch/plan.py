@@ -40,19 +40,18 @@ _TRIES = flags.DEFINE_integer("tries", 8, "compilations that a search may take o
 
 
 def main(study: Study) -> int:
-    """Plans the study; returns the exit code, 1 where something does not fit as it is configured."""
+    """Plans the study; returns the exit code, 1 where something does not fit as configured."""
     _check()
     topologies = _topologies()
     import jax
 
     # Programs are traced here; an installed libtpu would look for a TPU for minutes.
     jax.config.update("jax_platforms", "cpu")
+    from launch import common
     from rare_retention.planning import words
     from rare_retention.planning.booking import total
     from rare_retention.planning.planner import Asked, book, groups
     from rare_retention.text.declared import declared
-
-    from launch import common
 
     common.quieten()
     asked = Asked(

@@ -19,7 +19,7 @@ HloModule jit_run, input_output_alias={ {0}: (0, {}, may-alias) }, num_partition
 %layers (p.2: (s32[], bf16[16,512,64])) -> (s32[], bf16[16,512,64]) {
   %p.2 = (s32[], bf16[16,512,64]{2,1,0}) parameter(0)
   %w = bf16[4,64]{1,0} constant(0)
-  %all-gather = bf16[64,64]{1,0} all-gather(%w), channel_id=1, replica_groups=[1,16]<=[16], dimensions={0}
+  %all-gather = bf16[64,64]{1,0} all-gather(%w), replica_groups=[1,16]<=[16]
   ROOT %tuple.1 = (s32[], bf16[16,512,64]{2,1,0}) tuple(%i, %x)
 }
 
@@ -33,7 +33,7 @@ HloModule jit_run, input_output_alias={ {0}: (0, {}, may-alias) }, num_partition
 %pieces (p.4: (s32[], f32[64])) -> (s32[], f32[64]) {
   %p.4 = (s32[], f32[64]{0}) parameter(0)
   %while.1 = (s32[], bf16[16,512,64]{2,1,0}) while(%t), condition=%layers_condition, body=%layers
-  %all-reduce = f32[64,64]{1,0} all-reduce(%g), channel_id=2, replica_groups=mesh['axis_0'=2,'axis_1'=8] {'axis_1'}, use_global_device_ids=true, to_apply=%add
+  %all-reduce = f32[64,64]{1,0} all-reduce(%g), replica_groups=mesh['a'=2,'b'=8] {'b'}
   ROOT %tuple.2 = (s32[], f32[64]{0}) tuple(%i, %x)
 }
 
@@ -47,14 +47,14 @@ HloModule jit_run, input_output_alias={ {0}: (0, {}, may-alias) }, num_partition
 %steps (p.6: (s32[], s32[], f32[64])) -> (s32[], s32[], f32[64]) {
   %p.6 = (s32[], s32[], f32[64]{0}) parameter(0)
   %while.2 = (s32[], f32[64]{0}) while(%t), condition=%pieces_condition, body=%pieces
-  %reduce-scatter = f32[4]{0} reduce-scatter(%g), channel_id=3, replica_groups={{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}}, to_apply=%add
+  %reduce-scatter = f32[4]{0} reduce-scatter(%g), replica_groups={{0,1,2,3}}
   ROOT %tuple.3 = (s32[], s32[], f32[64]{0}) tuple(%i, %n, %x)
 }
 
 ENTRY %main (x: f32[64], n: s32[]) -> f32[64] {
   %x = f32[64]{0} parameter(0)
   %while.3 = (s32[], s32[], f32[64]{0}) while(%t), condition=%steps_condition, body=%steps
-  %collective-permute = f32[64]{0} collective-permute(%x), channel_id=4, source_target_pairs={{0,1},{1,0}}
+  %collective-permute = f32[64]{0} collective-permute(%x), source_target_pairs={{0,1},{1,0}}
   ROOT %y = f32[64]{0} get-tuple-element(%while.3), index=2
 }
 """

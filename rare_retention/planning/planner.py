@@ -169,7 +169,7 @@ def _search(
         return estimate.memory(choice.of(run), topology).bytes
 
     ratio, tries = 1.0, 0
-    capacity = topology.chip.memory or 2**62
+    capacity = topology.chip.memory or 2**62  # of fake devices the first compilation tells it
     for choice in choices.choices(run, topology):
         if choice == failed or (ratio * guess(choice) > capacity):
             continue
@@ -183,8 +183,9 @@ def _search(
                 compiled = _compile(choice.of(run), topology, asked, _said(asked))
             if all(own.fits for own in compiled.values()):
                 return choice, compiled
-        told = max(own.bytes for own in compiled.values())
-        ratio = max(ratio, _SURELY * told / max(guess(choice), 1))
+        most = max(compiled.values(), key=lambda own: own.bytes)
+        capacity = most.capacity
+        ratio = max(ratio, _SURELY * most.bytes / max(guess(choice), 1))
     return None
 
 

@@ -154,7 +154,6 @@ def parse(name: str, slices: int = 1) -> Topology:
 
 
 def _hint(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), known(), 1)
+    near = difflib.get_close_matches(name.lower(), known(), 1, cutoff=0.0)
     kinds = ", ".join(CHIPS)
-    guess = f"did you mean {near[0]}? " if near else ""
-    return f"{guess}kinds are {kinds}, as in v5e:4x4, v5p:4x4x4, h100:8 or cpu:8"
+    return f"did you mean {near[0]}? kinds are {kinds}, as in v5e:4x4, v5p:4x4x4, h100:8 or cpu:8"

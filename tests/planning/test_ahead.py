@@ -48,7 +48,7 @@ def test_an_answer_is_the_last_line():
 
 
 def test_a_refusal_is_the_users_error():
-    with pytest.raises(UserError, match="run.mesh.fsdp: no"):
+    with pytest.raises(UserError, match=r"run\.mesh\.fsdp: no"):
         ahead.read(0, json.dumps({"refused": "run.mesh.fsdp: no"}), "", V5E)
 
 

@@ -56,9 +56,7 @@ def test_what_saves_memory_is_seen_to_save_it():
 def test_residuals_of_a_layer_are_at_least_its_input():
     """[layers, rows of a device, positions, hidden] is the least that any backward pass keeps."""
     setting = dataclasses.replace(RUN.setting, sizes=("8x16x32x2",))
-    run = override(
-        dataclasses.replace(RUN, setting=setting), {"setting.compute.remat": "full"}
-    )
+    run = override(dataclasses.replace(RUN, setting=setting), {"setting.compute.remat": "full"})
     least = 8 * (8 // 4) * 16 * 16 * 4
     assert least <= parts(run)["kept for the backward pass"] < 3 * least
 

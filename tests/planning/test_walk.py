@@ -58,9 +58,10 @@ def test_products_of_positions_with_each_other_count_half():
     whole = 3 * 2.0 * 2 * 8 * 8 * 3
     assert count(scores, q, depends=[True], length=8)[0] == whole / 2
     assert count(scores, q, depends=[True])[0] == whole
-    assert count(jnp.matmul, jnp.ones((8, 8)), jnp.ones((8, 8)), depends=[True, True], length=8)[
-        0
-    ] == 3 * 2.0 * 8**3  # weights, which happen to be as wide as a window is long
+    assert (
+        count(jnp.matmul, jnp.ones((8, 8)), jnp.ones((8, 8)), depends=[True, True], length=8)[0]
+        == 3 * 2.0 * 8**3
+    )  # weights, which happen to be as wide as a window is long
 
 
 def test_a_sum_weighted_by_a_vector_is_no_product_of_matrices():
