@@ -17,6 +17,7 @@ from typing import Any
 
 from absl import flags
 
+from launch import _unit
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.study.grid import Study, check_flags
@@ -26,9 +27,6 @@ _TOPOLOGIES = flags.DEFINE_list(
     "topologies", None, "several of them by commas, or all: the cheapest that fits, as a table"
 )
 _SLICES = flags.DEFINE_integer("slices", 1, "how many slices of that shape")
-_UNIT = flags.DEFINE_string(
-    "unit", None, "name of the one unit to plan; else all, those alike once"
-)
 _JSON = command_line.define_path("json", None, "file to write the plan to, as JSON")
 _MARKDOWN = command_line.define_path("markdown", None, "file to write the table to, as Markdown")
 _MFU = flags.DEFINE_float("mfu", 0.4, "assumed share of the chips' peak, above 0 and at most 1")
@@ -37,6 +35,8 @@ _BOUND = flags.DEFINE_bool(
 )
 _TIMEOUT = flags.DEFINE_float("timeout", 1800, "seconds that one compilation may take")
 _TRIES = flags.DEFINE_integer("tries", 8, "compilations that a search may take on one topology")
+
+flags.adopt_module_key_flags(_unit)
 
 
 def main(study: Study) -> int:
@@ -65,7 +65,7 @@ def main(study: Study) -> int:
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     with declared("always"):
-        found = groups(study, _UNIT.value)
+        found = groups(study, _unit.UNIT.value)
         rows = []
         for group in found:
             row = []
@@ -114,9 +114,7 @@ def _topologies() -> list[Any]:
     """
     from rare_retention.planning import topology
 
-    if _TOPOLOGIES.value is None:
-        return [topology.parse(_TOPOLOGY.value, _SLICES.value)]
-    names = _TOPOLOGIES.value
+    names = [_TOPOLOGY.value or ""] if _TOPOLOGIES.value is None else _TOPOLOGIES.value
     if names == ["all"]:
         names = [name for name in topology.known() if not name.startswith("cpu")]
     return [topology.parse(name, _SLICES.value) for name in names]

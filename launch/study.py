@@ -11,22 +11,22 @@ another that sees the workdir; `launch.report` then makes the report.
 
 from absl import flags
 
-from launch import common
+from launch import _unit, common
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.study.grid import Study, check_flags, unit_named
 from rare_retention.wording import plural
 
 _RETRY = flags.DEFINE_bool("retry_failed", False, "try units again that failed earlier")
-_UNIT = flags.DEFINE_string("unit", None, "name of the one unit to train, without the report")
 _UNITS = flags.DEFINE_bool("units", False, "list all units with their state, then leave")
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_unit)
 
 
 def main(study: Study) -> int:
     """Runs the study; returns the exit code."""
-    if _UNITS.value and _UNIT.value:
+    if _UNITS.value and _unit.UNIT.value:
         raise UserError("--units lists all units and --unit trains one: leave one of them out")
     if _UNITS.value:
         return _list(study)
@@ -54,8 +54,8 @@ def _check(study: Study) -> None:
         raise ConfigError(
             "run.stream", f"a study numbers its own streams, got {study.run.stream}; set `streams`"
         )
-    if _UNIT.value is not None:
-        unit_named(study, _UNIT.value)
+    if _unit.UNIT.value is not None:
+        unit_named(study, _unit.UNIT.value)
 
 
 def _train(study: Study) -> int:
@@ -72,14 +72,14 @@ def _train(study: Study) -> int:
         return 0
     workdir = common.workdir()
     common.check_place(workdir, "study")
-    outcome = execute(study, workdir, _RETRY.value, _UNIT.value)
+    outcome = execute(study, workdir, _RETRY.value, _unit.UNIT.value)
     if outcome.stopped:
         common.say(f"stopped and saved; the same command goes on with {workdir}")
         return common.INTERRUPTED
     for name, reason in outcome.failed.items():
         common.say(f"failed: {name}: {reason}; try again with --retry_failed")
-    if _UNIT.value is not None:
-        common.say(_about_one(_UNIT.value, outcome.finished, workdir))
+    if _unit.UNIT.value is not None:
+        common.say(_about_one(_unit.UNIT.value, outcome.finished, workdir))
     elif outcome.finished and is_primary():
         for line in build(study, workdir):
             common.say(line)

@@ -35,7 +35,11 @@ class Choice(NamedTuple):
 
     def of(self, run: Run) -> Run:
         """The run with these values."""
-        changes = {"mesh.data": self.data, "mesh.fsdp": self.fsdp, "accumulate": self.accumulate}
+        changes: dict[str, int | str] = {
+            "mesh.data": self.data,
+            "mesh.fsdp": self.fsdp,
+            "accumulate": self.accumulate,
+        }
         if self.remat:
             changes |= {"setting.compute.remat": self.remat}
         return override(run, changes)

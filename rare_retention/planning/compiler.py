@@ -95,12 +95,11 @@ def _for_tpu(run: Run, topology: Topology, request: Request) -> NoReturn:
         over = memory.exceeded(str(error))
         if over is None:
             raise
-        found = _memory(folder) or memory.Memory(over.bytes, over.largest)
-        _say(folder, found, topology)
-    found = _memory(folder)
-    if found is None:
+        _say(folder, _memory(folder) or memory.Memory(over.bytes, over.largest), topology)
+    whole = _memory(folder)
+    if whole is None:
         raise RuntimeError(f"the compiler has written no {_REPORT}")
-    _say(folder, found, topology)
+    _say(folder, whole, topology)
 
 
 _SAYING = threading.Lock()

@@ -57,14 +57,14 @@ class Collective(NamedTuple):
         kind: such as "all-reduce".
         group: devices that take part together; 0 where the text does not say.
         dtype: of the numbers sent.
-        count: operations, loops by their turns.
+        times: how often in all, loops by their turns.
         bytes: of the results on one device, of a reduce-scatter of what goes in.
     """
 
     kind: str
     group: int
     dtype: str
-    count: int
+    times: int
     bytes: int
 
 

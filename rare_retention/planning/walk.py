@@ -107,12 +107,12 @@ def _equation(equation: Any, inputs: Sequence[bool], length: int) -> tuple[float
     if name == "while":
         skipped = given["cond_nconsts"]
         body, consts = _open(given["body_jaxpr"]), given["body_nconsts"]
-        own = inputs[skipped:]
-        return _turn(body, own, consts, len(own) - consts, length)
+        inside = inputs[skipped:]
+        return _turn(body, inside, consts, len(inside) - consts, length)
     if name == "cond":
         found = [products(_open(b), inputs[1:], length) for b in given["branches"]]
-        outputs = [any(each) for each in zip(*(outputs for _, outputs in found), strict=True)]
-        return max(total for total, _ in found), outputs
+        either = [any(each) for each in zip(*(outputs for _, outputs in found), strict=True)]
+        return max(total for total, _ in found), either
     for inner in _INNER:
         if inner in given:
             return products(_open(given[inner]), inputs, length)

@@ -60,7 +60,7 @@ def _traffic(own: Booking) -> Iterator[str]:
 
 def told(own: Collective) -> str:
     """A collective in words."""
-    return f"{own.kind} of {own.dtype} among {own.group}, {own.count:,} a step"
+    return f"{own.kind} of {own.dtype} among {own.group}, {own.times:,} a step"
 
 
 def _time(own: Booking) -> Iterator[str]:

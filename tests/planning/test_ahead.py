@@ -14,7 +14,7 @@ ANSWER = {
     "bytes": 3,
     "fits": True,
     "largest": [{"bytes": 2, "shapes": "f32[]"}],
-    "step": [{"kind": "all-gather", "group": 4, "dtype": "f32", "count": 1, "bytes": 4}],
+    "step": [{"kind": "all-gather", "group": 4, "dtype": "f32", "times": 1, "bytes": 4}],
     "call": [],
 }
 
