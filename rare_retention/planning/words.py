@@ -76,8 +76,8 @@ def _time(own: Booking) -> Iterator[str]:
         best = work.flops / own.topology.peak / own.bound
         yield f"  at least {own.bound:.3g} s by the compiler's estimate, MFU at most {best:.0%}"
     yield (
-        f"cost       {own.hours:,.3g} hours of {work.steps:,} steps, {own.chip_hours:,.4g} "
-        "chip-hours; measuring, compiling and saving come on top"
+        f"cost       {_count(own.hours or 0)} hours of {work.steps:,} steps, "
+        f"{_count(own.chip_hours or 0)} chip-hours; measuring, compiling and saving come on top"
     )
 
 
@@ -113,13 +113,17 @@ def _cell(own: Booking) -> str:
     how += [f"accumulate {choice['accumulate']}"] if choice["accumulate"] > 1 else []
     how += [f"remat {choice['remat']}"] if choice["remat"] not in ("", "none") else []
     most = "" if own.most is None else f"; {gib(own.most.bytes)}"
-    hours = "" if own.chip_hours is None else f"; {own.chip_hours:,.3g} chip-hours"
+    hours = "" if own.chip_hours is None else f"; {_count(own.chip_hours)} chip-hours"
     return f"{', '.join(how)}{most}{hours}"
 
 
 def _total(column: Sequence[Booking]) -> str:
     whole = total(column)
-    return "not known" if whole is None else f"{whole:,.3g}"
+    return "not known" if whole is None else _count(whole)
+
+
+def _count(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
 
 
 def gib(count: float) -> str:

@@ -73,8 +73,7 @@ def test_weights_that_are_cut_are_gathered():
 @tpu_compiler
 @needs_libtpu
 def test_what_does_not_fit_is_known_without_generating_code():
-    big = override(RUN, {"setting.sizes": "4x8192x65536x64", "setting.window": 512})
-    found = ask(override(big, {"batch": 64}), "v5e:2x2")
+    found = ask(override(RUN, {"setting.sizes": "4x8192x65536x64"}), "v5e:2x2")
     assert not found.fits and found.bytes > found.capacity == parse("v5e:2x2").chip.memory
     assert found.largest
 
