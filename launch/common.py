@@ -65,19 +65,27 @@ def cache() -> epath.Path:
 def join_hosts() -> None:
     """Joins the other hosts: a TPU slice or a cluster that JAX knows, or as the environment says.
 
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe any other cluster.
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID describe any other cluster. A dry
+    run goes on by itself where there is none: the command's plan is looked at from elsewhere.
 
     Raises:
-        Absent: some of them have not been started.
+        UserError: JAX sees no cluster here, or some of the hosts have not been started.
     """
     from rare_retention import hosts
 
     count, index = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
-    hosts.join(
-        os.environ.get("JAX_COORDINATOR_ADDRESS"),
-        None if count is None else int(count),
-        None if index is None else int(index),
-    )
+    try:
+        hosts.join(
+            os.environ.get("JAX_COORDINATOR_ADDRESS"),
+            None if count is None else int(count),
+            None if index is None else int(index),
+        )
+    except ValueError as error:
+        if not DRY_RUN.value:
+            raise UserError(
+                f"--multihost: JAX sees no cluster here ({error}); leave it out, or set "
+                "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID"
+            ) from None
 
 
 def workdir() -> epath.Path:

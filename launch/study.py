@@ -12,27 +12,31 @@ with their state; `--unit=NAME` trains one of them; `launch.report` makes the re
 
 from absl import flags
 
-from launch import _units, _watch, common
+from launch import _unit, _units, _watch, common
 from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.study.grid import Study, check_flags, unit_named, units
 
-_UNIT = flags.DEFINE_string("unit", None, "name of the one unit to train, without the report")
 _UNITS = flags.DEFINE_bool("units", False, "list all units with their state, then leave")
 
 flags.adopt_module_key_flags(common)
+flags.adopt_module_key_flags(_unit)
 flags.adopt_module_key_flags(_units)
 flags.adopt_module_key_flags(_watch)
 
 
 def main(study: Study) -> int:
     """Runs the study; returns the exit code."""
-    if _UNITS.value and _UNIT.value:
+    if _UNITS.value and _unit.UNIT.value:
         raise UserError("--units lists all units and --unit trains one: leave one of them out")
     if _UNITS.value:
         return _list(study)
-    _check(study)
-    return _train(study)
+    from rare_retention.text.declared import declared
+
+    # A dry run may stand where the corpus does not; then it says so.
+    with declared("absent" if common.DRY_RUN.value else "never"):
+        _check(study)
+        return _train(study)
 
 
 def _check(study: Study) -> None:
@@ -42,8 +46,8 @@ def _check(study: Study) -> None:
         ConfigError: a claim, a figure, a unit or a stream that cannot be.
     """
     _units.check(study)
-    if _UNIT.value is not None:
-        unit_named(study, _UNIT.value)
+    if _unit.UNIT.value is not None:
+        unit_named(study, _unit.UNIT.value)
 
 
 def _train(study: Study) -> int:
@@ -51,15 +55,15 @@ def _train(study: Study) -> int:
     from rare_retention.study.describe import describe
 
     common.start()
-    todo = units(study) if _UNIT.value is None else [unit_named(study, _UNIT.value)]
+    todo = units(study) if _unit.UNIT.value is None else [unit_named(study, _unit.UNIT.value)]
     watched = _watch.watching(study.name, (unit.run for unit in todo), common.say)
-    for line in describe(study):
+    for line in describe(study, elsewhere=common.DRY_RUN.value):
         common.say(line)
     if common.DRY_RUN.value:
         return 0
     workdir = common.workdir()
     common.check_place(workdir, "study")
-    one = _UNIT.value
+    one = _unit.UNIT.value
     return _units.train(
         study,
         workdir,

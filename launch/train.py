@@ -35,14 +35,16 @@ flags.adopt_module_key_flags(_watch)
 def main(study: Study) -> int:
     """Trains the run; returns the exit code."""
     from rare_retention.study.describe import describe_run
+    from rare_retention.text.declared import declared
     from rare_retention.train.loop import train
 
     common.start()
     folder = common.workdir()
-    parent, run = _origin(study.run, folder)
-    watched = _watch.watching(study.name, [run], common.say)
-    for line in describe_run(run):
-        common.say(line)
+    with declared("absent" if common.DRY_RUN.value else "never"):
+        parent, run = _origin(study.run, folder)
+        watched = _watch.watching(study.name, [run], common.say)
+        for line in describe_run(run, elsewhere=common.DRY_RUN.value):
+            common.say(line)
     if common.DRY_RUN.value:
         return 0
     common.check_place(folder, "run")

@@ -48,15 +48,17 @@ def main(study: Study | None) -> int:
 def _work(study: Study | None) -> int:
     """Is one worker; returns the exit code."""
     from rare_retention.study.describe import describe
+    from rare_retention.text.declared import declared
 
     common.start()
     workdir, begin = common.workdir(), study is not None
     study = study or _stored(workdir)
-    _units.check(study)
-    if common.DRY_RUN.value:
-        for line in describe(study):
-            common.say(line)
-        return 0
+    with declared("absent" if common.DRY_RUN.value else "never"):
+        _units.check(study)
+        if common.DRY_RUN.value:
+            for line in describe(study, elsewhere=True):
+                common.say(line)
+            return 0
     common.check_place(workdir, "study")
     return _units.train(
         study,

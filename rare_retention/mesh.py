@@ -26,13 +26,18 @@ class MeshShape:
     fsdp: int = 1
     model: int = 1
 
+    @property
+    def asked(self) -> dict[str, int]:
+        """Size of each axis as it is declared, in the order of `AXES`."""
+        return {name: int(getattr(self, name)) for name in AXES}
+
     def sizes(self, devices: int) -> dict[str, int]:
         """Size of each axis, in the order of `AXES`, on that many devices.
 
         Raises:
             ConfigError: the axes do not multiply to the number of devices.
         """
-        asked = {name: int(getattr(self, name)) for name in AXES}
+        asked = self.asked
         for name, size in asked.items():
             if size < 1 and size != -1:
                 raise ConfigError(name, f"expected -1 or at least 1, got {size}")

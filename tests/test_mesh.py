@@ -44,3 +44,8 @@ def test_shapes_that_do_not_fit_are_refused(student, data, message):
     with pytest.raises(ConfigError, match=message) as error:
         MeshShape(student=student, data=data).sizes(8)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_asked_for_is_as_it_was_declared():
+    asked = MeshShape(fsdp=4).asked
+    assert tuple(asked) == AXES and asked["data"] == -1 and asked["fsdp"] == 4

@@ -29,7 +29,8 @@ from rare_retention.tasks.comparison import Comparison
 from rare_retention.tasks.injected import SEEDS, Injected, Instances, instances, names
 from rare_retention.tasks.natural import Prompts, prompts
 from rare_retention.text.corpus import LATER as CORPUS_LATER
-from rare_retention.text.corpus import Corpus, Windows, open_corpus
+from rare_retention.text.corpus import Corpus, Windows
+from rare_retention.text.declared import opened
 
 if TYPE_CHECKING:
     from rare_retention.settings.language_objective import NextToken
@@ -156,9 +157,9 @@ class Language:
 
     @cached_property
     def windows(self) -> Windows:
-        """The corpus, cut into sequences; opened when first used."""
+        """The corpus, cut into sequences; opened when first used, unless it is only declared."""
         with below("setting"):
-            return open_corpus(self.corpus, self.window)
+            return opened(self.corpus, self.window)
 
     def instances(self, draw: int) -> tuple[Instances, ...]:
         """All instances of each injected task.

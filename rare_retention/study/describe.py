@@ -1,5 +1,6 @@
 """What a study will do, in words and numbers, before it does it."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -22,8 +23,12 @@ from rare_retention.train.plan import (
 from rare_retention.wording import plural
 
 
-def describe(study: Study) -> Iterator[str]:
+def describe(study: Study, elsewhere: bool = False) -> Iterator[str]:
     """Lines of the plan of a study; every run is checked on the way.
+
+    Args:
+        study: what is planned.
+        elsewhere: it will be trained on another machine, whose mesh may need more devices.
 
     Raises:
         ConfigError: a run cannot be honoured; the message names the field and the remedy.
@@ -34,7 +39,7 @@ def describe(study: Study) -> Iterator[str]:
     yield f"units      {len(todo)}: {' x '.join(_factors(study))}"
     total = 0
     with below("run"):
-        yield from describe_run(todo[0].run)
+        yield from describe_run(todo[0].run, elsewhere)
         groups = _of_sizes(todo)
         if len(groups) > 1:
             yield from map(_describe_size, groups)
@@ -89,20 +94,27 @@ def _describe_size(run: Run) -> str:
     )
 
 
-def describe_run(run: Run) -> Iterator[str]:
-    """Lines of the plan of one run."""
-    check_mesh(run)
+def describe_run(run: Run, elsewhere: bool = False) -> Iterator[str]:
+    """Lines of the plan of one run; arguments as `describe`."""
+    count = _devices(run) if elsewhere else jax.device_count()
+    check_mesh(run, count)
     own_numbers(run)  # refused here where they cannot be had
     schedule = run.schedule()
     plan = make_plan(run, schedule)
     size = sizes(run)
     kept = check_budget(run, size, plan)
-    yield f"devices    {jax.device_count()} x {jax.devices()[0].device_kind}"
+    here = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    yield f"devices    {here if count == jax.device_count() else f'{count}, of which {here} here'}"
     students = len(run.setting.family.students)
     yield f"students   {students} on each stream, {size.parameters:,} parameters"
     rows, tokens = run.steps * run.batch, run.setting.row_tokens
     of = f" of {tokens:,} tokens; {rows * tokens:.4g} tokens" if tokens > 1 else f"; {rows:,} rows"
     yield f"steps      {run.steps:,} of {run.batch:,} rows{of}"
+    if isinstance(run.setting, Language) and (text := run.setting.windows).absent:
+        yield (
+            f"text       {run.setting.corpus.path} is not here: {text.vocabulary:,} ids, as the "
+            "config says; nothing was read"
+        )
     flops = size.flops_per_step
     yield f"compute    {flops * run.steps:.3g} FLOPs, {flops:.3g} a step"
     yield f"memory     {size.state_bytes / BYTES_PER_MB:.3g} MB of training state"
@@ -128,6 +140,13 @@ def describe_run(run: Run) -> Iterator[str]:
             f"  {name:<16} {share:.4g} of the {unit}, "
             f"{expected:.4g} a step, {expected * run.steps:,.0f} in all"
         )
+
+
+def _devices(run: Run) -> int:
+    """Devices for which a mesh is checked: those of this job, or as many as its axes ask for."""
+    asked = math.prod(size for size in run.mesh.asked.values() if size > 0)
+    here = jax.device_count()
+    return asked if asked > here and jax.default_backend() == "cpu" else here
 
 
 def variables(study: Study) -> set[str]:

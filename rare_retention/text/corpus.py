@@ -124,10 +124,13 @@ class Windows:
         count: windows, those held out among them.
         tokens: tokens of all files.
         dtype: of the files.
+        absent: whether the text is not at hand (`text.declared`).
 
     Raises:
         ConfigError: there are too few windows.
     """
+
+    absent = False
 
     def __init__(
         self,

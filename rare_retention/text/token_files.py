@@ -126,6 +126,10 @@ class Damaged(UserError):
     """A file of a corpus that is missing or not the one that was made."""
 
 
+class Absent(ConfigError):
+    """Nothing stands under the path of a corpus, or no package is installed that could look."""
+
+
 def read_contents(folder: epath.Path) -> Contents | None:
     """What the corpus.json of a folder says, None where there is none."""
     path = folder / CONTENTS
@@ -238,14 +242,15 @@ def find(path: str) -> list[epath.Path]:
     """The files of a path, sorted by name: a file, a folder's .npy and .bin files, or a glob.
 
     Raises:
-        ConfigError: nothing is there, or its file system needs a package that is not installed.
+        Absent: nothing is there, or its file system needs a package that is not installed.
+        ConfigError: what is there is no corpus.
     """
     try:
         return _find(path)
     except ImportError as error:
         reason = " ".join(str(error).split())
         remedy = "; the extra `gcs` has it" if path.startswith("gs://") else ""
-        raise ConfigError("corpus.path", f"{path}: {reason}{remedy}") from None
+        raise Absent("corpus.path", f"{path}: {reason}{remedy}") from None
 
 
 def matching(pattern: str) -> list[epath.Path]:
@@ -274,10 +279,10 @@ def _find(path: str) -> list[epath.Path]:
     if _WILD & set(path) and not place.exists():
         found = matching(path)
         if not found:
-            raise ConfigError("corpus.path", f"{path}: no file matches")
+            raise Absent("corpus.path", f"{path}: no file matches")
         return found
     if not place.exists():
-        raise ConfigError("corpus.path", f"{path}: there is no such file or folder")
+        raise Absent("corpus.path", f"{path}: there is no such file or folder")
     if place.suffix == LIST:
         return _named(place)
     if not place.is_dir():

@@ -57,6 +57,18 @@ def spans(stops: Sequence[int], start: int, longest: int) -> list[tuple[int, int
     return found
 
 
+def chunk_length(batch: int, longest: int, largest: int = LARGEST) -> int:
+    """Batches of every chunk, L: equal pieces of the longest one.
+
+    Args:
+        batch: bytes of the rows of a batch that one host makes.
+        longest: batches that a chunk may have.
+        largest: bytes that a chunk of one host may have, if it is more than one batch.
+    """
+    fitting = max(1, largest // batch)
+    return -(-longest // -(-longest // fitting))
+
+
 def chunks(
     source: Source,
     rows: int,
@@ -81,8 +93,7 @@ def chunks(
     layout = sharding(mesh, None, "batch")
     local = _local(layout, rows)
     row = sum(leaf.nbytes for leaf in jax.tree.leaves(source(range(1), slice(0, 1))))
-    fitting = max(1, largest // (row * (local.stop - local.start)))
-    length = -(-longest // -(-longest // fitting))  # equal pieces of the longest chunk
+    length = chunk_length(row * (local.stop - local.start), longest, largest)
     left = spans(stops, start, length)
     if not left:
         return

@@ -218,14 +218,18 @@ def check_budget(run: Run, size: "Sizes", plan: Plan) -> int:
     return total
 
 
-def check_mesh(run: Run) -> None:
+def check_mesh(run: Run, count: int | None = None) -> None:
     """Checks that rows, students and weights can be spread evenly over the devices of this job.
+
+    Args:
+        run: whose mesh it is.
+        count: devices; None: those of this job.
 
     Raises:
         ConfigError: they cannot.
     """
     with below("mesh"):
-        sizes = run.mesh.sizes(jax.device_count())
+        sizes = run.mesh.sizes(jax.device_count() if count is None else count)
     devices = sizes["data"] * sizes["fsdp"]
     pieces = devices * run.accumulate
     if run.batch % pieces:

@@ -89,3 +89,13 @@ def test_workdirs_do_not_stand_in_one_another(tmp_path, workdir, monkeypatch):
         with pytest.raises(UserError) as caught:
             common.check_place(workdir(place), kind)
         assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_hosts_that_are_not_there_are_said_but_in_a_dry_run(started, monkeypatch):
+    def alone(*_):
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", alone)
+    with pytest.raises(UserError, match="--multihost: JAX sees no cluster here"):
+        started("--multihost")
+    started("--multihost", "--dry_run")

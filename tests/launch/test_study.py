@@ -88,6 +88,18 @@ def test_units_are_listed_without_the_corpus(tmp_path, capsys):
     assert not workdir.exists()
 
 
+def test_a_dry_run_needs_neither_the_corpus_nor_the_devices(tmp_path, capsys):
+    arguments = ["--config=configs/olmo/comparison.py", f"--workdir={tmp_path / 'new'}"]
+    arguments += ["--config.run.setting.sizes=4M", "--config.run.mesh.fsdp=16"]
+    assert call(study, *arguments, "--dry_run") == 0
+    text = capsys.readouterr().out
+    assert "text       data/dolma is not here: 50,280 ids, as the config says" in text
+    assert "devices    16, of which 8 x cpu here" in text
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(UserError, match=r"data/dolma: there is no such file"):
+        call(study, *arguments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

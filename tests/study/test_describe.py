@@ -57,6 +57,17 @@ def test_a_run_that_cannot_be_is_named_by_its_field():
         list(describe(tiny.study(run__snapshots__budget_mb=1e-6)))
 
 
+def test_a_plan_for_elsewhere_may_have_more_devices_than_stand_here():
+    """Those of the tests are eight."""
+    study = tiny.study(run__mesh__data=16)
+    with pytest.raises(ConfigError, match="does not fit 8 devices"):
+        list(describe(study))
+    found = list(describe(study, elsewhere=True))
+    assert "devices    16, of which 8 x cpu here" in found
+    with pytest.raises(ConfigError, match=r"run\.batch: 32 rows .* over 12 devices"):
+        list(describe(tiny.study(run__mesh__data=12), elsewhere=True))
+
+
 def test_results_hold_what_is_measured_and_varied():
     plain = variables(tiny.study(run__measure__effect=False, grid=GAPS))
     assert {"loss", "signal", "frequency", "gap", "train_loss"} <= plain

@@ -10,7 +10,7 @@ from scheduled import scheduled
 from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
 from rare_retention.train import pipeline
-from rare_retention.train.pipeline import chunks, spans
+from rare_retention.train.pipeline import chunk_length, chunks, spans
 
 STOPS = (3, 4, 9)
 LONGEST = 5  # from 4 to 9
@@ -33,6 +33,12 @@ def test_spans_cover_every_step_once_and_end_at_the_stops(stops, start, longest)
     assert steps == list(range(start, max(max(stops), start)))
     assert all(stop - first <= longest for first, stop in found)
     assert {stop for stop in stops if stop > start} <= {stop for _, stop in found}
+
+
+def test_chunks_are_equal_pieces_of_the_longest():
+    assert chunk_length(100, 10, 1000) == 10
+    assert chunk_length(100, 10, 900) == 5  # not nine and one
+    assert chunk_length(100, 10, 50) == 1
 
 
 @pytest.mark.parametrize("largest", [1, 2 * 16 * 8, 2**20])
