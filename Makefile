@@ -31,7 +31,7 @@ quickstart: $(BASE) ## train a small study and write its report, in minutes on a
 	$(PY) -m launch.study --config=configs/quickstart.py --workdir=runs/quickstart
 
 test: lint docs ## lint, type-check, build the docs, run the tests (not the slow ones)
-	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2 -m "not slow"
+	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2 -m "not slow and not tpu_compiler"
 
 test-all: $(DEV) ## run every test
 	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2

@@ -1,5 +1,6 @@
 """Every path of the attention against NumPy in float64, and the choice among them."""
 
+import dataclasses
 import functools
 
 import jax
@@ -132,8 +133,8 @@ def test_splash_takes_the_largest_tiles_that_divide_the_length(length, tile):
     """Up to 512, forwards and in both kernels of the backward pass."""
     found = attention._tiles(length)
     assert found.has_backward_blocks
-    sizes = {v for name, v in vars(found).items() if name.startswith("block_")}
-    assert sizes == {tile}
+    sizes = dataclasses.asdict(found)
+    assert {size for name, size in sizes.items() if name.startswith("block_")} == {tile}
 
 
 @pytest.mark.parametrize(
