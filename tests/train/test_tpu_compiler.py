@@ -45,7 +45,7 @@ def text_of(devices, shape, monkeypatch, **changes):
     """The module of `run` for a tiny model and a chunk of one batch, as compiled for TPUs."""
     largest = 8 // shape.sizes(len(devices))["data"] * WINDOW * WORDS // PIECES
     monkeypatch.setattr(vocabulary, "_LARGEST_ELSEWHERE", largest)
-    setting = tiny_text.language(window=WINDOW, per_sequence=8, sizes=("2x256x256x4",))
+    setting = tiny_text.language(window=WINDOW, per_sequence=8, sizes=("2x128x384x4",))
     fields = {"setting__compute__dtype": "bfloat16", "setting__compute__remat": "attention"}
     run = tiny_text.run(setting, **(fields | changes))
     mesh = make_mesh(shape, devices)
