@@ -43,13 +43,14 @@ def devices():
 
 def text_of(devices, shape, monkeypatch, **changes):
     """The module of `run` for a tiny model and a chunk of one batch, as compiled for TPUs."""
-    largest = 8 // shape.sizes(len(devices))["data"] * WINDOW * WORDS // PIECES
-    monkeypatch.setattr(vocabulary, "_LARGEST_ELSEWHERE", largest)
+    sizes = shape.sizes(len(devices))
+    rows = tiny_text.BATCH // (sizes["data"] * sizes["fsdp"])  # of a device
+    monkeypatch.setattr(vocabulary, "_LARGEST_ELSEWHERE", rows * WINDOW * WORDS // PIECES)
     setting = tiny_text.language(window=WINDOW, per_sequence=8, sizes=("2x128x384x4",))
     fields = {"setting__compute__dtype": "bfloat16", "setting__compute__remat": "attention"}
     run = tiny_text.run(setting, **(fields | changes))
     mesh = make_mesh(shape, devices)
-    everywhere, rows = NamedSharding(mesh, PartitionSpec()), sharding(mesh, None, "batch")
+    everywhere, cut = NamedSharding(mesh, PartitionSpec()), sharding(mesh, None, "batch")
 
     def placed(leaf, layout):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)
@@ -59,7 +60,7 @@ def text_of(devices, shape, monkeypatch, **changes):
     key = jax.eval_shape(lambda: jax.random.wrap_key_data(numbers.key, impl="threefry2x32"))
     own = own._replace(key=placed(key, everywhere))
     batches = run.setting.batches(run.schedule(), 0, range(1), slice(None))
-    chunk = jax.tree.map(lambda leaf: placed(leaf, rows), batches)
+    chunk = jax.tree.map(lambda leaf: placed(leaf, cut), batches)
     count = jax.ShapeDtypeStruct((), np.int32, sharding=everywhere)
     with (
         jax.set_mesh(mesh),
