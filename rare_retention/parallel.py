@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import jax
 import numpy as np
 from flax import nnx
-from jax.experimental import multihost_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rare_retention.config import ConfigError
@@ -43,7 +43,11 @@ def logical_names() -> Iterator[None]:
 
 
 def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Mesh with the axes `AXES` over the given (default: all) devices."""
+    """Mesh with the axes `AXES` over the given (default: all) devices.
+
+    On whole slices of TPUs neighbours in the mesh are neighbours in space as far as that can be,
+    and of several slices the first axes that can be cut so go from one to the next.
+    """
     devices = jax.devices() if devices is None else devices
     sizes = tuple(shape.sizes(len(devices)).values())
     used = math.prod(sizes)
@@ -53,8 +57,41 @@ def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> 
             f"a mesh of {' x '.join(map(str, sizes))} leaves hosts without work; "
             "use -1 for the rest",
         )
-    grid = np.asarray(devices[:used]).reshape(sizes)
+    grid = _in_space(sizes, devices) if used == len(devices) else None
+    if grid is None:
+        grid = np.asarray(devices[:used]).reshape(sizes)
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _in_space(sizes: tuple[int, ...], devices: Sequence[jax.Device]) -> np.ndarray | None:
+    """TPUs in a grid of these sizes in which neighbours are near; None where JAX knows no such one.
+
+    JAX knows none of the TPUs that are two devices a chip, nor of parts of slices.
+    """
+    if devices[0].platform != "tpu":
+        return None
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    outer = _outer(sizes, slices)
+    try:
+        if slices == 1:
+            return mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
+        if outer is None:
+            return None
+        inner = [size // cut for size, cut in zip(sizes, outer, strict=True)]
+        return mesh_utils.create_hybrid_device_mesh(
+            inner, outer, devices, allow_split_physical_axes=True
+        )
+    except (AssertionError, NotImplementedError, ValueError):
+        return None
+
+
+def _outer(sizes: Sequence[int], slices: int) -> list[int] | None:
+    """Slices along each axis of a mesh, most along the first; None: the sizes do not allow it."""
+    found = []
+    for size in sizes:
+        found.append(math.gcd(size, slices))
+        slices //= found[-1]
+    return found if slices == 1 else None
 
 
 def spec(*logical: str | None) -> PartitionSpec:

@@ -1,5 +1,7 @@
 """Meshes on eight fake devices, and the table of rules."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +35,57 @@ def test_meshes_have_automatic_axes():
     assert make_mesh(MeshShape(), jax.devices()[:1]).size == 1
     part = make_mesh(MeshShape(student=2, data=3))
     assert [d.id for d in part.devices.flat] == list(range(6))
+
+
+def chips(rows, columns, slice_index=0):
+    """What JAX says of the chips of a TPU v5e slice: hosts have two times two of them."""
+    return [
+        SimpleNamespace(
+            platform="tpu",
+            device_kind="TPU v5 lite",
+            id=x + columns * y,
+            coords=(x, y, 0),
+            core_on_chip=0,
+            slice_index=slice_index,
+            process_index=x // 2 + y // 2 * (columns // 2),
+        )
+        for y in range(rows)
+        for x in range(columns)
+    ]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 16, 1), (1, 16, 1, 1), (1, 4, 1, 4), (1, 4, 4, 1)])
+def test_neighbours_in_the_mesh_are_neighbours_in_space(sizes):
+    """On a slice of 4 x 4 TPUs each is one hop from the next, along every axis of the mesh."""
+    devices = chips(4, 4)
+    grid = parallel._in_space(sizes, devices)
+    assert grid.shape == sizes
+    assert sorted(device.id for device in grid.flat) == list(range(16))
+    for axis, size in enumerate(sizes):
+        lines = np.moveaxis(grid, axis, -1).reshape(-1, size)
+        for one, other in zip(lines[:, :-1].flat, lines[:, 1:].flat, strict=True):
+            assert sum(abs(a - b) for a, b in zip(one.coords, other.coords, strict=True)) == 1
+
+
+def test_slices_are_cut_along_the_first_axes():
+    """Of two slices each has one half of the rows; three do not divide such a mesh."""
+    devices = [*chips(2, 2), *chips(2, 2, slice_index=1)]
+    grid = parallel._in_space((1, 2, 4, 1), devices)
+    own = [[{device.slice_index for device in half.flat} for half in grid[0]]]
+    assert own == [[{0}, {1}]]
+    assert parallel._outer((4, 2, 8), 8) == [4, 2, 1]
+    assert parallel._outer((1, 2, 4), 3) is None
+
+
+def test_other_devices_stand_in_their_order():
+    """CPUs, and TPUs that are two devices a chip."""
+    assert parallel._in_space((1, 8, 1, 1), jax.devices()) is None
+    halves = [
+        SimpleNamespace(**vars(chip) | {"device_kind": "TPU v4", "core_on_chip": core})
+        for chip in chips(2, 2)
+        for core in (0, 1)
+    ]
+    assert parallel._in_space((1, 2, 4, 1), halves) is None
 
 
 def test_names_become_axes_of_the_mesh():

@@ -17,7 +17,10 @@ Path = Literal["auto", "blocked", "xla", "cudnn", "splash"]
 """Ways of computing attention, see `models.attention.attend`."""
 
 LANES = 128
-"""Width of a TPU's vector unit: splash attention wants whole multiples of it."""
+"""Width of a TPU's vector unit: splash attention wants windows in whole multiples of it."""
+
+HEAD_ROWS = 8
+"""Splash attention wants heads in whole multiples of so many dimensions."""
 
 
 @config
@@ -165,13 +168,15 @@ class Compute:
         dtype: of activations and matrix products; weights are kept in float32.
         attention: path of the attention, see `models.attention`.
         remat: what the backward pass computes again instead of keeping it: "none"; "dots", all but
-            matrix products; "full", whole layers.
+            matrix products; "attention", all but what attention returns, so that scores are not
+            computed one more time (by blocks and by splash; the others need them all the same);
+            "full", whole layers.
         unroll: layers in one turn of the loop over layers.
     """
 
     dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Path = "auto"
-    remat: Literal["none", "dots", "full"] = "none"
+    remat: Literal["none", "dots", "attention", "full"] = "none"
     unroll: Positive = 1
 
 

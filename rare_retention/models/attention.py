@@ -6,11 +6,15 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
-from rare_retention.models.architecture import LANES, Path
+from rare_retention.models.architecture import HEAD_ROWS, LANES, Path
 from rare_retention.parallel import constrain, platform, shards, spec
+
+KEPT = "attention"
+"""Name of what attention returns, for the rematerialisation that keeps it."""
 
 
 def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
@@ -34,10 +38,13 @@ def attend(path: Path, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     if chosen == "splash":
         return splash_attention(q, k, v, interpret=platform() != "tpu")
     if chosen == "blocked":
-        return blocked_attention(q, k, v)
+        return checkpoint_name(blocked_attention(q, k, v), KEPT)
     implementation: Literal["xla", "cudnn"] = "cudnn" if chosen == "cudnn" else "xla"
     with jax.numpy_dtype_promotion("standard"):  # JAX's own code mixes 16-bit types with float32
-        return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=implementation)
+        attended = jax.nn.dot_product_attention(
+            q, k, v, is_causal=True, implementation=implementation
+        )
+    return checkpoint_name(attended, KEPT)
 
 
 def choose(path: Path, backend: str, shape: tuple[int, ...], dtype: jnp.dtype) -> Path:
@@ -56,7 +63,7 @@ def choose(path: Path, backend: str, shape: tuple[int, ...], dtype: jnp.dtype) -
         return "blocked"
     if path != "auto":
         return path
-    if backend == "tpu" and length % LANES == 0 and size % LANES == 0:
+    if backend == "tpu" and length % LANES == 0 and size % HEAD_ROWS == 0:
         return "splash"
     narrow = dtype in (jnp.bfloat16, jnp.float16)
     if backend == "gpu" and narrow and length % 64 == 0 and size % 8 == 0 and size <= 128:
@@ -106,7 +113,12 @@ def splash_attention(q: jax.Array, k: jax.Array, v: jax.Array, *, interpret: boo
 
     def local(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
         mask = masks.MultiHeadMask([masks.CausalMask((q.shape[1], q.shape[1]))] * q.shape[2])
-        kernel = splash.make_splash_mha_single_device(mask, interpret=interpret)
+        kernel = splash.make_splash_mha_single_device(
+            mask,
+            block_sizes=_tiles(q.shape[1]),
+            residual_checkpoint_name=KEPT,  # also log sum exp, without which it would run again
+            interpret=interpret,
+        )
         q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
         attended: Any = jax.vmap(kernel)(q, k, v)
         return jnp.swapaxes(attended, 1, 2)
@@ -116,4 +128,21 @@ def splash_attention(q: jax.Array, k: jax.Array, v: jax.Array, *, interpret: boo
     layout = spec("batch", None, "heads", None)
     return jax.shard_map(local, in_specs=(layout,) * 3, out_specs=layout, check_vma=False)(
         scaled, k, v
+    )
+
+
+def _tiles(length: int) -> splash.BlockSizes:
+    """Queries and keys that the kernel takes at once, forwards and back.
+
+    The kernel's own default is 128 of each; larger tiles start fewer programs. 512 were compiled
+    for heads of up to 512 dimensions in bfloat16 and 128 in float32; none was run on a TPU yet.
+    """
+    tile = next(size for size in range(4 * LANES, 0, -LANES) if length % size == 0)
+    return splash.BlockSizes(
+        block_q=tile,
+        block_kv=tile,
+        block_q_dkv=tile,
+        block_kv_dkv=tile,
+        block_q_dq=tile,
+        block_kv_dq=tile,
     )

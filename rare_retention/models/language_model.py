@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rare_retention.models import vocabulary
 from rare_retention.models.architecture import Architecture, Compute, Path
+from rare_retention.models.attention import KEPT
 from rare_retention.parallel import constrain
 
 
@@ -113,8 +115,7 @@ class LanguageModel(nnx.Module):
 
     def embed(self, tokens: jax.Array) -> jax.Array:
         """The residual stream before the first layer, [B, T, D]."""
-        x = self.embedding[...].astype(self.compute.dtype)[tokens]
-        return constrain(x, "batch", None, None)
+        return vocabulary.look_up(self.embedding[...], tokens, self.compute.dtype)
 
     def layer(self, index: int) -> Layer:
         """One layer alone.
@@ -141,5 +142,9 @@ def stacked(draw: Callable[[nnx.Rngs, jax.Array], Layer], count: int, rngs: nnx.
 def _remat(layer: Any, remat: str) -> Any:
     if remat == "none":
         return layer
-    policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if remat == "dots" else None
-    return jax.checkpoint(layer, policy=policy, prevent_cse=False)
+    policies = {
+        "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        "attention": jax.checkpoint_policies.save_only_these_names(KEPT),
+        "full": None,
+    }
+    return jax.checkpoint(layer, policy=policies[remat], prevent_cse=False)

@@ -4,9 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
-from rare_retention.parallel import constrain, shards
+from rare_retention.parallel import constrain, platform, shards
+
+_TOGETHER = 256
+"""Dimensions of heads that are rotated in one product; its cost grows with their square."""
 
 
 def project(x: jax.Array, weight: jax.Array, axis: str) -> jax.Array:
@@ -58,10 +62,37 @@ def rotate(x: jax.Array, theta: float) -> jax.Array:
     length, size = x.shape[1], x.shape[-1]
     frequency = 1.0 / theta ** (jnp.arange(0, size, 2, dtype=jnp.float32) / size)
     angle = jnp.arange(length, dtype=jnp.float32)[:, None] * frequency[None]
+    if platform() == "tpu":
+        return _rotate_whole(x, jnp.sin(angle), jnp.cos(angle))
     sin, cos = jnp.sin(angle)[None, :, None], jnp.cos(angle)[None, :, None]
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     turned = [first * cos - second * sin, second * cos + first * sin]
     return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+
+
+def _rotate_whole(x: jax.Array, sin: jax.Array, cos: jax.Array) -> jax.Array:
+    """`rotate` without halves, each of which a TPU would fill up to 128 lanes.
+
+    The halves change places, one with its sign changed, in a product with a fixed matrix: each of
+    its sums has one term. Heads of narrow models are taken together.
+
+    Args:
+        x: queries or keys [B, T, H, C].
+        sin: of the angles, [T, C / 2].
+        cos: of the angles, [T, C / 2].
+    """
+    rows, length, heads, size = x.shape
+    together = heads if heads * size <= _TOGETHER and shards("heads") == 1 else 1
+    sin, cos = (jnp.tile(part, (1, 2 * together))[None, :, None] for part in (sin, cos))
+    quarter = np.kron(np.eye(together), np.kron([[0, 1], [-1, 0]], np.eye(size // 2)))
+    joined = x.reshape(rows, length, heads // together, together * size)
+    crossed = jnp.matmul(
+        joined,
+        jnp.asarray(quarter, x.dtype),
+        precision="highest" if x.dtype == jnp.float32 else None,
+        preferred_element_type=jnp.float32,
+    )
+    return (joined.astype(jnp.float32) * cos + crossed * sin).astype(x.dtype).reshape(x.shape)
 
 
 def layer_norm(x: jax.Array, epsilon: float) -> jax.Array:

@@ -93,6 +93,7 @@ class Stacks:
             if self.initialisations == 1:  # fused kernels need not learn of a student axis
                 result = one(jax.tree.map(lambda leaf: leaf[0], weights))
                 return jax.tree.map(lambda leaf: leaf[None], result)
-            return jax.vmap(one)(weights)
+            # Named, or `shard_map` and constraints inside would gather all students everywhere.
+            return jax.vmap(one, spmd_axis_name=RULES["student"])(weights)
 
         return {name: group(name, weights) for name, weights in params.items()}

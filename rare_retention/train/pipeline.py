@@ -93,20 +93,22 @@ def chunks(
     layout = sharding(mesh, None, "batch")
     local = _local(layout, rows)
     row = sum(leaf.nbytes for leaf in jax.tree.leaves(source(range(1), slice(0, 1))))
-    length = chunk_length(row * (local.stop - local.start), longest, largest)
+    own_rows = sum(part.stop - part.start for part in local)
+    length = chunk_length(row * own_rows, longest, largest)
     left = spans(stops, start, length)
     if not left:
         return
 
     def build(index: int) -> Chunk:
         first, stop = left[index]
-        batches = source(range(first, stop), local)
-        return Chunk(first, stop, jax.tree.map(lambda leaf: _padded(leaf, length), batches))
+        parts = [source(range(first, stop), part) for part in local]
+        return Chunk(first, stop, jax.tree.map(lambda *own: _joined(own, length), *parts))
 
     def place(array: np.ndarray) -> jax.Array:
         def held(index: Any) -> np.ndarray:
             first, stop, _ = index[1].indices(rows)
-            return array[:, first - local.start : stop - local.start]
+            here = _place(local, first)
+            return array[:, here : here + stop - first]
 
         return jax.make_array_from_callback((length, rows, *array.shape[2:]), layout, held)
 
@@ -116,17 +118,33 @@ def chunks(
         yield chunk._replace(batches=jax.tree.map(place, chunk.batches))
 
 
-def _padded(batches: np.ndarray, length: int) -> np.ndarray:
-    """Batches [L, ...] as [length, ...], zeros behind them."""
-    if len(batches) == length:
-        return batches
-    found = np.zeros((length, *batches.shape[1:]), batches.dtype)
-    found[: len(batches)] = batches
+def _joined(parts: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Batches [L, rows, ...] of several ranges of rows as [length, all rows, ...], zeros behind."""
+    if len(parts) == 1 and len(parts[0]) == length:
+        return parts[0]
+    rows = sum(part.shape[1] for part in parts)
+    found = np.zeros((length, rows, *parts[0].shape[2:]), parts[0].dtype)
+    np.concatenate(parts, axis=1, out=found[: len(parts[0])])
     return found
 
 
-def _local(layout: NamedSharding, rows: int) -> slice:
-    """The rows from the first to the last one that any device of this host holds."""
+def _local(layout: NamedSharding, rows: int) -> tuple[slice, ...]:
+    """The rows that devices of this host hold, as ascending ranges with others between them.
+
+    Neighbours in a mesh of TPUs are neighbours in space, which may stand on different hosts.
+    """
     indices: Any = layout.addressable_devices_indices_map((1, rows)).values()
-    ends = [index[1].indices(rows) for index in indices]
-    return slice(min(start for start, *_ in ends), max(stop for _, stop, _ in ends))
+    found: list[slice] = []
+    for start, stop, _ in sorted(index[1].indices(rows) for index in indices):
+        if found and start <= found[-1].stop:
+            found[-1] = slice(found[-1].start, max(stop, found[-1].stop))
+        else:
+            found.append(slice(start, stop))
+    return tuple(found)
+
+
+def _place(local: Sequence[slice], row: int) -> int:
+    """Where a row of the global batch, which is in one of the ranges, stands among all of them."""
+    before = sum(part.stop - part.start for part in local if part.stop <= row)
+    (own,) = (part for part in local if part.start <= row < part.stop)
+    return before + row - own.start

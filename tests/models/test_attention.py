@@ -1,5 +1,6 @@
 """Every path of the attention against NumPy in float64, and the choice among them."""
 
+import dataclasses
 import functools
 
 import jax
@@ -37,15 +38,20 @@ def test_outputs_at_odd_lengths(path, length):
     np.testing.assert_allclose(found, exact(q, k, v), atol=2e-6)
 
 
-def test_splash_outputs():
-    q, k, v, _ = draw(256)
+@pytest.mark.parametrize(("length", "size"), [(256, 8), (640, 24)])
+def test_splash_outputs(length, size):
+    """In one tile, and in five times five."""
+    q, k, v, _ = draw(length, size, heads=1, rows=1)
     found = jax.jit(lambda *x: attend("splash", *x))(q, k, v)
     np.testing.assert_allclose(found, exact(q, k, v), atol=2e-6)
 
 
-@pytest.mark.parametrize(("path", "length"), [("blocked", 200), ("splash", 128)])
-def test_gradients_are_those_of_the_plain_path(path, length):
-    *inputs, cotangent = draw(length)
+@pytest.mark.parametrize(
+    ("path", "length", "size"),
+    [("blocked", 200, 8), *(("splash", 128, size) for size in (8, 24, 32, 64))],
+)
+def test_gradients_are_those_of_the_plain_path(path, length, size):
+    *inputs, cotangent = draw(length, size)
 
     @jax.jit
     def gradients(*inputs):
@@ -120,13 +126,28 @@ def test_blocks_cut_the_length_evenly_and_are_few(length):
 
 
 @pytest.mark.parametrize(
+    ("length", "tile"),
+    [(128, 128), (384, 384), (640, 128), (768, 384), (1280, 256), (2048, 512), (4096, 512)],
+)
+def test_splash_takes_the_largest_tiles_that_divide_the_length(length, tile):
+    """Up to 512, forwards and in both kernels of the backward pass."""
+    found = attention._tiles(length)
+    assert found.has_backward_blocks
+    sizes = dataclasses.asdict(found)
+    assert {size for name, size in sizes.items() if name.startswith("block_")} == {tile}
+
+
+@pytest.mark.parametrize(
     ("backend", "length", "size", "dtype", "wanted"),
     [
         ("cpu", 128, 128, "bfloat16", "blocked"),
         ("tpu", 4096, 128, "bfloat16", "splash"),
         ("tpu", 4096, 128, "float32", "splash"),
         ("tpu", 4000, 128, "bfloat16", "blocked"),
-        ("tpu", 4096, 64, "bfloat16", "blocked"),
+        ("tpu", 4096, 64, "bfloat16", "splash"),
+        ("tpu", 256, 24, "float32", "splash"),
+        ("tpu", 4096, 8, "bfloat16", "splash"),
+        ("tpu", 4096, 12, "bfloat16", "blocked"),
         ("gpu", 512, 64, "bfloat16", "cudnn"),
         ("gpu", 512, 64, "float16", "cudnn"),
         ("gpu", 512, 64, "float32", "blocked"),

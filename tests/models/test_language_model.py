@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from golden_models import drawer, with_weights
+from jax.extend.core import subjaxprs
 
 from rare_retention.models.architecture import Compute
 from rare_retention.models.language_model import LanguageModel, Layer, Outputs
@@ -109,3 +110,26 @@ def test_what_a_layer_keeps_is_stacked():
     np.testing.assert_array_equal(model(tokens), found.hidden)
     np.testing.assert_array_equal(found.recorded["added"], [0, 1, 2])
     assert found.apart == {"balance": 3}
+
+
+def exponentials(remat):
+    """Exponentials that stand in a traced gradient of a loss, those of softmaxes among them."""
+    shape = SHAPES["llama"]
+    model = with_weights(shape, Compute(attention="blocked", remat=remat))(
+        drawer(shape)(jax.random.key(1))
+    )
+    graph, params = nnx.split(model)
+
+    def loss(params):
+        return nnx.merge(graph, params)(TOKENS).sum()
+
+    def count(jaxpr):
+        here = sum(eqn.primitive.name == "exp" for eqn in jaxpr.eqns)
+        return here + sum(map(count, subjaxprs(jaxpr)))
+
+    return count(jax.make_jaxpr(jax.grad(loss))(params).jaxpr)
+
+
+def test_what_attention_returned_is_not_computed_again():
+    """The softmax of a block is computed forwards, for its own gradient, and no third time."""
+    assert exponentials("attention") == exponentials("none") == exponentials("full") - 1

@@ -29,6 +29,8 @@ def transformers():
         ("blocked", "full"),
         ("splash", "none"),
         ("splash", "dots"),
+        ("blocked", "attention"),
+        ("splash", "attention"),
     ],
 )
 def test_the_same_numbers_as_transformers(transformers, path, remat):

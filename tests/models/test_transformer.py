@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from rare_retention.mesh import MeshShape
+from rare_retention.models import transformer
 from rare_retention.models.transformer import (
     join_heads,
     layer_norm,
@@ -34,6 +35,24 @@ def test_positions_turn_by_their_angles():
     wanted = (wide[..., :4] + 1j * wide[..., 4:]) * turn
     wanted = np.concatenate([wanted.real, wanted.imag], axis=-1)
     np.testing.assert_allclose(rotate(x, 100.0), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("heads", "size"), [(8, 8), (3, 24), (5, 64), (4, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_tpu_turns_heads_by_one_product(monkeypatch, heads, size, dtype):
+    """To the numbers of the halves: each sum of the product has one term. And their gradients."""
+    drawn = jax.random.normal(jax.random.key(0), (2, 2, 17, heads, size)).astype(dtype)
+
+    def outputs():  # a function of its own each time, traced anew
+        turned, back = jax.vjp(lambda x: rotate(x, 100.0), drawn[0])
+        return [np.asarray(x, np.float32) for x in (turned, *back(drawn[1]))]
+
+    wanted = outputs()
+    monkeypatch.setattr(transformer, "platform", lambda: "tpu")
+    turned, gradient = outputs()
+    np.testing.assert_allclose(turned, wanted[0], rtol=1e-6, atol=1e-6)
+    rounding = 1e-6 if dtype == "float32" else 2**-6
+    np.testing.assert_allclose(gradient, wanted[1], rtol=rounding, atol=rounding)
 
 
 @pytest.mark.parametrize("cut", [False, True])

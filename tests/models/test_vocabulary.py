@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import collectives
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rare_retention.mesh import MeshShape
 from rare_retention.models import vocabulary
-from rare_retention.models.vocabulary import evaluate, logits, losses, token_losses
+from rare_retention.models.vocabulary import evaluate, logits, look_up, losses, token_losses
 from rare_retention.parallel import make_mesh, sharding
 
 ROWS, LENGTH, HIDDEN, WORDS = 4, 24, 8, 50
@@ -115,6 +116,66 @@ def test_losses_on_a_mesh():
         found, _ = gradients(hidden, unembedding, targets, weights, 6 * WORDS // 2)
     for ours, theirs in zip(found, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def on_a_mesh(function, *arrays, shape):
+    """What a function of weights [V, D] and arrays of rows returns, and its program's text."""
+    mesh = make_mesh(shape)
+    weights, *rows = arrays
+    with jax.set_mesh(mesh):
+        weights = jax.device_put(weights, sharding(mesh, "vocab", "embed"))
+        rows = [jax.device_put(x, sharding(mesh, "batch")) for x in rows]
+        layout = weights.sharding
+        program = jax.jit(function, out_shardings=layout).lower(weights, *rows).compile()
+        return program(weights, *rows), program.as_text()
+
+
+@pytest.mark.parametrize("shape", [MeshShape(data=2, fsdp=4), MeshShape(data=1, fsdp=4, model=2)])
+def test_weights_are_gathered_and_their_gradient_is_reduced_once(shape):
+    """And not for each piece of the positions: no loop has an array as large as the weights."""
+    hidden, unembedding, targets, weights = draw()
+    wanted = gradients(hidden, unembedding, targets, weights, None)[0][1]
+
+    def gradient(unembedding, hidden, targets, weights):
+        def total(unembedding):
+            return (token_losses(hidden, unembedding, targets, POSITION // 4) * weights).sum()
+
+        return jax.grad(total)(unembedding)
+
+    many = [jnp.tile(x, (2, *(1,) * (x.ndim - 1))) for x in (hidden, targets, weights)]
+    found, text = on_a_mesh(gradient, unembedding, *many, shape=shape)
+    np.testing.assert_allclose(found, 2 * wanted, atol=1e-5)
+    large = [one for one in collectives(text) if one.bytes / one.times >= WORDS * HIDDEN // 4 * 4]
+    assert large and all(one.loops == 0 and one.times == 1 for one in large)
+
+
+def test_gradients_of_embeddings_are_scattered_as_the_weights_are():
+    """Each device is given the sums of its own dimensions, not of all; values and gradients."""
+    _, embedding, tokens, weights = draw()
+    tokens, weights = (jnp.tile(x, (2, 1)) for x in (tokens, weights))
+
+    def gradient(embedding, tokens, weights):
+        def total(embedding):
+            return (look_up(embedding, tokens, jnp.float32).sum(-1) * weights).sum()
+
+        return jax.grad(total)(embedding)
+
+    wanted = np.zeros(embedding.shape, np.float32)
+    np.add.at(wanted, np.asarray(tokens).ravel(), np.asarray(weights).ravel()[:, None])
+    shape = MeshShape(data=2, fsdp=4)
+    found, text = on_a_mesh(gradient, embedding, tokens, weights, shape=shape)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    cut = WORDS * HIDDEN // 4 * 4
+    assert max(one.bytes for one in collectives(text)) == cut
+    rows, _ = on_a_mesh(
+        lambda embedding, tokens: (
+            look_up(embedding, tokens, jnp.float32).sum((0, 1))[None] + 0 * embedding
+        ),
+        embedding,
+        tokens,
+        shape=shape,
+    )
+    np.testing.assert_allclose(rows[0], np.asarray(embedding)[tokens].sum((0, 1)), rtol=1e-4)
 
 
 @given(st.integers(1, 500), st.integers(1, 1000), st.integers(1, 100_000))

@@ -2,9 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import collectives
 from flax import nnx
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
+from rare_retention.mesh import MeshShape
+from rare_retention.parallel import make_mesh, spec
 from rare_retention.settings.stacks import Stacks
 from rare_retention.settings.student import DRAWS
 
@@ -57,3 +60,24 @@ def test_a_function_sees_one_model_at_a_time(initialisations):
 def test_partition_is_that_of_the_models_behind_the_students():
     expected = PartitionSpec("student", "fsdp", "model")
     assert stacks(2).partition() == {name: {"weight": expected} for name in ("a", "b")}
+
+
+def test_no_student_is_gathered_where_others_stand():
+    """Two students on as many groups of devices, in a function that each device runs for itself."""
+    mesh = make_mesh(MeshShape(student=2))
+    rows = spec("batch")
+
+    def apart(model):
+        each = jnp.arange(8.0) * model()
+        return jax.shard_map(jnp.exp, in_specs=rows, out_specs=rows, check_vma=False)(each)
+
+    own = stacks(2)
+    with jax.set_mesh(mesh):
+        layout = jax.tree.map(lambda place: NamedSharding(mesh, place), own.partition())
+        params = jax.device_put(own.init(0), layout)
+        program = jax.jit(lambda params: own.map(apart, params)).lower(params).compile()
+        found = program(params)
+    assert collectives(program.as_text()) == []
+    for name, stack in params.items():
+        wanted = np.exp(np.arange(8.0) * np.asarray(stack["weight"]).sum((1, 2))[:, None])
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-5)

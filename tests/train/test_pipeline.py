@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import grain
 import jax
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from rare_retention.train.pipeline import chunk_length, chunks, spans
 
 STOPS = (3, 4, 9)
 LONGEST = 5  # from 4 to 9
+ALONE = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
 
 
 def schedule():
@@ -70,10 +72,47 @@ def test_the_global_batch_is_the_same_for_any_number_of_hosts(hosts):
         np.testing.assert_array_equal(whole[0], schedule().rows(chunk.start))
 
 
+def held(*ranges):
+    """The layout of a host whose devices hold these rows."""
+    found = {i: (slice(None), rows) for i, rows in enumerate(ranges)}
+    return SimpleNamespace(addressable_devices_indices_map=lambda shape: found)
+
+
 def test_a_host_makes_the_rows_that_its_devices_hold():
-    held = {0: (slice(None), slice(8, 12)), 1: (slice(None), slice(12, None))}
-    layout = SimpleNamespace(addressable_devices_indices_map=lambda shape: held)
-    assert pipeline._local(layout, 16) == slice(8, 16)
+    """Some of them may be held twice, and others between them by other hosts."""
+    assert pipeline._local(held(slice(8, 12), slice(12, None)), 16) == (slice(8, 16),)
+    apart = held(slice(12, 14), slice(0, 2), slice(2, 4), slice(0, 2))
+    assert pipeline._local(apart, 16) == (slice(0, 4), slice(12, 14))
+
+
+@pytest.mark.parametrize("largest", [1, 2**20])
+def test_rows_of_a_host_may_have_others_between_them(monkeypatch, largest):
+    """Two devices far apart in the mesh: no other row is made, each has its own."""
+    made = []
+
+    def watched(steps, rows):
+        made.append(rows)
+        return source(steps, rows)
+
+    mesh = make_mesh(MeshShape(data=8))
+    monkeypatch.setattr(pipeline, "_local", lambda layout, rows: (slice(2, 4), slice(12, 14)))
+
+    def assembled(shape, layout, callback):
+        assert shape[1] == 16
+        return {i: callback((slice(None), slice(2 * i, 2 * i + 2))) for i in (1, 6)}
+
+    monkeypatch.setattr(pipeline.jax, "make_array_from_callback", assembled)
+    monkeypatch.setattr(pipeline.grain, "ReadOptions", lambda **_: ALONE)
+    for chunk in chunks(watched, 16, STOPS, 0, mesh, LONGEST, largest):
+        for i, step in enumerate(range(chunk.start, chunk.stop)):
+            for device, piece in chunk.batches["row"].items():
+                np.testing.assert_array_equal(piece[i], [2 * device, 2 * device + 1])
+            for device, piece in chunk.batches["task"].items():
+                wanted = schedule().rows(step)[2 * device : 2 * device + 2]
+                np.testing.assert_array_equal(piece[i], wanted)
+    one, *others = made  # the first tells how many bytes a row has
+    assert one == slice(0, 1) and others[::2] == [slice(2, 4)] * (len(others) // 2)
+    assert others[1::2] == [slice(12, 14)] * (len(others) // 2)
 
 
 def test_a_resumed_pipeline_yields_the_same_chunks():
