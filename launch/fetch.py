@@ -89,7 +89,7 @@ def _fetch() -> int:
                 folder.add(each.wanted.name, each.held)
             if each.state == "damaged":
                 print(f"{folder.place / each.wanted.name}: is damaged, and is fetched again")
-        folder.check_room([each.size or 0 for each in missing], _CONNECTIONS.value)
+        folder.check_room([each.length or 0 for each in missing], _CONNECTIONS.value)
         failures = _download(folder, missing)
         order = None if failures else fetching.write_order(wanted, folder)
     print(
@@ -108,7 +108,7 @@ def _download(folder: "Folder", missing: Sequence["Found"]) -> int:
     from rare_retention.text import download, fetching
 
     lock = threading.Lock()
-    total = sum(each.size or 0 for each in missing)
+    total = sum(each.length or 0 for each in missing)
     with tqdm(total=total or None, unit="B", unit_scale=True, disable=not missing) as bar:
 
         def advance(count: int) -> None:
@@ -139,10 +139,10 @@ def _plan(folder: "Folder", found: Sequence["Found"]) -> int:
     """Prints what would be fetched; the exit code, 1 if a file is damaged."""
     missing = [each for each in found if each.state != "whole"]
     for each in missing:
-        size = each.fault or "of unknown size" if each.size is None else f"{each.size:,} bytes"
+        size = each.fault or "of unknown size" if each.length is None else f"{each.length:,} bytes"
         print(f"{each.state}: {each.wanted.name}, {size}")
-    unknown = sum(each.size is None for each in missing)
-    total = sum(each.size or 0 for each in missing)
+    unknown = sum(each.length is None for each in missing)
+    total = sum(each.length or 0 for each in missing)
     more = f" and {plural(unknown, 'file')} of unknown size" if unknown else ""
     print(
         f"{folder.place}: {len(missing):,} of {plural(len(found), 'file')} to fetch, {total:,} "

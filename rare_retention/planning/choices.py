@@ -12,8 +12,13 @@ from rare_retention.settings.language import Language
 from rare_retention.train.plan import check_mesh, sizes
 
 # What is computed twice, in operations of a step: whole layers are one pass of three.
-_AGAIN = {"none": 0.0, "dots": 0.05, "full": 1 / 3}
-_PASSES = {"none": 2, "dots": 3, "full": 3}  # in which a layer's weights are gathered
+_AGAIN = {"none": 0.0, "dots": 0.05, "attention": 0.3, "full": 1 / 3}
+_PASSES = {
+    "none": 2,
+    "dots": 3,
+    "attention": 3,
+    "full": 3,
+}  # in which a layer's weights are gathered
 _PIECE = 0.01  # of a step, lost with each doubling of `accumulate`: smaller products
 _USED = 0.4  # share of the peak, for this comparison
 

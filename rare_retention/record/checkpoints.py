@@ -3,6 +3,7 @@
 All keep digests of their arrays beside them and compare them on the way back in.
 """
 
+import copy
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -58,8 +59,10 @@ class Store:
         """
         # On CPU what is on the host may be a view of the tree. A step may donate the tree all the
         # same: JAX reuses no buffer while an array of NumPy views it.
+        # It is written in the background: what the caller changes meanwhile must not change it.
+        own = copy.deepcopy(dict(about or {}))
         meta = seal.sealed_json(
-            {"identity": self._identity, "step": step, "digests": digests(tree), **(about or {})}
+            {"identity": self._identity, "step": step, "digests": digests(tree), **own}
         )
         if self._saved:
             self.wait()  # as Orbax does; what was saved before is on the disk before more is

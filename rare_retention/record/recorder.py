@@ -272,8 +272,8 @@ class Recorder:
         if len(self._halted) == len(self._labels):
             self._flush()
             raise FloatingPointError(
-                f"the loss of {self._labels[0]} is not finite at step {halted[0]}, and no student "
-                "is left; a lower optimizer.peak may help"
+                f"the loss of {self._labels[0]} is not finite at step {int(halted[0])}, and no "
+                "student is left; a lower optimizer.peak may help"
             )
         gone = halted >= 0
         return {name: _without(value, gone) if gone.any() else value for name, value in own.items()}

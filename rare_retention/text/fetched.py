@@ -41,7 +41,7 @@ _LOCK = ".fetch.lock"
 
 
 @config
-class Held:
+class Kept:
     """A file that was fetched.
 
     Attributes:
@@ -74,15 +74,15 @@ class Folder:
         self._held = self._read()
         self._written = 0.0
 
-    def _read(self) -> dict[str, Held]:
+    def _read(self) -> dict[str, Kept]:
         path = self.place / RECORD
         if not path.exists():
             return {}
         remedy = "remove it, and the files are read and recorded anew"
         files = read_record(path, remedy)["files"]
-        return {name: from_dict(Held, held) for name, held in files.items()}
+        return {name: from_dict(Kept, held) for name, held in files.items()}
 
-    def known(self, name: str) -> Held | None:
+    def known(self, name: str) -> Kept | None:
         """What the record has of a file."""
         return self._held.get(name)
 
@@ -109,7 +109,7 @@ class Folder:
             finally:
                 self.write_record(now=True)
 
-    def add(self, name: str, held: Held) -> None:
+    def add(self, name: str, held: Kept) -> None:
         """Records a file, at the latest `EVERY` seconds later or at the end."""
         self._held[name] = held
         self.write_record()
@@ -149,7 +149,7 @@ class Folder:
                 f"another {'--to' if self._local else '--staging'}, or fetch a part of the list"
             )
 
-    def put(self, path: Path, name: str, held: Held, *, again: bool) -> None:
+    def put(self, path: Path, name: str, held: Kept, *, again: bool) -> None:
         """Moves a file that was fetched to its place, in one step.
 
         Args:

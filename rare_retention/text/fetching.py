@@ -14,7 +14,7 @@ from rare_retention.errors import UserError
 from rare_retention.record.files import disk, write
 from rare_retention.text import download
 from rare_retention.text.download import Download, Failed
-from rare_retention.text.fetched import RECORD, Folder, Held, hash_file
+from rare_retention.text.fetched import RECORD, Folder, Kept, hash_file
 from rare_retention.text.token_files import SUFFIXES, status
 from rare_retention.text.urls import Wanted
 from rare_retention.text.workers import each
@@ -40,11 +40,11 @@ class Found:
 
     wanted: Wanted
     state: State
-    held: Held | None = None
+    held: Kept | None = None
     fault: str = ""
 
     @property
-    def size(self) -> int | None:
+    def length(self) -> int | None:
         """Bytes, None where unknown."""
         return self.held.size if self.held else self.wanted.size
 
@@ -75,7 +75,7 @@ def find(
 
     def look(one: Wanted) -> Found:
         found = _state(one, folder, own, verify, stop)
-        if found.state == "absent" and found.size is None:
+        if found.state == "absent" and found.length is None:
             try:
                 found = replace(found, wanted=replace(one, size=download.ask_size(one.url, own)))
             except Failed as error:
@@ -130,7 +130,7 @@ def _check_size(path: epath.Path, size: int, one: Wanted, own: requests.Session)
 
 def _held(
     path: Path | epath.Path, size: int, one: Wanted, stop: threading.Event | None = None
-) -> Held | None:
+) -> Kept | None:
     """What a file is; None where it differs from what the list says."""
     if one.size not in (None, size):
         return None
@@ -138,7 +138,7 @@ def _held(
     kind, _, digits = one.digest.partition(":")
     if kind and digits != (sha256 if kind == "sha256" else hash_file(path, kind, stop)):
         return None
-    return Held(url=one.url, size=size, sha256=sha256, digest=one.digest)
+    return Kept(url=one.url, size=size, sha256=sha256, digest=one.digest)
 
 
 def fetch(
@@ -168,7 +168,7 @@ def fetch(
     """
     stop, failures = threading.Event(), 0
 
-    def one(found: Found) -> Held:
+    def one(found: Found) -> Kept:
         return _fetch_one(found, folder, own, advance, stop)
 
     with contextlib.closing(each(one, missing, connections, stop)) as pairs:
@@ -190,7 +190,7 @@ def _fetch_one(
     own: requests.Session,
     advance: Callable[[int], object],
     stop: threading.Event,
-) -> Held:
+) -> Kept:
     one = found.wanted
     coming = Download(one, folder.folder_of(one.name), own, advance, stop)
     path = coming.run()

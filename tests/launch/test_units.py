@@ -9,6 +9,7 @@ from rare_retention.config import ConfigError
 from rare_retention.errors import UserError
 from rare_retention.study import execute as module
 from rare_retention.study.execute import Outcome
+from rare_retention.watch.watching import Watching
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def ended(monkeypatch):
 
 
 def train(tmp_path, **changes):
-    own = {"retry_failed": False, "report": False} | changes
+    own = {"retry_failed": False, "report": False, "watched": Watching()} | changes
     return _units.train(tiny.study(), epath.Path(tmp_path), **own)
 
 

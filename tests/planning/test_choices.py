@@ -18,7 +18,7 @@ def test_all_choices_can_be_and_keep_what_is_learned():
     found = choices(RUN, FOUR)
     assert {own.data * own.fsdp for own in found} == {4}
     assert {own.accumulate for own in found} == {1, 2}  # 8 rows on 4 devices
-    assert {own.remat for own in found} == {"none", "dots", "full"}
+    assert {own.remat for own in found} == {"none", "dots", "attention", "full"}
     assert configured(found[-1].of(RUN), FOUR) == found[-1]
     assert found[-1].of(RUN).identity() == RUN.identity()
 

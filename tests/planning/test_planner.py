@@ -66,7 +66,7 @@ def compiler(monkeypatch):
     asked = []
 
     def need(run):
-        saved = {"none": 1, "dots": 1, "full": 2}[run.setting.compute.remat]
+        saved = {"none": 1, "dots": 1, "attention": 1, "full": 2}[run.setting.compute.remat]
         return 80 * 2**30 // run.accumulate // saved
 
     def kept(request, topology, limit):

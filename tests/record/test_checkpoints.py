@@ -68,6 +68,21 @@ class Followed(NamedTuple):
     followed: dict[str, jax.Array]
 
 
+def test_what_stands_beside_a_checkpoint_is_what_it_was_when_it_was_saved(tmp_path, monkeypatch):
+    """It is written later, while the caller goes on with its lists; they have been sealed."""
+    store, listed = Store(epath.Path(tmp_path), "recipe"), {"metrics": ["a"]}
+    save = store._manager.save
+
+    def later(step, args, **options):
+        listed["metrics"].append("b")
+        return save(step, args=args, **options)
+
+    monkeypatch.setattr(store._manager, "save", later)
+    store.save(5, {"weights": jnp.arange(3.0)}, {"records": listed})
+    store.close()
+    assert about_checkpoint(epath.Path(tmp_path), 5)["records"] == {"metrics": ["a"]}
+
+
 class Guarded(NamedTuple):
     weights: jax.Array
     followed: dict[str, jax.Array]

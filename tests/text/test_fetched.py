@@ -11,10 +11,10 @@ from etils import epath
 from rare_retention.errors import UserError
 from rare_retention.text import download, fetched
 from rare_retention.text.download import Failed
-from rare_retention.text.fetched import RECORD, Folder, Held, hash_file
+from rare_retention.text.fetched import RECORD, Folder, Kept, hash_file
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-HELD = Held(url="http://x/a", size=3, sha256=ABC)
+HELD = Kept(url="http://x/a", size=3, sha256=ABC)
 
 
 def test_the_record_is_read_again_and_sealed(tmp_path):

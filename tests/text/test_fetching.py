@@ -76,7 +76,7 @@ def test_files_come_once(server, place):
     files = wanted(server)
     found = find(files, Folder(place), session(2))
     assert [each.state for each in found] == ["absent"] * 4
-    assert [each.size for each in found] == [len(content) for content in FILES.values()]
+    assert [each.length for each in found] == [len(content) for content in FILES.values()]
     assert run(files, place) == ([], sum(map(len, FILES.values())))
     assert holds(place)
     server.asked.clear()
@@ -205,13 +205,15 @@ def test_a_name_that_was_fetched_from_elsewhere_is_refused(server, place):
 def test_a_server_without_head_is_asked_all_the_same(server, place):
     server.heads = False
     files = wanted(server)
-    assert [each.size for each in find(files, Folder(place), session(2))] == [None] * 4
+    assert [each.length for each in find(files, Folder(place), session(2))] == [None] * 4
     assert run(files, place)[0] == [] and holds(place)
 
 
 def test_a_file_that_is_not_there_is_known_before(server, place):
     [found] = find(wanted(server, names=["/t/none"]), Folder(place), session(2))
-    assert found.size is None and found.fault.endswith("/t/none: the server answers 404 Not Found")
+    assert found.length is None and found.fault.endswith(
+        "/t/none: the server answers 404 Not Found"
+    )
 
 
 def test_a_stop_in_between_loses_nothing_that_has_come(server, tmp_path, monkeypatch):
