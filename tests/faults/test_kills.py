@@ -3,12 +3,17 @@
 `FAULTS=1000 python -m pytest tests/faults`, or `make faults`, kills each setting a hundred times.
 """
 
+import itertools
+import json
 import os
 import random
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +23,7 @@ from etils import epath
 
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import verify
+from rare_retention.record.holder import started
 from rare_retention.record.manifest import read_manifest
 from rare_retention.record.records import RETENTION, steps_in
 
@@ -52,20 +58,58 @@ CONFIGS = {
 }
 
 
-def start(setting, workdir):
-    config, changes = CONFIGS[setting]
-    if setting == "language":
-        changes = changes | {"run.setting.corpus.path": tiny_text.corpus().path}
-    flags = [f"--config.{name}={value}" for name, value in changes.items()]
-    command = [sys.executable, "-m", "launch.study", f"--config={config}", *flags]
-    return subprocess.Popen(
-        [*command, f"--workdir={workdir}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+class Process:
+    """A process that `forks.py` has started."""
+
+    def __init__(self, forks, arguments, said):
+        self._forks, self._said = forks, said
+        self.pid = self._ask([arguments, str(said)])
+
+    def _ask(self, what):
+        self._forks.stdin.write(json.dumps(what) + "\n")
+        self._forks.stdin.flush()
+        return json.loads(self._forks.stdout.readline())
+
+    def is_killed(self, seconds):
+        """Kills it unless it ends by itself before; whether it was killed."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not started(self.pid):
+                return False
+            time.sleep(0.005)
+        os.kill(self.pid, signal.SIGKILL)
+        return True
+
+    def ended(self):
+        """Its exit code, and what it has said."""
+        return self._ask([self.pid]), self._said.read_text(errors="replace")
 
 
-def ended(process):
-    _, said = process.communicate()
-    return process.returncode, said.decode(errors="replace")
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """f(setting, workdir) -> a process of `launch.study` that has been started."""
+    folder, root = tmp_path_factory.mktemp("said"), Path(__file__).parents[2]
+    command = [sys.executable, Path(__file__).with_name("forks.py")]
+    number = itertools.count()
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as forks:
+
+        def begin(setting, workdir, *more):
+            config, changes = CONFIGS[setting]
+            if setting == "language":
+                changes = changes | {"run.setting.corpus.path": tiny_text.corpus().path}
+            flags = [f"--config.{name}={value}" for name, value in changes.items()]
+            arguments = [f"--config={config}", *flags, f"--workdir={workdir}", *more]
+            return Process(forks, arguments, folder / str(next(number)))
+
+        yield begin
+        forks.stdin.close()
 
 
 def kept(workdir):
@@ -78,9 +122,10 @@ def kept(workdir):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", CONFIGS)
-def test_a_killed_study_ends_with_the_same_bits(setting, tmp_path):
+def test_a_killed_study_ends_with_the_same_bits(setting, tmp_path, start, capsys):
+    assert start(setting, tmp_path / "compiled").ended()[0] == 0
     begin = time.monotonic()
-    assert ended(start(setting, tmp_path / "whole"))[0] == 0
+    assert start(setting, tmp_path / "whole").ended()[0] == 0
     lasted = time.monotonic() - begin
     values, snapshots = kept(tmp_path / "whole")
     rng, left, tries = random.Random(setting), KILLS, 0
@@ -89,14 +134,10 @@ def test_a_killed_study_ends_with_the_same_bits(setting, tmp_path):
         tries += 1
         for _ in range(3):
             process = start(setting, workdir)
-            try:
-                process.wait(rng.uniform(0.2, 1.0) * lasted)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                left -= 1
-            code, said = ended(process)
+            left -= process.is_killed(rng.uniform(0.1, 1.0) * lasted)
+            code, said = process.ended()
             assert code in (0, -9), said
-        code, said = ended(start(setting, workdir))
+        code, said = start(setting, workdir).ended()
         assert code == 0, said
         again, others = kept(workdir)
         assert again.keys() == values.keys() and others.keys() == snapshots.keys()
@@ -108,6 +149,9 @@ def test_a_killed_study_ends_with_the_same_bits(setting, tmp_path):
             for a, b in zip(_leaves(snapshots[step]), _leaves(others[step]), strict=True)
         ]
         assert all(same)
+        shutil.rmtree(workdir)
+        with capsys.disabled():
+            print(f"\n{setting}: {KILLS - left} kills, {tries} studies", end="")
 
 
 def _leaves(tree):
@@ -118,14 +162,16 @@ def _leaves(tree):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", CONFIGS)
-def test_second_processes_are_refused_and_change_nothing(setting, tmp_path):
-    assert ended(start(setting, tmp_path / "whole"))[0] == 0
+def test_second_processes_are_refused_and_change_nothing(setting, tmp_path, start):
+    """By --unit; without it they would share the study, and wait for each other."""
+    assert start(setting, tmp_path / "whole").ended()[0] == 0
     values, _ = kept(tmp_path / "whole")
     refused, tries = 0, 0
     while refused < max(KILLS // 10, 2):
         workdir = tmp_path / f"shared-{tries}"
         tries += 1
-        codes = [ended(process) for process in [start(setting, workdir) for _ in range(3)]]
+        three = [start(setting, workdir, "--unit=stream=0") for _ in range(3)]
+        codes = [process.ended() for process in three]
         assert 0 in dict(codes)
         for code, said in codes:
             assert code in (0, 2), said  # who comes when all is done finds nothing to do
