@@ -27,7 +27,7 @@ _TOPOLOGIES = flags.DEFINE_list(
     "topologies", None, "several of them by commas, or all: the cheapest that fits, as a table"
 )
 _SLICES = flags.DEFINE_integer("slices", 1, "how many slices of that shape")
-_JSON = command_line.define_path("json", None, "file to write the plan to, as JSON")
+_JSON = command_line.define_path("json", None, "file to write the plan to, as JSON", shared=True)
 _MARKDOWN = command_line.define_path("markdown", None, "file to write the table to, as Markdown")
 _MFU = flags.DEFINE_float("mfu", 0.4, "assumed share of the chips' peak, above 0 and at most 1")
 _BOUND = flags.DEFINE_bool(

@@ -19,7 +19,9 @@ from rare_retention import flags as command_line
 if TYPE_CHECKING:
     from rare_retention.study.status import StudyStatus
 
-_JSON = command_line.define_path("json", None, "file for the same as JSON; - prints it alone")
+_JSON = command_line.define_path(
+    "json", None, "file for the same as JSON; - prints it alone", shared=True
+)
 
 flags.declare_key_flag("workdir")
 

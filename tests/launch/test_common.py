@@ -92,7 +92,7 @@ def test_workdirs_do_not_stand_in_one_another(tmp_path, workdir, monkeypatch):
 
 
 def test_hosts_that_are_not_there_are_said_but_in_a_dry_run(started, monkeypatch):
-    def alone(*_):
+    def alone(*_, **__):
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr(jax.distributed, "initialize", alone)
