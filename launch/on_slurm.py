@@ -15,6 +15,7 @@ from absl import flags
 
 from launch import _workers
 from rare_retention import flags as command_line
+from rare_retention.hosts import LOST
 
 _NODES = flags.DEFINE_integer("nodes", 1, "nodes of a worker", lower_bound=1)
 _SBATCH = flags.DEFINE_multi_string("sbatch", [], "another option, as in --sbatch=--partition=x")
@@ -33,6 +34,7 @@ trap 'signal=yes again=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
 trap 'signal=yes' TERM
 signal=yes again=
 while [ -n "$signal" ]; do signal=; wait "$worker"; code=$?; done  # a signal ends `wait` alone
+[ "$code" -eq {lost} ] && again=yes  # a process of it is gone, and the others have left
 if [ -n "$again" ] && [ "$code" -ne 0 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$code"
 """
@@ -45,7 +47,7 @@ def main(worker: list[str]) -> int:
     own += ["--ntasks-per-node=1", *([f"--gpus-per-node={gpus}"] * (gpus > 0))]
     options = "\n".join(f"#SBATCH {option}" for option in [*own, *_OPTIONS, *_SBATCH.value])
     command = shlex.join([sys.executable, "-m", "launch.worker", *worker])
-    print(_SCRIPT.format(options=options, command=command), end="")
+    print(_SCRIPT.format(options=options, command=command, lost=LOST), end="")
     return 0
 
 

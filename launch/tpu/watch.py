@@ -13,10 +13,12 @@ from launch.tpu.slice import Slice, everywhere, look
 from launch.tpu.spec import Spec
 from launch.tpu.verbs import Say
 from rare_retention.errors import UserError
+from rare_retention.flags import INTERRUPTED
+from rare_retention.hosts import LOST
 from rare_retention.wording import plural
 
-STOPPED = 130
-"""Exit code of a command that was asked to stop, and that has saved."""
+AGAIN = {str(INTERRUPTED), str(LOST)}
+"""Exit codes after which the same command goes on: it was asked to stop, or a host is gone."""
 
 _TRIES = 5  # in a row, of reaching hosts or of a failure that may turn out a preemption
 _SHOWN = 4  # hosts whose log is shown after a failure
@@ -37,7 +39,7 @@ def decide(said: Sequence[Told]) -> Literal["wait", "start", "done", "failed"]:
         return "start"
     if "running" in words:
         return "wait"
-    if "lost" in words or str(STOPPED) in codes:
+    if "lost" in words or codes & AGAIN:
         return "start"
     return "done" if codes == {"0"} else "failed"
 

@@ -24,6 +24,7 @@ from rare_retention.errors import UserError
         ("lost, ended 0", "start"),
         ("ended 130, ended 130", "start"),  # stopped and saved
         ("ended 130, ended 134", "start"),
+        ("ended 75, ended 137", "start"),  # one was killed, and the other left by itself
         ("ended 1, ended 1", "failed"),
         ("ended 0, ended 134", "failed"),
     ],
