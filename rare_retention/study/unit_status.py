@@ -116,7 +116,10 @@ def _last_loss(
     if not blocks:
         return {}, None
     try:
-        with (folder / metrics.FOLDER / blocks[-1]).open("rb") as file, np.load(file) as block:
+        with (
+            (folder / metrics.FOLDER / blocks[-1]).open("rb") as file,
+            np.load(file, allow_pickle=False) as block,
+        ):
             steps, losses = block["step"], block["train_loss"]
     except Exception:  # being cut off, damaged or without any: who trains or verifies will say so
         return {}, None
