@@ -39,6 +39,7 @@ def test_everything_is_measured(whole):
     assert values["step"].tolist() == [0, 2, 4, 6, 8]
     sizes = {"task": 3, "watch": 1}
     asked = [*setting.objective.quantities, "train_loss", "batch_loss", "reference"]
+    asked.append("gradient_norm")
     assert values.keys() == {"step", *asked}
     for name in asked:
         quantity = about.quantities[name]
