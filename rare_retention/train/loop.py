@@ -97,6 +97,7 @@ def train(
     ):
         compiled, own = programs(blueprint(run), mesh), arguments(run, mesh)
         _claim(run, folder)
+        watcher.begins()
         recorder = _recorder(run, folder, plan, before, watcher)
         try:
             state = recorder.restore(compiled.abstract, origin.VARIED)

@@ -57,7 +57,7 @@ class Watcher:
             label: its name on the bar and in trackers.
         """
         self._watching, self._run, self._folder, self._label = watching, run, folder, label
-        self._writes = is_primary()
+        self._writes, self._own = is_primary(), False
         setting = run.setting
         self._about = Manifest(
             students=setting.family.students,
@@ -79,7 +79,6 @@ class Watcher:
 
     def __enter__(self) -> "Watcher":
         self._compilation.__enter__()
-        self._write_live()
         return self
 
     def __exit__(
@@ -97,6 +96,11 @@ class Watcher:
         self._write_live()
         for tracker in self._trackers:
             self._safely("tracker", tracker.close)
+
+    def begins(self) -> None:
+        """The folder is this run's own: from now on it may be written."""
+        self._own = True
+        self._write_live()
 
     @contextlib.contextmanager
     def training(self, step: int) -> Iterator[None]:
@@ -221,7 +225,7 @@ class Watcher:
 
     def _write_live(self) -> None:
         self._wrote = time.monotonic()
-        if self._writes:
+        if self._writes and self._own:
             live = dataclasses.replace(self._live, time=round(time.time(), 1))
             self._safely("progress.json", lambda: write_live(self._folder, live))
 

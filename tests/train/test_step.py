@@ -215,7 +215,7 @@ def test_without_a_rule_a_step_is_gradient_update_and_a_guard_that_asks_for_two_
     plain, hand = plain.compile(), hand.compile()
     weights = sum(leaf.size for leaf in jax.tree.leaves(given[0].params))
     more = plain.cost_analysis()["flops"] - hand.cost_analysis()["flops"]
-    assert 0 <= more <= 8 * weights
+    assert 0 <= more <= 20 * weights  # against 6 a weight and row: nothing, in a batch
     found, expected = plain(*given), hand(*by_hand_given)
     leaves = jax.tree.leaves(found[:3]), jax.tree.leaves(expected)
     assert len(leaves[0]) == len(leaves[1]) and expected[0] == 7
@@ -294,6 +294,8 @@ def test_the_state_is_laid_out_by_students(start):
     mesh = make_mesh(MeshShape(student=2))
     layout = shardings(FULL, mesh)
     assert jax.tree.structure(layout) == jax.tree.structure(start)
+    assert all(place.is_fully_replicated for place in layout.guard.values())
+    start, layout = (tree._replace(guard={}) for tree in (start, layout))
     for leaf, place in zip(jax.tree.leaves(start), jax.tree.leaves(layout), strict=True):
         shape = place.shard_shape(leaf.shape)
         assert shape == ((leaf.shape[0] // 2, *leaf.shape[1:]) if leaf.ndim else ())

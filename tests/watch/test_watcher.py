@@ -11,7 +11,7 @@ import tiny
 from etils import epath
 
 from rare_retention.record import metrics
-from rare_retention.record.live import read_live, write_live
+from rare_retention.record.live import NAME, read_live, write_live
 from rare_retention.record.lock import Lost
 from rare_retention.train.loop import train
 from rare_retention.train.updates import learning_rate
@@ -155,6 +155,8 @@ def test_who_was_taken_over_writes_no_more(tmp_path, opened):
 
     def lose():
         with watcher, watcher.training(0):
+            assert not (folder / NAME).exists()  # it may be another run's
+            watcher.begins()
             before.append(read_live(folder))
             watcher.reached(8, None)
             raise Lost("taken over")
@@ -172,6 +174,7 @@ def test_compilation_is_named_and_is_no_progress(tmp_path, capsys):
         return jnp.sin(x)
 
     with Watcher(Watching(), tiny.run(), folder, "unit") as own, own.training(0):
+        own.begins()
         jax.jit(slow)(jnp.ones(3))
         assert read_live(folder).doing == "compiling"
         assert "compiling" in capsys.readouterr().err
