@@ -100,6 +100,7 @@ class Watcher:
     def begins(self) -> None:
         """The folder is this run's own: from now on it may be written."""
         self._own = True
+        self._live = dataclasses.replace(self._live, doing="starting")
         self._write_live()
 
     @contextlib.contextmanager
