@@ -4,6 +4,8 @@ import math
 import re
 from typing import NamedTuple
 
+from rare_retention.planning import hlo
+
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "u16": 2, "s64": 8, "u64": 8, "f64": 8}
 
@@ -34,11 +36,10 @@ class Collective(NamedTuple):
 
 def collectives(text):
     """All collectives that a call of a program runs, from the text of its module."""
-    bodies, entry = _computations(text)
-    found = []
+    program, found = hlo.module(text), []
 
     def walk(name, times, loops):
-        for line in bodies.get(name, ()):
+        for line in program.computations.get(name, ()):
             head = re.match(r"\s+(?:ROOT )?%?[\w.\-]+ = (.*?) ([\w\-]+)\(", line)
             if head is None:
                 continue
@@ -52,34 +53,12 @@ def collectives(text):
                 )
                 found.append(Collective(kind, shapes, times, loops, source[1] if source else ""))
             elif operation == "while":
-                called = dict(re.findall(r"(condition|body)=%?([\w.\-]+)", line))
-                turns = _turns(bodies.get(called["condition"], ()))
-                walk(called["body"], times * turns, loops + 1)
+                body = re.search(r"body=%?([\w.\-]+)", line)[1]
+                walk(body, times * (hlo.turns(program, line) or 1), loops + 1)
             else:
                 for names in re.findall(r"(?:calls|to_apply|computations)=\{?([^}\s]+)", line):
                     for called in re.findall(r"[\w.\-]+", names):
                         walk(called, times, loops)
 
-    walk(entry, 1, 0)
+    walk(program.entry, 1, 0)
     return found
-
-
-def _computations(text):
-    """Lines of each computation by its name, and the name of the first one that runs."""
-    bodies, current, entry = {}, None, None
-    for line in text.splitlines():
-        head = re.match(r"(ENTRY )?%?([\w.\-]+) .*\{$", line.rstrip())
-        if current is None and head is not None:
-            current = bodies.setdefault(head[2], [])
-            entry = head[2] if head[1] else entry
-        elif line.startswith("}"):
-            current = None
-        elif current is not None:
-            current.append(line)
-    return bodies, entry
-
-
-def _turns(condition):
-    """Turns of a loop: the largest constant that its counter is compared with, else 1."""
-    constants = re.findall(r"[su]32\[\](?:\{[^}]*\})? constant\((\d+)\)", "\n".join(condition))
-    return max(map(int, constants), default=1)

@@ -117,8 +117,10 @@ def train(
             step = _advance(plan, compiled, own, state, stream, recorder, asked, held, watcher)
             _check_still_held(held)
             recorder.close()
-        except Exception:
-            if hosts.all_fail():  # closing waits for the others: for ever, where they go on
+        except BaseException as error:
+            # Closing waits for the other processes: for ever, where they go on.
+            alone = hosts.several() and not (isinstance(error, Exception) and hosts.all_fail())
+            if not alone:
                 recorder.abandon()
             raise
         if step >= run.steps:
