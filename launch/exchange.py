@@ -1,7 +1,7 @@
 """Shows a published model, or writes one of a run in a layout of Hugging Face's transformers.
 
 Examples:
-    python -m launch.exchange --from=models/DataDecide-dolma1_7-20M
+    python -m launch.exchange --show=models/DataDecide-dolma1_7-20M
     python -m launch.exchange --workdir=runs/one --checkpoint=2000 --student=20M:1 --to=models/new
 
 A student is a size of the run, and after a colon its initialisation, 0 if there is none.
@@ -23,7 +23,7 @@ from rare_retention.settings.language import Language
 if TYPE_CHECKING:
     from rare_retention.models.layouts import Params
 
-_FROM = command_line.define_path("from", None, "folder of a published model, local or gs://")
+_SHOW = command_line.define_path("show", None, "folder of a published model, local or gs://")
 _CHECKPOINT = flags.DEFINE_integer("checkpoint", None, "step of the run; the newest if left out")
 _STUDENT = flags.DEFINE_string("student", "", "SIZE or SIZE:INITIALISATION, if there are several")
 _TO = command_line.define_path("to", None, "folder that is written, local or gs://")
@@ -34,11 +34,11 @@ flags.declare_key_flag("workdir")
 def main(_: list[str]) -> int:
     """Shows or writes a model; returns the exit code."""
     common.quieten()
-    if bool(_FROM.value) == bool(common.WORKDIR.value):
-        raise UserError("expected one of --from=FOLDER, to show, and --workdir=RUN, to export")
+    if bool(_SHOW.value) == bool(common.WORKDIR.value):
+        raise UserError("expected one of --show=FOLDER and, to export, --workdir=RUN")
     try:
-        if _FROM.value:
-            _show(epath.Path(_FROM.value))
+        if _SHOW.value:
+            _show(epath.Path(_SHOW.value))
         else:
             _export(common.workdir())
     except ImportError as error:  # of gs://

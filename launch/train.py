@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from rare_retention.train.origin import Parent
 
 _PARENT = command_line.define_path("parent", None, "folder of the run to go on from, with --from")
-_FROM = flags.DEFINE_integer(
-    "from", None, "step of its state, kept in states/ or resume/", allow_override=True
-)
+_FROM = flags.DEFINE_integer("from", None, "step of its state, kept in states/ or resume/")
 
 flags.adopt_module_key_flags(common)
 flags.adopt_module_key_flags(_watch)

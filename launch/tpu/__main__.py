@@ -50,7 +50,7 @@ _TOPOLOGY = flags.DEFINE_string(
     "FAMILY:SHAPE of one slice, such as v5e:4x4",
     allow_override=True,  # other launchers have one
 )
-_SLICES = flags.DEFINE_integer("slices", 1, "slices that train together")
+_SLICES = flags.DEFINE_integer("slices", 1, "slices that train together", allow_override=True)
 _CAPACITY = flags.DEFINE_enum("capacity", "spot", specs.CAPACITIES, "what kind of machines")
 _API = flags.DEFINE_enum(
     "api", None, specs.APIS[:2], "queued resources, the default where they serve, or instance group"

@@ -59,7 +59,7 @@ def run(tmp_path_factory):
 
 
 def test_a_published_model_is_shown(capsys):
-    assert call(f"--from={GOLDEN / 'ai2_rms'}") == 0
+    assert call(f"--show={GOLDEN / 'ai2_rms'}") == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["norm"] == "rms" and lines["vocabulary"] == "80"
     assert lines["parameters"] == "10,352"
@@ -91,8 +91,8 @@ def test_a_model_of_a_run_is_written(run, tmp_path, capsys, arguments, group, ro
 
 
 BAD = {
-    "nothing": ([], "expected one of --from=FOLDER, to show, and --workdir=RUN, to export"),
-    "both": (["--from=x", "--workdir=y"], "expected one of --from=FOLDER"),
+    "nothing": ([], "expected one of --show=FOLDER and, to export, --workdir=RUN"),
+    "both": (["--show=x", "--workdir=y"], "expected one of --show=FOLDER"),
     "no place": (["--workdir={run}"], "--to is required: a folder for the model"),
     "no student": (
         ["--workdir={run}", "--to={new}"],
@@ -111,7 +111,7 @@ BAD = {
         "{new}: holds no run (there is no config.json)",
     ),
     "no model": (
-        ["--from={new}"],
+        ["--show={new}"],
         "{new}: holds no published model (there is no config.json)",
     ),
 }

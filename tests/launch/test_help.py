@@ -1,5 +1,6 @@
 """What `--help` of every launcher prints."""
 
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,21 @@ for name in sys.argv[2:]:
     assert os.wait()[1] == 0, name
 """
 
+# What each flag of each launcher is, all of them imported in one process as tests do.
+FLAGS = """
+import importlib, json, pkgutil, launch
+from absl import flags
+found = {}
+define = flags.FlagValues.__setitem__
+def note(values, name, flag):
+    found.setdefault(name, set()).add((flag.flag_type(), repr(flag.default)))
+    define(values, name, flag)
+flags.FlagValues.__setitem__ = note
+for module in pkgutil.walk_packages(launch.__path__, "launch."):
+    importlib.import_module(module.name)
+print(json.dumps({name: sorted(kinds) for name, kinds in found.items()}))
+"""
+
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
@@ -38,6 +54,15 @@ def printed(tmp_path_factory):
 def test_help_shows_an_example(name, printed):
     example = rf"python -m launch\.{name} (\w+ )?--"  # with a verb, where there are some
     assert re.search(example, (printed / name).read_text())
+
+
+def test_a_flag_is_the_same_in_every_launcher():
+    """In kind and default: of two that differ the one imported last would serve both."""
+    answer = subprocess.run([sys.executable, "-c", FLAGS], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert found["workdir"] and found["slices"]
+    assert {name: kinds for name, kinds in found.items() if len(kinds) > 1} == {}
 
 
 def test_no_launcher_loads_jax_before_it_computes():

@@ -77,7 +77,7 @@ def test_a_signal_stops_the_study_between_runs(tmp_path, monkeypatch):
 def quickly(trained, error=None):
     """In place of training: notes the unit, and leaves the first with an error."""
 
-    def train(run, folder, label, interruption, parent, lock):
+    def train(run, folder, label, interruption, parent, watching, lock):
         trained.append(label)
         if error is not None and len(trained) == 1:
             raise error

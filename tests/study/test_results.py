@@ -20,6 +20,7 @@ from rare_retention.study.grid import Study, units
 from rare_retention.study.results import gather, load_run
 from rare_retention.train import loop
 from rare_retention.train.plan import make_plan
+from rare_retention.watch.watcher import Watcher, Watching
 
 GRID = "({'field': 'exposure.gap', 'values': (1, 8)},)"
 
@@ -125,7 +126,7 @@ def test_sizes_and_tasks_have_names_and_all_have_units(done):
 def started(run, folder):
     """Makes a run's folder as training does, with its initial state measured as nothing."""
     plan = make_plan(run, run.schedule())
-    recorder = loop._recorder(run, folder, plan)
+    recorder = loop._recorder(run, folder, plan, None, Watcher(Watching(), run, folder, ""))
     recorder.describe("running", 0, [])
     recorder.close()
     none = Exposures(np.zeros(0, np.int64), np.zeros(0, np.int64))
