@@ -6,7 +6,8 @@ VENV ?= .venv
 PIP_FLAGS ?= --quiet
 
 PY := $(VENV)/bin/python
-PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-input $(PIP_FLAGS) -c constraints.txt
+PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-input $(PIP_FLAGS)
+IN_PLACE := $(PIP_INSTALL) --no-build-isolation --no-deps -e .
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
 # One stamp for each state of .venv. They carry the version, so that another PYTHON starts afresh.
@@ -55,8 +56,8 @@ docs: $(DEV) ## build the documentation: docs/_build/html/index.html
 bench: $(BENCH) ## time training and measuring, against PyTorch
 	$(PY) -m benchmarks
 
-constraints: ## pin the newest versions that work: make constraints PYTHONS="python3.11 python3.12"
-	$(PYTHON) .ci/constraints.py $(PYTHONS)
+constraints: ## pin the newest versions, with the digests of their files
+	$(PYTHON) .ci/constraints.py
 
 clean: ## remove .venv and everything that is built; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info docs/_build docs/generated .mypy_cache .pytest_cache .ruff_cache
@@ -68,20 +69,21 @@ $(MADE):
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: '$(PYTHON)' cannot make virtual environments (on Debian: apt install python$(VERSION)-venv)" >&2; exit 1; }
 	@echo "making $(VENV) with Python $(VERSION)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(PIP_INSTALL) pip setuptools
 	@touch $@
 
-$(BASE): $(MADE) setup.cfg constraints.txt
+$(BASE): $(MADE) setup.cfg requirements.txt
 	@echo "installing into $(VENV): about a gigabyte, about a minute"
-	@$(PIP_INSTALL) --no-build-isolation -e .
+	@$(PIP_INSTALL) --require-hashes -r requirements.txt
+	@$(IN_PLACE)
 	@touch $@
 
-$(DEV): $(MADE) setup.cfg constraints.txt
+$(DEV): $(MADE) setup.cfg requirements.txt requirements-dev.txt
 	@echo "installing into $(VENV), with the tools for tests and docs: about a gigabyte, about a minute"
-	@$(PIP_INSTALL) --no-build-isolation -e '.[test,docs]'
+	@$(PIP_INSTALL) --require-hashes -r requirements.txt -r requirements-dev.txt
+	@$(IN_PLACE)
 	@touch $@ $(BASE)
 
-$(BENCH): $(MADE) setup.cfg constraints.txt
+$(BENCH): $(BASE) constraints.txt
 	@echo "installing into $(VENV), with PyTorch to compare with: some gigabytes, some minutes"
-	@$(PIP_INSTALL) --no-build-isolation -e '.[bench]'
-	@touch $@ $(BASE)
+	@$(PIP_INSTALL) -c constraints.txt --no-build-isolation -e '.[bench]'
+	@touch $@

@@ -1,10 +1,13 @@
-"""Writes constraints.txt: what a fresh install of `.[test,docs]` takes today, on each Python given.
+"""Writes the versions that `make` installs, with the SHA-256 of each file on every platform.
 
-    python .ci/constraints.py python3.11 python3.12
+    python .ci/constraints.py               # the newest that fit together
+    python .ci/constraints.py --keep        # those of constraints.txt, where setup.cfg allows them
 
-Versions that differ get a marker; the oldest and the newest Python given stand for those beyond.
+requirements.txt holds what the package needs, requirements-dev.txt what its tests and docs need
+beside it, both with digests; constraints.txt has the versions alone, for installs with extras.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -12,44 +15,57 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = """\
-# Versions that `make` installs. Written by `make constraints`; setup.cfg has the bounds.
-"""
+OLDEST = "3.11"
+BY_HAND = ["torch==2.13.0"]  # that `make bench` compares with
+WRITTEN = "Written by `make constraints`; setup.cfg has the bounds.\n"
+HEADER = {
+    "requirements.txt": f"# What the package needs, as `make` installs it. {WRITTEN}",
+    "requirements-dev.txt": f"# What tests and docs need beside requirements.txt. {WRITTEN}",
+    "constraints.txt": f"# The versions of both requirements files. {WRITTEN}",
+}
 
 
-def freeze(python: str) -> tuple[str, dict[str, str]]:
-    """Installs into a throw-away environment: Python's version, name -> version."""
+def compiled(extras: list[str], constraints: str) -> str:
+    """The pins of one install and their digests, as a requirements file.
+
+    Args:
+        extras: of setup.cfg.
+        constraints: versions that are kept, one pin a line.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([python, "-m", "venv", folder], check=True)
-        pip = [f"{folder}/bin/python", "-m", "pip", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--upgrade", "pip", "setuptools"], check=True)
-        subprocess.run(
-            [*pip, "install", "--no-build-isolation", "-e", f"{ROOT}[test,docs]"], check=True
-        )
-        ask = "import sys; print('%d.%d' % sys.version_info[:2])"
-        version = subprocess.check_output([pip[0], "-c", ask], text=True).strip()
-        lines = subprocess.check_output([*pip, "freeze", "--all", "--exclude-editable"], text=True)
-    pins = (line.partition("==")[::2] for line in lines.splitlines() if "==" in line)
-    return version, {re.sub(r"[-_.]+", "-", name).lower(): pin for name, pin in pins}
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([f"{folder}/bin/python", "-m", "pip", "install", "-q", "uv"], check=True)
+        Path(folder, "kept.txt").write_text(constraints)
+        Path(folder, "tools.in").write_text("setuptools\n")  # builds the package in place
+        options = ["--quiet", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
+        options += [f"--python-version={OLDEST}", f"--constraints={folder}/kept.txt"]
+        options += [f"--extra={extra}" for extra in extras]
+        uv = [f"{folder}/bin/uv", "pip", "compile", *options, "setup.cfg", f"{folder}/tools.in"]
+        return subprocess.check_output(uv, cwd=ROOT, text=True)
 
 
-def merge(frozen: dict[str, dict[str, str]]) -> list[str]:
-    """One line a package where all Pythons agree, one for each Python with its marker elsewhere."""
-    pythons = sorted(frozen, key=lambda version: tuple(map(int, version.split("."))))
-    lines = []
-    for name in sorted({name for pins in frozen.values() for name in pins}):
-        versions = {python: frozen[python].get(name) for python in pythons}
-        if len(set(versions.values())) == 1:
-            lines.append(f"{name}=={versions[pythons[0]]}")
-            continue
-        for i, (python, version) in enumerate(versions.items()):
-            above = [f'python_version >= "{python}"'] if i > 0 else []
-            below = [f'python_version < "{pythons[i + 1]}"'] if i + 1 < len(pythons) else []
-            if version:
-                lines.append(f"{name}=={version}; {' and '.join(above + below)}")
-    return lines
+def entries(requirements: str) -> list[str]:
+    """Each pin with its digests, on several lines."""
+    return re.split(r"\n(?=\S)", requirements.rstrip("\n"))
+
+
+def pin(entry: str) -> str:
+    """An entry without its digests."""
+    return entry.split("\\\n")[0].strip()
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Writes one of the files."""
+    (ROOT / name).write_text(HEADER[name] + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    frozen = dict(freeze(python) for python in sys.argv[1:] or [sys.executable])
-    (ROOT / "constraints.txt").write_text(HEADER + "\n".join(merge(frozen)) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--keep", action="store_true", help="versions of constraints.txt")
+    kept = (ROOT / "constraints.txt").read_text() if parser.parse_args().keep else ""
+    every = entries(compiled(["test", "docs"], kept))
+    versions = "\n".join(map(pin, every))
+    base = {pin(entry) for entry in entries(compiled([], versions))}
+    write("requirements.txt", [entry for entry in every if pin(entry) in base])
+    write("requirements-dev.txt", [entry for entry in every if pin(entry) not in base])
+    write("constraints.txt", [*map(pin, every), *BY_HAND])
