@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from launch import common
 from rare_retention import flags as command_line
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged, UserError
 from rare_retention.wording import plural
 
 _VERIFY = flags.DEFINE_bool("verify", False, "read every file and compare it with its digest")
@@ -53,7 +53,7 @@ def _runs(workdir: epath.Path) -> list[epath.Path]:
     if not runs:
         raise UserError(f"{workdir}: holds no run (there is no {NAME})")
     for path in (run / NAME for run in runs):
-        with contextlib.suppress(files.Damaged):
+        with contextlib.suppress(Damaged):
             layout.check(files.read_object(path), path)
     return runs
 

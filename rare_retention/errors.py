@@ -10,6 +10,10 @@ class UserError(Exception):
     code = 2
 
 
+class Damaged(UserError):
+    """A file of a run is not what was written. Other runs can go on."""
+
+
 class ConfigError(UserError, ValueError):
     """A configuration that cannot be honoured.
 

@@ -13,7 +13,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged
 from rare_retention.parallel import is_primary
 from rare_retention.record import seal
 from rare_retention.record.digest import digests
@@ -86,7 +86,7 @@ class Store:
                 none; those that both have come back.
 
         Raises:
-            UserError: it is damaged, or belongs to another recipe.
+            Damaged: it is damaged, or belongs to another recipe.
         """
         place = self._folder / str(step)
 
@@ -103,7 +103,7 @@ class Store:
 
         tree, meta = _read(self._manager, step, wanted, place)
         if meta["identity"] != self._identity:
-            raise UserError(f"{place}: belongs to recipe {meta['identity']}, not {self._identity}")
+            raise Damaged(f"{place}: belongs to recipe {meta['identity']}, not {self._identity}")
         if not varied:
             return tree
         kept = {field: _wanted(tree.get(field, {}), getattr(abstract, field)) for field in varied}
@@ -161,7 +161,7 @@ def verify(folder: epath.Path, step: int) -> Any:
         Its tree: parameters (`retention/`), or the whole state, as nested dicts.
 
     Raises:
-        UserError: it is damaged.
+        Damaged: it is damaged.
     """
     handlers = {"tree": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
     with ocp.CheckpointManager(folder.resolve(), item_handlers=handlers) as manager:
@@ -195,7 +195,7 @@ def about_checkpoint(folder: epath.Path, step: int) -> dict[str, Any]:
     """What stands beside a checkpoint, such as `identity` and `digests`; arguments as `verify`.
 
     Raises:
-        UserError: they cannot be read.
+        Damaged: they cannot be read.
     """
     handlers = {"meta": ocp.JsonCheckpointHandler()}
     with ocp.CheckpointManager(folder.resolve(), item_handlers=handlers) as manager:
@@ -211,15 +211,15 @@ def _opened(meta: Any, place: epath.Path) -> dict[str, Any]:
     """What stands beside a checkpoint.
 
     Raises:
-        UserError: it was edited, or is that of another step.
+        Damaged: it was edited, or is that of another step.
     """
     own = dict(meta) if isinstance(meta, dict) else {}
     # Those of layout 3 do not say their step, and have no seal.
     found = seal.open_json(own, place, "delete it", required="step" in own or not own)
     if found.get("step", int(place.name)) != int(place.name):
-        raise UserError(f"{place}: is the checkpoint of step {found['step']}; put it back")
+        raise Damaged(f"{place}: is the checkpoint of step {found['step']}; put it back")
     if not {"identity", "digests"} <= found.keys():
-        raise UserError(f"{place}: damaged, its digests are missing; delete it")
+        raise Damaged(f"{place}: damaged, its digests are missing; delete it")
     return found
 
 
@@ -238,7 +238,7 @@ def _read(
     kept = meta["digests"]
     changed = [name for name, value in digests(found.tree).items() if kept.get(name) != value]
     if changed:
-        raise UserError(f"{place}: damaged, {changed[0]} differs from its digest")
+        raise Damaged(f"{place}: damaged, {changed[0]} differs from its digest")
     return found.tree, meta
 
 
@@ -252,7 +252,7 @@ def _restore(
         with loops_that_finish():
             return manager.restore(step, args=wanted())
     except Exception as error:  # Orbax raises whatever the damaged file makes it raise
-        raise UserError(f"{place}: cannot be restored ({_reason(error, place)})") from error
+        raise Damaged(f"{place}: cannot be restored ({_reason(error, place)})") from error
 
 
 _TOLD = ("tree/_METADATA", "tree/_sharding", "meta/metadata")

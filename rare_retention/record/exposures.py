@@ -53,7 +53,7 @@ def read_exposures(
         sealed: whether files without a seal are refused (`Manifest.sealed`).
 
     Raises:
-        UserError: the file is missing, damaged or another run's.
+        Damaged: the file is missing, damaged or another run's.
     """
     found = read_arrays(
         folder / NAME,

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged, UserError
 from rare_retention.record import seal
 
 CONFIG = "config.json"
@@ -21,10 +21,6 @@ CONFIG = "config.json"
 
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-class Damaged(UserError):
-    """A file is not what was written."""
 
 
 @contextmanager
@@ -219,13 +215,13 @@ def read_arrays(
         required: whether a file without a seal is refused.
 
     Raises:
-        UserError: the file is missing, damaged or something else.
+        Damaged: the file is missing, damaged or something else.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = dict(arrays)
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; {remedy}") from None
+        raise Damaged(f"{path}: missing; {remedy}") from None
     except Exception as error:  # readers of archives raise whatever damaged bytes make them raise
-        raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); {remedy}") from None
+        raise Damaged(f"{path}: damaged ({' '.join(str(error).split())}); {remedy}") from None
     return seal.open_arrays(found, about, path, remedy, required)

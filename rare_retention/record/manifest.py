@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged
 from rare_retention.record import layout
 from rare_retention.record.files import read_object, read_record, write_record
 from rare_retention.settings.quantity import Quantity
@@ -216,7 +216,7 @@ def read_manifest(folder: epath.Path) -> Manifest | None:
     """The manifest of a run; None where it never started.
 
     Raises:
-        UserError: it is damaged, or of another layout.
+        Damaged: it is damaged, or of another layout.
     """
     path = folder / NAME
     if not path.exists():
@@ -227,7 +227,7 @@ def read_manifest(folder: epath.Path) -> Manifest | None:
     try:
         return _from_json({**_LATER, **stored})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: damaged, not the manifest of a run ({error})") from error
+        raise Damaged(f"{path}: damaged, not the manifest of a run ({error})") from error
 
 
 def _as_json(manifest: Manifest) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def read(
         sealed: whether blocks without a seal are refused (`Manifest.sealed`).
 
     Raises:
-        UserError: a block is damaged, or another run's, or not that of its name.
+        Damaged: a block is damaged, or another run's, or not that of its name.
     """
     blocks = [_read_block(path, identity, sealed) for path in _paths(folder)]
     if not blocks:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged, UserError
 from rare_retention.parallel import any_host, is_primary
 from rare_retention.record import metrics, records
 from rare_retention.record.checkpoints import Store
@@ -144,7 +144,7 @@ class Recorder:
             self._cut(step)
             return state
         if damaged:
-            raise UserError(
+            raise Damaged(
                 f"{next(iter(damaged.values()))}; no checkpoint is whole: delete "
                 f"{self._folder / RESUME} to train this run from its start"
             )
@@ -204,7 +204,7 @@ class Recorder:
         lost = records.missing(self._folder, self._listed) if is_primary() else []
         if any_host(bool(lost)):
             what = lost[0] if lost else "something"
-            raise UserError(
+            raise Damaged(
                 f"{self._folder}: {what} was written and is not there any more: the folder was "
                 "away for a while, or something deletes in it; run the same command again, which "
                 "trains again what is missing"

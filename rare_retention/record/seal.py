@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged
 
 
-class Foreign(UserError):
+class Foreign(Damaged):
     """A file is whole, and another run's."""
 
 
@@ -52,16 +52,16 @@ def open_json(data: Any, path: epath.Path, remedy: str, required: bool = True) -
         required: whether a file without a seal is refused; older versions wrote none.
 
     Raises:
-        UserError: they are not what was sealed.
+        Damaged: they are not what was sealed.
     """
     if not isinstance(data, dict):
-        raise UserError(f"{path}: damaged, expected names and values; {remedy}")
+        raise Damaged(f"{path}: damaged, expected names and values; {remedy}")
     found = dict(data)
     seal = found.pop(KEY, None)
     if seal is None and not required:
         return found
     if seal != of_json(found):
-        raise UserError(f"{path}: edited or damaged, it differs from its digest; {remedy}")
+        raise Damaged(f"{path}: edited or damaged, it differs from its digest; {remedy}")
     return found
 
 
@@ -99,7 +99,7 @@ def open_arrays(
         required: whether arrays without a seal are refused; older versions wrote none.
 
     Raises:
-        UserError: they are not what was sealed, or something else.
+        Damaged: they are not what was sealed, or something else.
     """
     found = dict(arrays)
     text = found.pop(KEY, None)
@@ -107,7 +107,7 @@ def open_arrays(
         return found
     seal = _parsed(text)
     if seal is None or seal.get("sha256") != _of_arrays(seal["about"], found):
-        raise UserError(f"{path}: edited or damaged, it differs from its digest; {remedy}")
+        raise Damaged(f"{path}: edited or damaged, it differs from its digest; {remedy}")
     _check_about(seal["about"], about, path, remedy)
     return found
 
@@ -125,7 +125,7 @@ def _check_about(
 ) -> None:
     for name, value in about.items():
         if found.get(name) != value:
-            kind = Foreign if name == "run" else UserError
+            kind = Foreign if name == "run" else Damaged
             raise kind(
                 f"{path}: is of {name} {found.get(name)}, where {value} was expected: it belongs "
                 f"elsewhere; {remedy}"
@@ -152,7 +152,7 @@ def without_trailer(
         remedy: what can be done about another.
 
     Raises:
-        UserError: it is not what was sealed, or something else.
+        Damaged: it is not what was sealed, or something else.
     """
     if not data.endswith(_MAGIC):
         return data, False
@@ -163,6 +163,6 @@ def without_trailer(
     if seal is None or seal.get("sha256") != (
         hashlib.sha256(_canonical(seal["about"]) + own).hexdigest()
     ):
-        raise UserError(f"{path}: edited or damaged, it differs from its digest; {remedy}")
+        raise Damaged(f"{path}: edited or damaged, it differs from its digest; {remedy}")
     _check_about(seal["about"], about, path, remedy)
     return own, True

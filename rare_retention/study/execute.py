@@ -9,7 +9,7 @@ from etils import epath
 
 from rare_retention import hosts
 from rare_retention.config import override
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged, UserError
 from rare_retention.parallel import any_host, is_primary
 from rare_retention.record import files
 from rare_retention.record.lock import Lost
@@ -54,7 +54,8 @@ def execute(
     """Trains what is missing of a study, as one of any number of workers.
 
     Finished units are skipped, those that others hold are passed over. One that fails is recorded
-    and the others go on; it is tried again only on request.
+    and the others go on; it is tried again only on request. One whose files are damaged is named,
+    and tried again by whoever comes next.
 
     Args:
         study: what to run.
@@ -128,17 +129,18 @@ def _train(
     except Lost as error:  # whoever has it now goes on with it
         say(str(error))
         return False
-    except (UserError, OSError, MemoryError):
-        raise
     except Exception as error:  # one broken unit must not take the others with it
+        damaged = str(error) if isinstance(error, Damaged) else None
+        if isinstance(error, (UserError, OSError, MemoryError)) and not damaged:
+            raise
         alone = not hosts.all_fail()
-        reason = _keep(error, folder, write=alone or is_primary())
+        reason = damaged or _keep(error, folder, write=alone or is_primary())
         if alone:
             raise hosts.Alone(
                 f"{unit.name} has failed on this process alone: {reason}; the others leave too, "
                 "and the same command goes on with the other units"
             ) from error
-        queue.failed(unit)
+        queue.failed(unit, damaged)
         return False
     if is_primary():
         for name in (FAILURE, TRACEBACK):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
+from rare_retention.errors import Damaged
 from rare_retention.record import records
 from rare_retention.record.files import read_json
 from rare_retention.record.manifest import Manifest, read_manifest
@@ -70,8 +71,15 @@ class Progress:
 
     def wanted(self, unit: Unit) -> set[int]:
         """Whole states that the study keeps, or from which unfinished branches go on."""
-        open_ = {own.run.start for own in self._branches[unit.name] if not self.is_finished(own)}
+        open_ = {own.run.start for own in self._branches[unit.name] if not self._is_sound(own)}
         return self._kept.intersection(unit.run.snapshots.states) | open_
+
+    def _is_sound(self, branch: Unit) -> bool:
+        """Whether a branch is finished; one whose files are damaged may have to go on again."""
+        try:
+            return self.is_finished(branch)
+        except Damaged:
+            return False
 
     def drop(self, unit: Unit) -> None:
         """Deletes whole states of a unit's parent from which no branch has to go on any more."""

@@ -7,6 +7,7 @@ finished or has failed is read from the units' own folders, and who is at work f
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from rare_retention.errors import Damaged
 from rare_retention.parallel import from_primary, is_primary
 from rare_retention.record.files import read_json
 from rare_retention.record.holder import STALE
@@ -94,6 +95,7 @@ class Queue:
         self._named = {unit.name: unit for unit in progress.units}
         self._pulses, self._stale = Pulses(), stale
         self._finished: set[str] = set()
+        self._damaged: dict[str, str] = {}
         known = progress.units if retry_failed else []
         self._retried = {unit.name: self._read_failure(unit) for unit in known}
         self._lock: Lock | None = None
@@ -108,7 +110,8 @@ class Queue:
 
         Raises:
             Held: the one unit that may be taken is held by another process.
-            UserError: a manifest is damaged, or a folder cannot be written.
+            UserError: a folder cannot be written.
+            Damaged: the manifest of the one unit that may be taken is.
         """
         index = from_primary(self._take)
         if index == _SETTLED:
@@ -123,9 +126,17 @@ class Queue:
         """Notes that this worker has trained a unit to its end: it does not take it again."""
         self._finished.add(unit.name)
 
-    def failed(self, unit: Unit) -> None:
-        """Notes that a unit has failed with this worker: it does not take it again."""
+    def failed(self, unit: Unit, damaged: str | None = None) -> None:
+        """Notes that a unit has failed with this worker: it does not take it again.
+
+        Args:
+            unit: that has failed.
+            damaged: what is wrong with its files, which nothing else records; None where it is not
+                that.
+        """
         self._retried.pop(unit.name, None)
+        if damaged:
+            self._damaged[unit.name] = damaged
 
     def state(self) -> State:
         """What has become of the units."""
@@ -163,8 +174,13 @@ class Queue:
         return self._is_finished(unit) or self._failure(unit) is not None
 
     def _is_finished(self, unit: Unit) -> bool:
-        if unit.name not in self._finished and self._progress.is_finished(unit):
-            self._finished.add(unit.name)
+        try:
+            if unit.name not in self._finished and self._progress.is_finished(unit):
+                self._finished.add(unit.name)
+        except Damaged as error:
+            if self._only is not None:
+                raise
+            self.failed(unit, str(error))
         return unit.name in self._finished
 
     def _waits_for_parent(self, unit: Unit) -> bool:
@@ -180,6 +196,8 @@ class Queue:
         """Why a unit is not to be trained, in one line; None where nothing keeps it from that."""
         if unit.parent and self._failure(self._named[unit.parent]) is not None:
             return f"{unit.parent}, which it goes on from, has failed"
+        if unit.name in self._damaged:
+            return self._damaged[unit.name]
         found = self._read_failure(unit)
         if found is None or self._retried.get(unit.name) == found:
             return None
@@ -190,3 +208,5 @@ class Queue:
             return read_json(self._progress.folder(unit.name) / FAILURE)
         except FileNotFoundError:
             return None
+        except Damaged as error:
+            return {"reason": str(error)}

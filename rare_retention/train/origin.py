@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged, UserError
 from rare_retention.experiment import Run
 from rare_retention.record.checkpoints import Store, about_checkpoint
 from rare_retention.record.exposures import read_exposures
@@ -66,13 +66,13 @@ class Parent(NamedTuple):
             abstract: its state as `jax.ShapeDtypeStruct` with the shardings wanted.
 
         Raises:
-            UserError: it is damaged, or of a run of another recipe.
+            Damaged: it is, or of a run of another recipe.
         """
         store = Store(self.folder / self.root, self.run.identity())
         try:
             state: State = store.restore(step, abstract, varied=VARIED)
         except UserError as error:
-            raise UserError(
+            raise Damaged(
                 f"{error}; delete {self.folder / self.root / str(step)}, and its command trains "
                 "that run again from before it"
             ) from error

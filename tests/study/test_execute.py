@@ -5,7 +5,7 @@ import pytest
 import tiny
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged, UserError
 from rare_retention.record.dataset import load
 from rare_retention.record.lock import Lock, Lost
 from rare_retention.study import execute as module
@@ -170,6 +170,23 @@ def test_a_failed_run_is_reported_and_tried_again_on_request(tmp_path, monkeypat
     assert execute(study, workdir, retry_failed=True) == (2, {}, False)
     assert gather(study, workdir).finished.all()
     assert not place.exists()
+
+
+def test_units_with_damaged_files_are_named_and_the_others_trained(tmp_path, monkeypatch):
+    """Nothing is written about them: once they are repaired the same command trains them."""
+    workdir, trained = epath.Path(tmp_path), []
+    study = tiny.study(grid="({'field': 'exposure.gap', 'values': (2, 4, 8)},)", run__steps=24)
+    manifest = workdir / "runs" / "stream=0,gap=2" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{")
+    monkeypatch.setattr(module, "train", quickly(trained, Damaged("resume/8: damaged; delete it")))
+    outcome = execute(study, workdir)
+    assert (outcome.finished, outcome.stopped) == (1, False)
+    assert trained == ["stream=0,gap=4", "stream=0,gap=8"]
+    assert f"{manifest}: damaged, not valid JSON" in outcome.failed.pop("stream=0,gap=2")
+    assert outcome.failed == {"stream=0,gap=4": "resume/8: damaged; delete it"}
+    manifest.unlink()
+    assert execute(study, workdir) == (3, {}, False)
 
 
 def test_a_diverged_run_fails_by_name(tmp_path):

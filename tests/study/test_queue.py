@@ -7,7 +7,7 @@ import pytest
 import tiny
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged
 from rare_retention.record.files import write_json
 from rare_retention.record.lock import NAME, Held, Lock
 from rare_retention.record.manifest import Manifest, write_manifest
@@ -161,5 +161,24 @@ def test_a_unit_that_is_asked_for_is_not_passed_over(branched):
 def test_a_damaged_manifest_is_said(progress):
     progress.folder("stream=0").mkdir(parents=True)
     (progress.folder("stream=0") / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match="damaged"):
-        Queue(progress).take()
+    queue = Queue(progress)
+    assert taken(queue) == "stream=1"
+    assert list(queue.state().failed) == ["stream=0"]
+    assert "manifest.json: damaged" in queue.state().failed["stream=0"]
+    with pytest.raises(Damaged, match="damaged"):
+        Queue(progress, only=progress.units[0]).take()
+
+
+def test_a_damaged_branch_does_not_keep_its_trunk_from_being_finished(branched):
+    trunk, a, *_ = branched.units
+    branched.folder(a.name).mkdir(parents=True)
+    (branched.folder(a.name) / "manifest.json").write_text("{")
+    queue = Queue(branched)
+    assert taken(queue) == trunk.name
+
+
+def test_a_damaged_note_of_a_failure_is_a_failure(progress):
+    progress.folder("stream=0").mkdir(parents=True)
+    (progress.folder("stream=0") / "failure.json").write_text("{")
+    assert taken(Queue(progress)) == "stream=1"
+    assert taken(Queue(progress, retry_failed=True)) == "stream=0"
