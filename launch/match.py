@@ -17,9 +17,9 @@ from absl import flags
 from launch import common
 from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
-from rare_retention.record.dataset import load
 from rare_retention.study import matching
 from rare_retention.study.folder import RESULTS
+from rare_retention.study.results import load_own
 
 _GAIN = flags.DEFINE_float(
     "gain",
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     common.quieten()
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags are given as --name=VALUE")
-    results = load(common.workdir() / RESULTS)
+    results = load_own(common.workdir() / RESULTS)
     gains = matching.gains(results)
     try:
         found = matching.match(gains, _GAIN.value)

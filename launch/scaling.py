@@ -23,9 +23,9 @@ from rare_retention import flags as command_line
 from rare_retention.errors import ConfigError, UserError
 from rare_retention.evidence import scaling_fit, scaling_points
 from rare_retention.evidence.scaling_points import Points
-from rare_retention.record.dataset import load
 from rare_retention.record.files import write, write_json
 from rare_retention.study.folder import RESULTS
+from rare_retention.study.results import load_own
 from rare_retention.theory.scaling import checked_epsilon
 
 _TABLE = command_line.define_path("table", None, "CSV table of points, in place of a study")
@@ -108,7 +108,7 @@ def _read() -> tuple[list[Points], dict[int, str], epath.Path]:
         sizes = np.unique(np.concatenate([one.parameters for one in points]))
         return points, {int(size): _short(size) for size in sizes}, table.parent
     workdir = common.workdir()
-    results = load(workdir / RESULTS)
+    results = load_own(workdir / RESULTS)
     since = scaling_points.SETTLED if _ALL_STEPS.value else 1.0
     return scaling_points.read_results(results, since), data.names_by_parameters(results), workdir
 

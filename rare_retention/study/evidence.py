@@ -29,7 +29,7 @@ from rare_retention.representation.residuals import assemble
 from rare_retention.settings.language import Language
 from rare_retention.study.folder import RUNS
 from rare_retention.study.grid import Study, Unit, units
-from rare_retention.study.results import EVIDENCE, join, units_of
+from rare_retention.study.results import EVIDENCE, join, told, units_of
 from rare_retention.tasks.injected import names
 from rare_retention.tasks.pairs import Pairs
 
@@ -83,7 +83,7 @@ def collect(
             for snapshot in found
             for part in _counted(bar, _of_snapshot(snapshot, kinds, options))
         ]
-    joined = join(study.dimensions, parts)
+    joined = join(study.dimensions, parts).assign_attrs(told(study))
     save(joined, workdir / EVIDENCE)
     return joined
 

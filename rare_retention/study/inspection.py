@@ -18,7 +18,7 @@ from rare_retention.record.manifest import Manifest, read_manifest
 from rare_retention.record.records import RESUME, RETENTION, STATES, steps_in
 from rare_retention.study import folder
 from rare_retention.study.folder import DEFINITIONS, RECIPE, RESULTS, RUNS, STUDY
-from rare_retention.study.results import EVIDENCE
+from rare_retention.study.results import EVIDENCE, load_own
 
 PARTS = "evidence"
 """Folder of a run with the parts of its evidence."""
@@ -63,7 +63,7 @@ def inspect(workdir: epath.Path, read: Callable[[str], object] = lambda _: None)
     for name in (RESULTS, EVIDENCE):
         if (workdir / name).exists():
             read(name)
-            yield from _fault(workdir / name, partial(load, workdir / name), True)
+            yield from _fault(workdir / name, partial(load_own, workdir / name), True)
     runs = [workdir, *listed(workdir / RUNS, "*")]
     for run in runs:
         if (run / MANIFEST).exists():

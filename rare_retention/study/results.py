@@ -1,5 +1,6 @@
 """Results of a study: all its runs as one xarray Dataset with named dimensions and units."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ from rare_retention.record.dataset import load, save
 from rare_retention.record.exposures import read_exposures
 from rare_retention.record.manifest import NAME as MANIFEST
 from rare_retention.record.manifest import Manifest, read_manifest
+from rare_retention.record.seal import Foreign
 from rare_retention.settings.quantity import Quantity
-from rare_retention.study.folder import RESULTS, RUNS
+from rare_retention.study.folder import RESULTS, RUNS, STUDY, stored_study
 from rare_retention.study.grid import Study, units
 
 EVIDENCE = "evidence.nc"
@@ -64,7 +66,53 @@ def gather(study: Study, workdir: epath.Path) -> xr.Dataset:
     if "gap" not in joined.dims:
         gap = ((), study.run.exposure.steps_between, {"units": units_of("gap")})
         joined = joined.assign_coords(gap=gap)
+    joined.attrs |= told(study)
     return with_evidence(joined, workdir / EVIDENCE)
+
+
+def told(study: Study) -> dict[str, str]:
+    """The attribute by which a file says of which runs it is: unit -> identity, as JSON."""
+    return {"runs": json.dumps({unit.name: unit.run.identity() for unit in units(study)})}
+
+
+def check_runs(found: xr.Dataset, runs: str, path: epath.Path, remedy: str) -> None:
+    """Takes no data of other runs for a study's, which may have grown or shrunk since.
+
+    Args:
+        found: data that may have the attribute that `told` makes; older versions wrote none.
+        runs: that attribute of the study.
+        path: where the data were read.
+        remedy: what makes them again, once the file is deleted.
+
+    Raises:
+        Foreign: a run that both name is another one, or they name none together.
+    """
+    theirs, own = json.loads(found.attrs.get("runs", "{}")), json.loads(runs)
+    both = theirs.keys() & own.keys()
+    other = sorted(name for name in both if theirs[name] != own[name])
+    if theirs and own and (other or not both):
+        what = f"another run {other[0]}" if other else f"{min(theirs)} and no run of this study"
+        raise Foreign(f"{path}: is of {what}: it belongs elsewhere; delete it and {remedy}")
+
+
+def load_own(path: epath.Path, remedy: str = "run launch.report again") -> xr.Dataset:
+    """What `collect` or `launch.evidence` has written into a workdir, if it is the study's there.
+
+    Args:
+        path: of the file, beside that of the study if there is one.
+        remedy: what makes it again, once it is deleted.
+
+    Raises:
+        UserError: there is none, it is damaged, or of another study.
+    """
+    found = load(path, remedy)
+    if (path.parent / STUDY).exists():
+        try:
+            own = told(stored_study(path.parent))["runs"]
+        except UserError:  # its corpus is not here, or it uses what no file has added
+            return found
+        check_runs(found, own, path, remedy)
+    return found
 
 
 def collect(study: Study, workdir: epath.Path) -> xr.Dataset:
@@ -78,7 +126,10 @@ def with_evidence(results: xr.Dataset, path: epath.Path) -> xr.Dataset:
     """The results with what `launch.evidence` has measured of their snapshots, if anything."""
     if not path.exists():
         return results
-    found = load(path, remedy="run launch.evidence again")
+    again = "run launch.evidence again"
+    found = load(path, remedy=again)
+    check_runs(found, results.attrs.get("runs", "{}"), path, again)
+    found.attrs.pop("runs", None)
     found = found.drop_vars(["width", "parameters"])  # the results have them
     shared = {name: results[name] for name in found.dims if name in results.dims}
     return results.merge(found.reindex(shared), combine_attrs="override")

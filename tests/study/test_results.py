@@ -1,6 +1,7 @@
 """What results say: names, units, what a step costs, and when tasks were shown."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -11,13 +12,23 @@ from etils import epath
 
 from rare_retention.errors import UserError
 from rare_retention.record import exposures, metrics
+from rare_retention.record.dataset import load, save
 from rare_retention.record.manifest import read_manifest, write_manifest
+from rare_retention.record.seal import Foreign
 from rare_retention.schedule.schedule import Exposures
 from rare_retention.study.axes import Axis
 from rare_retention.study.execute import execute
-from rare_retention.study.folder import RUNS
+from rare_retention.study.folder import RECIPE, RESULTS, RUNS, STUDY, claim
 from rare_retention.study.grid import Study, units
-from rare_retention.study.results import gather, load_run
+from rare_retention.study.results import (
+    EVIDENCE,
+    check_runs,
+    collect,
+    gather,
+    load_own,
+    load_run,
+    told,
+)
 from rare_retention.train import loop
 from rare_retention.train.plan import make_plan
 from rare_retention.watch.watcher import Watcher, Watching
@@ -160,3 +171,38 @@ def test_each_unit_counts_its_own_rows_tokens_and_operations(tmp_path):
         assert dict(zip(found["size"].values.tolist(), found.values, strict=True)) == expected
     for name, own in {"step_rows": "rows", "step_tokens": "tokens", "window": "tokens"}.items():
         assert results[name].attrs["units"] == own
+
+
+def test_results_of_another_study_are_refused_and_of_a_grown_one_read(done, tmp_path):
+    """Of a study that has more streams by now, its results are still its own."""
+    study, workdir = done
+    path = epath.Path(tmp_path) / RESULTS
+    collect(study, workdir)
+    for name in (STUDY, RECIPE, RESULTS):
+        shutil.copy(workdir / name, tmp_path / name)
+    assert load_own(path).identical(load(path))
+    claim(dataclasses.replace(study, streams=3), path.parent)
+    assert load_own(path).identical(load(path))
+    (tmp_path / STUDY).unlink()
+    assert load_own(path).identical(load(path))
+    other = tiny.study(grid=GRID, run__steps=24, run__batch=64)
+    (tmp_path / RECIPE).unlink()
+    claim(other, path.parent)
+    with pytest.raises(Foreign, match=r"results.nc: is of another run stream=0,gap=1: it belongs"):
+        load_own(path)
+    with pytest.raises(Foreign, match="is of stream=0,gap=1 and no run of this study: it belongs"):
+        check_runs(load(path), json.dumps({"stream=0": "x"}), path, "")
+
+
+def test_evidence_of_another_study_is_refused(done):
+    study, workdir = done
+    other = tiny.study(grid=GRID, run__steps=24, run__batch=64)
+    results = gather(study, workdir)
+    assert results.attrs["runs"] == told(study)["runs"] != told(other)["runs"]
+    evidence = results[["loss"]].rename(step="snapshot", loss="null_effect")
+    save(evidence.assign_attrs(told(other)), workdir / EVIDENCE)
+    with pytest.raises(Foreign, match=r"evidence.nc: is of another run .* run launch.evidence"):
+        gather(study, workdir)
+    save(evidence.assign_attrs(told(study)), workdir / EVIDENCE)
+    assert "null_effect" in gather(study, workdir)
+    (workdir / EVIDENCE).unlink()
