@@ -37,8 +37,8 @@ test: lint docs ## lint, type-check, build the docs, run the tests (not the slow
 test-all: $(DEV) ## run every test
 	JAX_PLATFORMS=cpu $(PY) -m pytest -n 2
 
-faults: $(DEV) ## damage 1,000 files of each setting and kill it 100 times (an hour or two)
-	FAULTS=1000 JAX_PLATFORMS=cpu $(PY) -m pytest -n 2 tests/faults
+faults: $(DEV) ## damage 1,000 files of each setting, kill it 100 times, lose 10 hosts (an hour or two)
+	FAULTS=1000 JAX_PLATFORMS=cpu $(PY) -m pytest -n 2 tests/faults tests/launch/test_lost_hosts.py
 
 lint: $(DEV) ## check style and types
 	$(PY) -m ruff check .
