@@ -54,10 +54,13 @@ class OlmoLayer(Layer):
         """What attention adds to the residual stream `x`, [B, T, D]."""
         with_norm = self.shape.norm == "rms"
         x = _norm(self.shape, x, self.attention_norm[...] if with_norm else None)
-        qkv = project(x, self.qkv[...], "heads")
+        h, c = self.shape.heads, self.shape.head_size
+        # Heads side by side, for the clip keeps what it is given, and TPUs pad a short last axis.
+        qkv = project(x, self.qkv[...].reshape(-1, 3, h * c), "heads")
         if self.shape.clip_qkv is not None:
             qkv = jnp.clip(qkv, -self.shape.clip_qkv, self.shape.clip_qkv)
-        q, k, v = (constrain(qkv[:, :, i], "batch", None, "heads", None) for i in range(3))
+        apart = (qkv[:, :, i].reshape(*x.shape[:2], h, c) for i in range(3))
+        q, k, v = (constrain(each, "batch", None, "heads", None) for each in apart)
         q, k = rotate(q, self.shape.rope_theta), rotate(k, self.shape.rope_theta)
         return join_heads(attend(path, q, k, v), self.out[...])
 

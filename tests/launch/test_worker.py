@@ -1,5 +1,6 @@
 """Workers of one study: real processes, whose results are those of one process to the last bit."""
 
+import contextlib
 import os
 import random
 import signal
@@ -21,6 +22,8 @@ from rare_retention import flags as command_line
 from rare_retention.errors import UserError
 from rare_retention.record import metrics
 from rare_retention.record.checkpoints import verify
+from rare_retention.record.files import listed
+from rare_retention.record.holder import read
 from rare_retention.record.lock import NAME as LOCK
 from rare_retention.record.lock import Lock
 from rare_retention.record.manifest import read_manifest
@@ -247,4 +250,42 @@ def test_workers_that_are_killed_leave_the_study_to_the_others(large, tmp_path):
     assert codes == [0] * 3, [log.read_text()[-2000:] for log in logs]
     found = starts(study(LARGE), workdir)
     assert killed and any(len(own) > 1 for own in found.values())
+    check_equal(study(LARGE), workdir, large)
+
+
+def killed_at_random(workdir, job, count, rng):
+    """Kills workers that train, now and then; how many before the job has ended."""
+    killed = 0
+    while killed < count and job.poll() is None:
+        time.sleep(rng.uniform(0.5, 8.0))
+        held = [read(folder / LOCK) for folder in listed(workdir / "runs", "*")]
+        at_work = [about["process"] for about in held if about and about["process"] != "?"]
+        if at_work:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(rng.choice(at_work), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [0, 6])
+def test_eight_workers_of_a_ray_cluster(large, tmp_path, kills):
+    """Those that are killed are started again by Ray, and somebody goes on with their units."""
+    pytest.importorskip("ray")
+    workdir, log = epath.Path(tmp_path / "shared"), tmp_path / "said"
+    command = [sys.executable, "-m", "launch.on_ray", "--workers=8", "--cpus=0.125", "--"]
+    with log.open("wb") as said:
+        job = subprocess.Popen(
+            [*command, *config(LARGE), f"--workdir={workdir}"], stdout=said, stderr=said
+        )
+    try:
+        assert killed_at_random(workdir, job, kills, random.Random(0)) == kills
+        job.wait(timeout=1800)
+    finally:
+        job.terminate()  # and with it the cluster
+        job.wait()
+    assert job.returncode == 0, log.read_text()[-2000:]
+    found = starts(study(LARGE), workdir)
+    assert any(len(own) > 1 for own in found.values()) == bool(kills)
+    assert len({process for own in found.values() for process in own}) > 1
     check_equal(study(LARGE), workdir, large)
