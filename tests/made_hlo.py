@@ -97,8 +97,16 @@ HloModule jit_run
 ENTRY %main (x: f32[8]) -> f32[8] {
   %x = f32[8]{0} parameter(0)
   %while = (s32[], f32[8]{0}) while(%t), condition=%condition, body=%body
+  %splash_mha_dq_no_residuals.1 = (f32[2,4,8]{2,1,0}, bf16[2,3,16,8]{3,2,1,0}) custom-call(%a), \
+operand_layout_constraints={s8[1,8,8]{2,1,0}, bf16[2,3,16,8]{3,2,1,0}, s32[8]{0}}, \
+frontend_attributes={kernel_metadata={
+"xprof_metadata":"{}"
+}}, metadata={op_name="jit(run)/splash_mha_dq"}
   %copy = f32[8]{0} copy(%x), backend_config={"estimated_cycles":"7"}
   ROOT %kernel = f32[8]{0} custom-call(%x), custom_call_target="tpu_custom_call"
 }
 """
-"""Three turns of a loop of 100 cycles, a copy of 7, and a kernel without an estimate."""
+"""Three turns of a loop of 100 cycles, a copy of 7, and two kernels without an estimate.
+
+That of attention has metadata of several lines, one of which looks like the end of its computation.
+"""

@@ -46,6 +46,8 @@ class Compiled(NamedTuple):
         call: the same of a call with one turn of the loop over steps, so that what is beside the
             steps is in it too.
         cycles: of a step, where it was compiled to the end; a lower bound.
+        kernels: operations of a step on one device in kernels of attention, which no cycles stand
+            for.
     """
 
     bytes: int
@@ -55,6 +57,7 @@ class Compiled(NamedTuple):
     step: tuple[Collective, ...]
     call: tuple[Collective, ...]
     cycles: int | None = None
+    kernels: int = 0
 
 
 def environment(topology: Topology, own: dict[str, str]) -> dict[str, str]:
@@ -144,4 +147,5 @@ def read(code: int, output: str, errors: str, topology: Topology) -> Compiled:
         tuple(Collective(**own) for own in found.get("step", ())),
         tuple(Collective(**own) for own in found.get("call", ())),
         found.get("cycles", {}).get("step"),
+        found.get("cycles", {}).get("kernels", 0),
     )

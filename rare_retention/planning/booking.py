@@ -8,6 +8,9 @@ from rare_retention.planning.topology import Topology
 
 HOUR = 3600.0
 
+KERNELS = 0.5
+"""Share of the peak at which kernels of attention are taken to run: stated, not measured."""
+
 
 class Work(NamedTuple):
     """What there is to do in a unit, whatever does it.
@@ -78,6 +81,14 @@ class Booking(NamedTuple):
         return max(cycles) / self.topology.chip.clock if cycles else None
 
     @property
+    def charged(self) -> float | None:
+        """The same with kernels of attention, at `KERNELS` of a device's peak; None: not asked."""
+        if self.bound is None or not self.topology.peak:
+            return None
+        kernels = max(own.kernels for own in self.compiled.values())
+        return self.bound + kernels * self.topology.devices / (KERNELS * self.topology.peak)
+
+    @property
     def hours(self) -> float | None:
         """Of all steps of the unit; measuring, compiling and saving come on top."""
         return None if self.seconds is None else self.seconds * self.work.steps / HOUR
@@ -111,6 +122,7 @@ class Booking(NamedTuple):
             "mfu": self.mfu,
             "seconds_per_step": seconds,
             "seconds_per_step_bound": self.bound,
+            "seconds_per_step_with_kernels": self.charged,
             "steps": work.steps,
             "steps_per_call": work.call,
             "minutes_per_call": None if seconds is None else seconds * work.call / 60,

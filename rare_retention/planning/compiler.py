@@ -132,7 +132,7 @@ def _say(folder: Path, found: memory.Memory, topology: Topology) -> NoReturn:
     told = {**_fits(found, topology.chip.memory), **(_traffic(sent) if sent else {})}
     if code := _dumped(folder, _CODE):
         least = cycles.estimate(hlo.module(code))
-        told["cycles"] = {"step": least.step, "operations": least.operations}
+        told["cycles"] = least._asdict()
     answer(told)
 
 

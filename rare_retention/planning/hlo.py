@@ -85,7 +85,9 @@ def module(text: str) -> Module:
             assert named is not None  # what ends in a brace and is no module has a name
             lines = computations.setdefault(named[2], [])
             entry = named[2] if named[1] else entry
-        elif line.startswith("}"):
+        elif re.match(
+            r"\}(, execution_thread=.*)?\s*$", line
+        ):  # not what ends in a kernel's metadata
             lines = None
         elif lines is not None:
             lines.append(line)

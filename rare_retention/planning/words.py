@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from rare_retention.planning.booking import Booking, total
+from rare_retention.planning.booking import KERNELS, Booking, total
 from rare_retention.planning.hlo import Collective
 from rare_retention.wording import plural
 
@@ -75,6 +75,11 @@ def _time(own: Booking) -> Iterator[str]:
     if own.bound is not None:
         best = work.flops / own.topology.peak / own.bound
         yield f"  at least {own.bound:.3g} s by the compiler's estimate, MFU at most {best:.0%}"
+    if own.charged is not None:
+        yield (
+            f"  with kernels of attention, of which it has none, at {KERNELS:.0%} of the peak "
+            f"{own.charged:.3g} s, MFU {work.flops / own.topology.peak / own.charged:.0%}"
+        )
     yield (
         f"cost       {_count(own.hours or 0)} hours of {work.steps:,} steps, "
         f"{_count(own.chip_hours or 0)} chip-hours; measuring, compiling and saving come on top"

@@ -31,6 +31,9 @@ def test_cycles_are_seconds_at_the_chips_clock():
     assert booking().bound is None
     own = booking(compiled={"run": compiled(10)._replace(cycles=3_000_000_000)})
     assert own.bound == pytest.approx(2)  # of a v5e, 1.5 GHz
+    assert own.charged == own.bound
+    own.compiled["run"] = own.compiled["run"]._replace(kernels=197 * 10**12)
+    assert own.charged == pytest.approx(2 + 2)  # a second's work at half of its peak
 
 
 def test_a_study_costs_all_its_units_unless_one_does_not_fit():
