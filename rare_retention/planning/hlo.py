@@ -85,9 +85,7 @@ def module(text: str) -> Module:
             assert named is not None  # what ends in a brace and is no module has a name
             lines = computations.setdefault(named[2], [])
             entry = named[2] if named[1] else entry
-        elif re.match(
-            r"\}(, execution_thread=.*)?\s*$", line
-        ):  # not what ends in a kernel's metadata
+        elif re.match(r"\}(, execution_thread=.*)?\s*$", line):  # metadata of kernels has others
             lines = None
         elif lines is not None:
             lines.append(line)
