@@ -16,6 +16,7 @@ _COLLECTIVES = frozenset(
     | {"ragged-all-to-all"}
 )
 _LINE = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\(")
+_END = re.compile(r"\}(, execution_thread=.*)?\s*$")  # metadata of kernels has other such lines
 _CALLED = re.compile(
     r"(?:to_apply|calls|called_computations|branch_computations|true_computation"
     r"|false_computation)=\{?%?([\w.\-]+(?:, ?%?[\w.\-]+)*)"
@@ -85,7 +86,7 @@ def module(text: str) -> Module:
             assert named is not None  # what ends in a brace and is no module has a name
             lines = computations.setdefault(named[2], [])
             entry = named[2] if named[1] else entry
-        elif re.match(r"\}(, execution_thread=.*)?\s*$", line):  # metadata of kernels has others
+        elif _END.match(line):
             lines = None
         elif lines is not None:
             lines.append(line)
