@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import collectives
 
 from rare_retention.mesh import MeshShape
 from rare_retention.parallel import make_mesh
@@ -96,3 +97,14 @@ def test_any_right_number_answers_a_prompt(model):
     right = [chances[0, 1], chances[1, [1, 4]].sum(), chances[2, [4, 5]].sum()]
     found = jax.jit(lambda *asked: prompted(model, *asked))(TOKENS, NUMBERS, RIGHT)
     assert float(found) == pytest.approx(-np.log(right).mean(), rel=1e-5)
+
+
+def test_what_is_known_of_the_answer_is_computed_on_each_device():
+    """From scores that are gathered once, not in every turn of the loops that fit levels."""
+    tokens = RNG.integers(0, WORDS, (35, 5)).astype(np.int32)
+    with jax.set_mesh(make_mesh(MeshShape(data=8))):
+        asked = jax.jit(lambda tokens: answers(Planted(), tokens, 1, NUMBERS))
+        text = asked.lower(tokens).compile().as_text()
+    found = collectives(text)
+    assert any(one.kind == "all-gather" for one in found)
+    assert [one for one in found if one.loops] == []
