@@ -167,10 +167,10 @@ class Compute:
     Attributes:
         dtype: of activations and matrix products; weights are kept in float32.
         attention: path of the attention, see `models.attention`.
-        remat: what the backward pass computes again instead of keeping it: "none"; "dots", all but
-            matrix products; "attention", all but what attention returns, so that scores are not
-            computed one more time (by blocks and by splash; the others need them all the same);
-            "full", whole layers.
+        remat: what the backward pass computes again instead of keeping it: "none"; "attention", all
+            but what attention returns, so that scores are not computed one more time (by blocks
+            and by splash; the others need them all the same); "dots", all but that and products
+            with weights; "full", whole layers.
         unroll: layers in one turn of the loop over layers.
     """
 

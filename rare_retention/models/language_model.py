@@ -11,7 +11,8 @@ from flax import nnx
 from rare_retention.models import vocabulary
 from rare_retention.models.architecture import Architecture, Compute, Path
 from rare_retention.models.attention import KEPT
-from rare_retention.parallel import constrain
+from rare_retention.models.transformer import PRODUCT
+from rare_retention.parallel import constrain, row_major
 
 
 class Outputs(NamedTuple):
@@ -104,7 +105,7 @@ class LanguageModel(nnx.Module):
 
         def layer(x: jax.Array, own: Any) -> tuple[jax.Array, Any]:
             after, kept = step(nnx.merge(graph, own), x)
-            return constrain(after, "batch", None, None), kept
+            return row_major(constrain(after, "batch", None, None)), kept
 
         return jax.lax.scan(
             _remat(layer, self.compute.remat),
@@ -143,7 +144,7 @@ def _remat(layer: Any, remat: str) -> Any:
     if remat == "none":
         return layer
     policies = {
-        "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        "dots": jax.checkpoint_policies.save_only_these_names(PRODUCT, KEPT),
         "attention": jax.checkpoint_policies.save_only_these_names(KEPT),
         "full": None,
     }

@@ -15,6 +15,7 @@ from rare_retention.models.transformer import (
     normal,
     ones,
     project,
+    project_parts,
     rms_norm,
     rotate,
     swiglu,
@@ -70,8 +71,7 @@ class LlamaLayer(Layer):
         shape = self.shape
         if not shape.reordered_norm:
             x = rms_norm(x, self.attention_norm[...], shape.norm_epsilon)
-        q, both = project(x, self.q[...], "heads"), project(x, self.kv[...], "heads")
-        k, v = both[:, :, 0], both[:, :, 1]
+        q, (k, v) = project(x, self.q[...], "heads"), project_parts(x, self.kv[...], "heads")
         if shape.query_key_norm:
             q = rms_norm(q, self.query_norm[...], shape.norm_epsilon)
             k = rms_norm(k, self.key_norm[...], shape.norm_epsilon)

@@ -13,7 +13,7 @@ from rare_retention.models.transformer import (
     layer_norm,
     normal,
     ones,
-    project,
+    project_parts,
     rms_norm,
     rotate,
     swiglu,
@@ -56,10 +56,10 @@ class OlmoLayer(Layer):
         x = _norm(self.shape, x, self.attention_norm[...] if with_norm else None)
         h, c = self.shape.heads, self.shape.head_size
         # Heads side by side, for the clip keeps what it is given, and TPUs pad a short last axis.
-        qkv = project(x, self.qkv[...].reshape(-1, 3, h * c), "heads")
-        if self.shape.clip_qkv is not None:
-            qkv = jnp.clip(qkv, -self.shape.clip_qkv, self.shape.clip_qkv)
-        apart = (qkv[:, :, i].reshape(*x.shape[:2], h, c) for i in range(3))
+        parts = project_parts(x, self.qkv[...].reshape(-1, 3, h * c), "heads")
+        if (most := self.shape.clip_qkv) is not None:
+            parts = [jnp.clip(part, -most, most) for part in parts]
+        apart = (part.reshape(*x.shape[:2], h, c) for part in parts)
         q, k, v = (constrain(each, "batch", None, "heads", None) for each in apart)
         q, k = rotate(q, self.shape.rope_theta), rotate(k, self.shape.rope_theta)
         return join_heads(attend(path, q, k, v), self.out[...])

@@ -6,11 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 
-from rare_retention.parallel import constrain, platform, shards
+from rare_retention.parallel import constrain, platform, row_major, shards
 
-_TOGETHER = 256
-"""Dimensions of heads that are rotated in one product; its cost grows with their square."""
+PRODUCT = "product"
+"""Name of what weights make of activations, for policies of rematerialisation."""
+
+_LANES = 128
+"""Width of a TPU's vector unit, to which it fills up a shorter last axis."""
 
 
 def project(x: jax.Array, weight: jax.Array, axis: str) -> jax.Array:
@@ -23,9 +27,29 @@ def project(x: jax.Array, weight: jax.Array, axis: str) -> jax.Array:
     """
     weight = weight.astype(x.dtype)
     if shards(axis) > 1:  # one matrix would join axes that the mesh keeps apart
-        return jnp.tensordot(x, weight, 1)
-    flat = x.reshape(-1, x.shape[-1]) @ weight.reshape(x.shape[-1], -1)
-    return flat.reshape(*x.shape[:2], *weight.shape[1:])
+        return checkpoint_name(jnp.tensordot(x, weight, 1), PRODUCT)
+    flat = row_major(jnp.tensordot(x, weight.reshape(x.shape[-1], -1), 1))
+    return checkpoint_name(flat, PRODUCT).reshape(*x.shape[:2], *weight.shape[1:])
+
+
+def project_parts(x: jax.Array, weight: jax.Array, axis: str) -> list[jax.Array]:
+    """x [B, T, D] times each weight[:, i] of [D, n, ...], as n arrays [B, T, ...].
+
+    They come from one product, but never stand in one array [B, T, n, ...]: a TPU lays out the last
+    two axes in tiles, and copied all of it to change from one view to the other.
+
+    Args:
+        x: activations.
+        weight: float32; it is rounded to the type of `x` before the product.
+        axis: logical name of a dimension of the weight, such as "heads", that the mesh may cut.
+    """
+    parts = weight.shape[1]
+    if shards(axis) > 1:  # one matrix would join axes that the mesh keeps apart
+        return [project(x, weight[:, i], axis) for i in range(parts)]
+    flat = project(x, weight.reshape(x.shape[-1], -1), axis)
+    return [
+        part.reshape(*x.shape[:2], *weight.shape[2:]) for part in jnp.split(flat, parts, axis=-1)
+    ]
 
 
 def swiglu(x: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array:
@@ -36,8 +60,8 @@ def swiglu(x: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array:
         gate_up: the gate and what it gates [D, 2, M / 2].
         down: the way back [M / 2, D].
     """
-    both = project(x, gate_up, "mlp")
-    gate, up = (constrain(both[:, :, i], "batch", None, "mlp") for i in range(2))
+    parts = project_parts(x, gate_up, "mlp")
+    gate, up = (constrain(part, "batch", None, "mlp") for part in parts)
     return project(jax.nn.silu(gate) * up, down, "mlp")
 
 
@@ -82,7 +106,7 @@ def _rotate_whole(x: jax.Array, sin: jax.Array, cos: jax.Array) -> jax.Array:
         cos: of the angles, [T, C / 2].
     """
     rows, length, heads, size = x.shape
-    together = heads if heads * size <= _TOGETHER and shards("heads") == 1 else 1
+    together = _together(heads // shards("heads"), size)
     sin, cos = (jnp.tile(part, (1, 2 * together))[None, :, None] for part in (sin, cos))
     quarter = np.kron(np.eye(together), np.kron([[0, 1], [-1, 0]], np.eye(size // 2)))
     joined = x.reshape(rows, length, heads // together, together * size)
@@ -92,7 +116,14 @@ def _rotate_whole(x: jax.Array, sin: jax.Array, cos: jax.Array) -> jax.Array:
         precision="highest" if x.dtype == jnp.float32 else None,
         preferred_element_type=jnp.float32,
     )
-    return (joined.astype(jnp.float32) * cos + crossed * sin).astype(x.dtype).reshape(x.shape)
+    turned = (joined.astype(jnp.float32) * cos + crossed * sin).astype(x.dtype)
+    return row_major(turned.reshape(rows, length, heads * size)).reshape(x.shape)
+
+
+def _together(heads: int, size: int) -> int:
+    """How many of a device's heads are rotated in one product: as many as fill its lanes."""
+    fitting = [n for n in range(1, heads + 1) if heads % n == 0 and n * size <= _LANES]
+    return heads if heads * size <= 2 * _LANES else max(fitting, default=1)
 
 
 def layer_norm(x: jax.Array, epsilon: float) -> jax.Array:
