@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from flax import nnx
 from jax.experimental import mesh_utils, multihost_utils
-from jax.experimental.layout import Layout, with_layout_constraint
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rare_retention.config import ConfigError
@@ -128,17 +127,6 @@ def platform() -> str:
     """
     device = jax.sharding.get_abstract_mesh().abstract_device
     return jax.default_backend() if device is None else str(device.platform)
-
-
-def row_major(x: jax.Array) -> jax.Array:
-    """Has a TPU keep `x` with its last axis in the lanes; does nothing elsewhere.
-
-    Left to itself the compiler turns whole activations about to spare heads of less than 128
-    dimensions their padding, and then copies them back and forth.
-    """
-    if platform() != "tpu":
-        return x
-    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
 def is_primary() -> bool:

@@ -11,8 +11,8 @@ from flax import nnx
 from rare_retention.models import vocabulary
 from rare_retention.models.architecture import Architecture, Compute, Path
 from rare_retention.models.attention import KEPT
-from rare_retention.models.transformer import PRODUCT
-from rare_retention.parallel import constrain, row_major
+from rare_retention.models.transformer import PRODUCT, row_major
+from rare_retention.parallel import constrain
 
 
 class Outputs(NamedTuple):

@@ -7,14 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
+from jax.experimental.layout import Layout, with_layout_constraint
 
-from rare_retention.parallel import constrain, platform, row_major, shards
+from rare_retention.models.architecture import LANES
+from rare_retention.parallel import constrain, platform, shards
 
 PRODUCT = "product"
 """Name of what weights make of activations, for policies of rematerialisation."""
 
-_LANES = 128
-"""Width of a TPU's vector unit, to which it fills up a shorter last axis."""
+
+def row_major(x: jax.Array) -> jax.Array:
+    """Has a TPU keep `x` with its last axis in the lanes, if it fills them; else does nothing.
+
+    Left to itself the compiler turns whole activations about to spare heads of less than 128
+    dimensions their padding, and then copies them back and forth.
+    """
+    if platform() != "tpu" or x.shape[-1] < LANES:
+        return x
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
 def project(x: jax.Array, weight: jax.Array, axis: str) -> jax.Array:
@@ -122,8 +132,8 @@ def _rotate_whole(x: jax.Array, sin: jax.Array, cos: jax.Array) -> jax.Array:
 
 def _together(heads: int, size: int) -> int:
     """How many of a device's heads are rotated in one product: as many as fill its lanes."""
-    fitting = [n for n in range(1, heads + 1) if heads % n == 0 and n * size <= _LANES]
-    return heads if heads * size <= 2 * _LANES else max(fitting, default=1)
+    fitting = [n for n in range(1, heads + 1) if heads % n == 0 and n * size <= LANES]
+    return heads if heads * size <= 2 * LANES else max(fitting, default=1)
 
 
 def layer_norm(x: jax.Array, epsilon: float) -> jax.Array:
