@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -86,6 +88,21 @@ def test_a_program_compiled_to_its_end_has_a_bound_on_its_time():
     asked = planner.Asked(whole=True)
     own = planner.book(planner.Group("x", RUN, 1), parse("v5e:2x2"), asked)
     assert 0 < own.bound <= own.charged < 1
+
+
+ORPHAN = """
+import os
+from rare_retention.planning.compiler import _leave_with
+parent = os.getpid()
+if os.fork():
+    os._exit(0)
+_leave_with(parent)
+"""
+
+
+def test_a_compiler_ends_with_who_has_asked_it():
+    left = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE)
+    assert left.communicate(timeout=60) == (b"", None)  # the orphan has the pipe open until it ends
 
 
 def test_this_process_was_given_no_tpu():
