@@ -136,7 +136,7 @@ def seen(study, workdir, path, whole):
     return "found" if faults else "harmless"
 
 
-def test_damage_is_found_or_changes_nothing(done, capsys):
+def test_damage_is_found_or_changes_nothing(done, record_property):
     setting, study, workdir, whole = done
     files = sorted(
         path
@@ -159,7 +159,6 @@ def test_damage_is_found_or_changes_nothing(done, capsys):
             path.write_bytes(content)
         table[name, found] += 1
         assert found in ("found", "harmless"), f"{path}, {what}: {found}"
-    with capsys.disabled():
-        for (name, found), count in sorted(table.items()):
-            print(f"\n{setting:<12}{name:<18}{found:<10}{count}", end="")
+    for (name, found), count in sorted(table.items()):
+        record_property("tried", f"{setting:<12}{name:<18}{found:<10}{count}")
     assert gather(study, workdir).drop_attrs().identical(whole.drop_attrs())

@@ -122,7 +122,7 @@ def kept(workdir):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", CONFIGS)
-def test_a_killed_study_ends_with_the_same_bits(setting, tmp_path, start, capsys):
+def test_a_killed_study_ends_with_the_same_bits(setting, tmp_path, start, record_property):
     assert start(setting, tmp_path / "compiled").ended()[0] == 0
     begin = time.monotonic()
     assert start(setting, tmp_path / "whole").ended()[0] == 0
@@ -150,8 +150,7 @@ def test_a_killed_study_ends_with_the_same_bits(setting, tmp_path, start, capsys
         ]
         assert all(same)
         shutil.rmtree(workdir)
-        with capsys.disabled():
-            print(f"\n{setting}: {KILLS - left} kills, {tries} studies", end="")
+    record_property("tried", f"{setting:<12}{KILLS - left} kills in {tries} studies: the same bits")
 
 
 def _leaves(tree):
@@ -162,7 +161,7 @@ def _leaves(tree):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", CONFIGS)
-def test_second_processes_are_refused_and_change_nothing(setting, tmp_path, start):
+def test_second_processes_are_refused_and_change_nothing(setting, tmp_path, start, record_property):
     """By --unit; without it they would share the study, and wait for each other."""
     assert start(setting, tmp_path / "whole").ended()[0] == 0
     values, _ = kept(tmp_path / "whole")
@@ -182,3 +181,4 @@ def test_second_processes_are_refused_and_change_nothing(setting, tmp_path, star
         again, _ = kept(workdir)
         for name, own in values.items():
             np.testing.assert_array_equal(again[name], own, err_msg=name)
+    record_property("tried", f"{setting:<12}{refused} second processes refused")
