@@ -102,6 +102,24 @@ def test_what_does_not_fit_is_tried_otherwise_in_the_order_of_its_cost(compiler)
     assert "does not fit" in said[0] and "fits" in said[-1]
 
 
+def test_a_mesh_is_not_compiled_where_one_like_it_took_a_little_too_much(monkeypatch, compiler):
+    """The compiler says a third more than arithmetic, and 1.056 of what there is."""
+
+    def said(request, topology, limit):
+        run = from_dict(Run, request["run"])
+        compiler.append((run.accumulate, run.setting.compute.remat))
+        return compiled(int(26.4 * 2**30) // run.accumulate, 25 * 2**30)
+
+    monkeypatch.setattr(planner, "kept", said)
+    arithmetic = planner.estimate.memory
+    monkeypatch.setattr(
+        planner.estimate, "memory", lambda run, on: Memory(arithmetic(run, on).bytes // 4, ())
+    )
+    found = book(GROUP, CPU, Asked(cheapest=True))
+    assert found.fits and compiler[0] == (1, "none")
+    assert len(compiler) == len(set(compiler))
+
+
 def test_a_search_ends(compiler):
     found = book(GROUP, CPU, Asked(tries=1))
     assert not found.fits
