@@ -31,7 +31,7 @@ from rare_retention.text.token_files import (
     CONTENTS,
     TOKENIZER,
     Contents,
-    Damaged,
+    DamagedText,
     Dtype,
     TokenFile,
     little_endian,
@@ -322,7 +322,7 @@ def open_corpus(corpus: Corpus, window: int) -> Windows:
     path = corpus.path or str(embedded(corpus.vocabulary or EMBEDDED_VOCABULARY))
     try:
         return _open(corpus, window, path, _seen(path))
-    except Damaged as error:
+    except DamagedText as error:
         if corpus.path:
             raise
         what = str(error).removesuffix(AGAIN)
@@ -374,13 +374,15 @@ def _text(files: Sequence[TokenFile], contents: Contents | None) -> tuple[str, .
     """Name and digest of each file; of a prepared one, the digest that corpus.json has, too.
 
     Raises:
-        Damaged: a file, or of a large one a sample, is not what corpus.json tells of.
+        DamagedText: a file, or of a large one a sample, is not what corpus.json tells of.
     """
     found = known(files, f"digests {digests.VERSION}", lambda: digests.digests(files))
     if contents:
         for i, (file, part) in enumerate(zip(files, contents.files, strict=True)):
             if not digests.agrees(file, len(files), part, found[i]):
-                raise Damaged(f"{file.path}: holds other bytes than {CONTENTS} tells of; {AGAIN}")
+                raise DamagedText(
+                    f"{file.path}: holds other bytes than {CONTENTS} tells of; {AGAIN}"
+                )
             if not digests.is_whole(file, len(files)):
                 found[i] = fingerprint({"read": found[i], "told": part.digest})
     pairs = zip(digests.names(files), found, strict=True)
@@ -390,7 +392,7 @@ def _text(files: Sequence[TokenFile], contents: Contents | None) -> tuple[str, .
 def _compare(files: Sequence[TokenFile], contents: Contents) -> None:
     for file, part in zip(files, contents.files, strict=True):
         if file.tokens != part.tokens:
-            raise Damaged(
+            raise DamagedText(
                 f"{file.path}: {file.tokens:,} tokens as {file.dtype}, but {CONTENTS} says "
                 f"{part.tokens:,} as {contents.dtype}; {AGAIN}"
             )
@@ -432,8 +434,8 @@ def _tokenizer(folder: epath.Path, contents: Contents | None) -> epath.Path | No
     path = folder / (contents.tokenizer if contents else TOKENIZER)
     if not path.exists():
         if contents:
-            raise Damaged(f"{path}: is missing, but {CONTENTS} names it; {AGAIN}")
+            raise DamagedText(f"{path}: is missing, but {CONTENTS} names it; {AGAIN}")
         return None
     if contents and contents.tokenizer_digest not in ("", digests.of_file(path)):
-        raise Damaged(f"{path}: is not the one that {CONTENTS} tells of; {AGAIN}")
+        raise DamagedText(f"{path}: is not the one that {CONTENTS} tells of; {AGAIN}")
     return path

@@ -122,7 +122,7 @@ class Contents:
     tokenizer_digest: str = ""
 
 
-class Damaged(UserError):
+class DamagedText(UserError):
     """A file of a corpus that is missing or not the one that was made."""
 
 
@@ -336,7 +336,7 @@ def _scan(path: epath.Path, dtype: Dtype) -> TokenFile:
         size, stamp = status(path)
         start = piece(path, 0, min(8, size))
     except FileNotFoundError:
-        raise Damaged(f"{path}: is missing; {AGAIN}") from None
+        raise DamagedText(f"{path}: is missing; {AGAIN}") from None
     if start.startswith(_NUMPY):
         raise UserError(_with_header(path, size))
     for header, kind in _HEADERS.items():
