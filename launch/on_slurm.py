@@ -27,13 +27,17 @@ _SCRIPT = """\
 #!/bin/bash
 {options}
 
-srun {command} &
+# The worker's code is kept in a file: bash forgets that of a child that ends while a trap runs.
+kept=$(mktemp)
+{{ trap : TERM; srun {command}; echo $? >"$kept"; }} &
 worker=$!
 # Near its limit the worker, not srun, is told to save; of one that is cancelled it hears by itself.
-trap 'signal=yes again=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
-trap 'signal=yes' TERM
-signal=yes again=
-while [ -n "$signal" ]; do signal=; wait "$worker"; code=$?; done  # a signal ends `wait` alone
+again=
+trap 'again=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
+trap : TERM
+while kill -0 "$worker" 2>/dev/null; do wait "$worker"; done  # a signal ends `wait` alone
+code=$(cat "$kept"); rm -f "$kept"
+code=${{code:-1}}
 [ "$code" -eq {lost} ] && again=yes  # a process of it is gone, and the others have left
 if [ -n "$again" ] && [ "$code" -ne 0 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$code"
