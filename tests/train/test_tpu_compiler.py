@@ -73,12 +73,13 @@ def text_of(devices, shape, monkeypatch, **changes):
 
 
 def test_students_apart_have_nothing_to_say_to_each_other(devices, monkeypatch):
-    """Two students on two devices, with the kernel of a TPU: no collective of any kind."""
+    """Two students on two devices, by a TPU's kernel: who has diverged is told once a call."""
     text = text_of(
         devices[:2], MeshShape(student=2, data=1), monkeypatch, setting__initialisations=2
     )
     assert "splash" in text
-    assert collectives(text) == []
+    told = [(one.shapes, one.times, one.loops) for one in collectives(text)]
+    assert told in ([], [((("s32", (2,)),), 1, 0)])
 
 
 @pytest.mark.parametrize("students", [1, 2])
