@@ -8,7 +8,7 @@ from rare_retention.planning.topology import Topology
 
 HOUR = 3600.0
 
-KERNELS = 0.5
+KERNEL_SHARE = 0.5
 """Share of the peak at which kernels of attention are taken to run: stated, not measured."""
 
 
@@ -82,11 +82,11 @@ class Booking(NamedTuple):
 
     @property
     def charged(self) -> float | None:
-        """The same with kernels of attention, at `KERNELS` of a device's peak; None: not asked."""
+        """The same with kernels of attention, at `KERNEL_SHARE` of a device's peak; None: not asked."""
         if self.bound is None or not self.topology.peak:
             return None
         kernels = max(own.kernels for own in self.compiled.values())
-        return self.bound + kernels * self.topology.devices / (KERNELS * self.topology.peak)
+        return self.bound + kernels * self.topology.devices / (KERNEL_SHARE * self.topology.peak)
 
     @property
     def hours(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from rare_retention.planning.booking import KERNELS, Booking, total
+from rare_retention.planning.booking import KERNEL_SHARE, Booking, total
 from rare_retention.planning.hlo import Collective
 from rare_retention.wording import plural
 
@@ -77,7 +77,7 @@ def _time(own: Booking) -> Iterator[str]:
         yield f"  at least {own.bound:.3g} s by the compiler's estimate, MFU at most {best:.0%}"
     if own.charged is not None:
         yield (
-            f"  with kernels of attention, of which it has none, at {KERNELS:.0%} of the peak "
+            f"  with kernels of attention, of which it has none, at {KERNEL_SHARE:.0%} of the peak "
             f"{own.charged:.3g} s, MFU {work.flops / own.topology.peak / own.charged:.0%}"
         )
     yield (

@@ -5,7 +5,7 @@ from io import BytesIO
 import xarray as xr
 from etils import epath
 
-from rare_retention.errors import UserError
+from rare_retention.errors import Damaged, UserError
 from rare_retention.record import layout, seal
 from rare_retention.record.files import write
 
@@ -43,8 +43,8 @@ def load(path: epath.Path, remedy: str = "rebuild the report", **about: str) -> 
     try:
         found = xr.load_dataset(BytesIO(data), engine="h5netcdf")
     except Exception as error:  # h5py raises whatever the damaged bytes make it raise
-        raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); {again}") from None
+        raise Damaged(f"{path}: damaged ({' '.join(str(error).split())}); {again}") from None
     if layout.check(found.attrs, path) >= layout.SEALED and not sealed:
-        raise UserError(f"{path}: damaged, its end is missing; {again}")
+        raise Damaged(f"{path}: damaged, its end is missing; {again}")
     del found.attrs["layout"]
     return found
