@@ -25,23 +25,21 @@ HEADER = {
 }
 
 
-def compiled(extras: list[str], constraints: str) -> str:
+def compiled(folder: str, extras: list[str], constraints: str) -> str:
     """The pins of one install and their digests, as a requirements file.
 
     Args:
+        folder: of an environment that has uv.
         extras: of setup.cfg.
         constraints: versions that are kept, one pin a line.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([f"{folder}/bin/python", "-m", "pip", "install", "-q", "uv"], check=True)
-        Path(folder, "kept.txt").write_text(constraints)
-        Path(folder, "tools.in").write_text("setuptools\n")  # builds the package in place
-        options = ["--quiet", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
-        options += [f"--python-version={OLDEST}", f"--constraints={folder}/kept.txt"]
-        options += [f"--extra={extra}" for extra in extras]
-        uv = [f"{folder}/bin/uv", "pip", "compile", *options, "setup.cfg", f"{folder}/tools.in"]
-        return subprocess.check_output(uv, cwd=ROOT, text=True)
+    Path(folder, "kept.txt").write_text(constraints)
+    Path(folder, "tools.in").write_text("setuptools\n")  # builds the package in place
+    options = ["--quiet", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
+    options += [f"--python-version={OLDEST}", f"--constraints={folder}/kept.txt"]
+    options += [f"--extra={extra}" for extra in extras]
+    uv = [f"{folder}/bin/uv", "pip", "compile", *options, "setup.cfg", f"{folder}/tools.in"]
+    return subprocess.check_output(uv, cwd=ROOT, text=True)
 
 
 def entries(requirements: str) -> list[str]:
@@ -63,9 +61,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--keep", action="store_true", help="versions of constraints.txt")
     kept = (ROOT / "constraints.txt").read_text() if parser.parse_args().keep else ""
-    every = entries(compiled(["test", "docs"], kept))
-    versions = "\n".join(map(pin, every))
-    base = {pin(entry) for entry in entries(compiled([], versions))}
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([f"{folder}/bin/python", "-m", "pip", "install", "-q", "uv"], check=True)
+        every = entries(compiled(folder, ["test", "docs"], kept))
+        base = set(map(pin, entries(compiled(folder, [], "\n".join(map(pin, every))))))
     write("requirements.txt", [entry for entry in every if pin(entry) in base])
     write("requirements-dev.txt", [entry for entry in every if pin(entry) not in base])
     write("constraints.txt", [*map(pin, every), *BY_HAND])

@@ -82,7 +82,7 @@ class Booking(NamedTuple):
 
     @property
     def charged(self) -> float | None:
-        """The same with kernels of attention, at `KERNEL_SHARE` of a device's peak; None: not asked."""
+        """The same, kernels of attention at `KERNEL_SHARE` of the peak; None: not asked."""
         if self.bound is None or not self.topology.peak:
             return None
         kernels = max(own.kernels for own in self.compiled.values())
