@@ -34,7 +34,7 @@ _BOUND = flags.DEFINE_bool(
     "bound", False, "compile to the end, in minutes, for the compiler's own bound on the time"
 )
 _TIMEOUT = flags.DEFINE_float("timeout", 1800, "seconds that one compilation may take")
-_TRIES = flags.DEFINE_integer("tries", 8, "compilations that a search may take on one topology")
+_TRIES = flags.DEFINE_integer("tries", 12, "compilations that a search may take on one topology")
 
 flags.adopt_module_key_flags(_unit)
 

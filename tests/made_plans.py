@@ -24,6 +24,7 @@ def booking(topology="v5e:4x4", fits=True, flags=(), **changes):
         changes.get("arithmetic", False),
         fits,
         flags,
-        {"data": 1, "fsdp": 16, "accumulate": 8, "remat": "full", "student": 1, "model": 1},
+        {"data": 1, "fsdp": 16, "accumulate": 8}
+        | {"remat": "full", "unroll": 16, "student": 1, "model": 1},
         0.4,
     )

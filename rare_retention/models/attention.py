@@ -145,4 +145,7 @@ def _tiles(length: int) -> splash.BlockSizes:
         block_kv_dkv=tile,
         block_q_dq=tile,
         block_kv_dq=tile,
+        q_layout=splash.QKVLayout.SEQ_MINOR,
+        k_layout=splash.QKVLayout.SEQ_MINOR,
+        v_layout=splash.QKVLayout.SEQ_MINOR,
     )

@@ -18,6 +18,7 @@ from rare_retention.models.transformer import (
     project_parts,
     rms_norm,
     rotate,
+    sequence_minor,
     swiglu,
 )
 from rare_retention.parallel import constrain
@@ -71,7 +72,8 @@ class LlamaLayer(Layer):
         shape = self.shape
         if not shape.reordered_norm:
             x = rms_norm(x, self.attention_norm[...], shape.norm_epsilon)
-        q, (k, v) = project(x, self.q[...], "heads"), project_parts(x, self.kv[...], "heads")
+        q = project(x, self.q[...], "heads", sequence_minor)
+        k, v = project_parts(x, self.kv[...], "heads", sequence_minor)
         if shape.query_key_norm:
             q = rms_norm(q, self.query_norm[...], shape.norm_epsilon)
             k = rms_norm(k, self.key_norm[...], shape.norm_epsilon)

@@ -16,6 +16,7 @@ from rare_retention.models.transformer import (
     project_parts,
     rms_norm,
     rotate,
+    sequence_minor,
     swiglu,
 )
 from rare_retention.parallel import constrain
@@ -56,7 +57,8 @@ class OlmoLayer(Layer):
         x = _norm(self.shape, x, self.attention_norm[...] if with_norm else None)
         h, c = self.shape.heads, self.shape.head_size
         # Heads side by side, for the clip keeps what it is given, and TPUs pad a short last axis.
-        parts = project_parts(x, self.qkv[...].reshape(-1, 3, h * c), "heads")
+        weight = self.qkv[...].reshape(-1, 3, h * c)
+        parts = project_parts(x, weight, "heads", sequence_minor)
         if (most := self.shape.clip_qkv) is not None:
             parts = [jnp.clip(part, -most, most) for part in parts]
         apart = (part.reshape(*x.shape[:2], h, c) for part in parts)

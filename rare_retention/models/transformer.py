@@ -1,5 +1,6 @@
 """Parts that transformers share: projections, norms, rotary positions, SwiGLU, initial weights."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -27,22 +28,44 @@ def row_major(x: jax.Array) -> jax.Array:
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
-def project(x: jax.Array, weight: jax.Array, axis: str) -> jax.Array:
+def sequence_minor(x: jax.Array) -> jax.Array:
+    """Has a TPU keep `x` [B, T, ...] with positions in the lanes, if they fill them; else nothing.
+
+    So splash attention reads queries, keys and values here: heads of less than 128 dimensions need
+    no padding, and halves of them are turned without any.
+    """
+    if platform() != "tpu" or x.shape[1] % LANES:
+        return x
+    return with_layout_constraint(x, Layout((0, *range(2, x.ndim), 1)))
+
+
+def project(
+    x: jax.Array,
+    weight: jax.Array,
+    axis: str,
+    keep: Callable[[jax.Array], jax.Array] = row_major,
+) -> jax.Array:
     """x [B, T, D] times weight [D, ...], as [B, T, ...] in the type of `x`.
 
     Args:
         x: activations.
         weight: float32; it is rounded to the type of `x` before the product.
         axis: logical name of a dimension of the weight, such as "heads", that the mesh may cut.
+        keep: lays out the product, `row_major` or `sequence_minor`.
     """
     weight = weight.astype(x.dtype)
     if shards(axis) > 1:  # one matrix would join axes that the mesh keeps apart
         return checkpoint_name(jnp.tensordot(x, weight, 1), PRODUCT)
-    flat = row_major(jnp.tensordot(x, weight.reshape(x.shape[-1], -1), 1))
+    flat = keep(jnp.tensordot(x, weight.reshape(x.shape[-1], -1), 1))
     return checkpoint_name(flat, PRODUCT).reshape(*x.shape[:2], *weight.shape[1:])
 
 
-def project_parts(x: jax.Array, weight: jax.Array, axis: str) -> list[jax.Array]:
+def project_parts(
+    x: jax.Array,
+    weight: jax.Array,
+    axis: str,
+    keep: Callable[[jax.Array], jax.Array] = row_major,
+) -> list[jax.Array]:
     """x [B, T, D] times each weight[:, i] of [D, n, ...], as n arrays [B, T, ...].
 
     They come from one product, but never stand in one array [B, T, n, ...]: a TPU lays out the last
@@ -52,11 +75,12 @@ def project_parts(x: jax.Array, weight: jax.Array, axis: str) -> list[jax.Array]
         x: activations.
         weight: float32; it is rounded to the type of `x` before the product.
         axis: logical name of a dimension of the weight, such as "heads", that the mesh may cut.
+        keep: lays out the product, `row_major` or `sequence_minor`.
     """
     parts = weight.shape[1]
     if shards(axis) > 1:  # one matrix would join axes that the mesh keeps apart
-        return [project(x, weight[:, i], axis) for i in range(parts)]
-    flat = project(x, weight.reshape(x.shape[-1], -1), axis)
+        return [project(x, weight[:, i], axis, keep) for i in range(parts)]
+    flat = project(x, weight.reshape(x.shape[-1], -1), axis, keep)
     return [
         part.reshape(*x.shape[:2], *weight.shape[2:]) for part in jnp.split(flat, parts, axis=-1)
     ]
@@ -127,7 +151,7 @@ def _rotate_whole(x: jax.Array, sin: jax.Array, cos: jax.Array) -> jax.Array:
         preferred_element_type=jnp.float32,
     )
     turned = (joined.astype(jnp.float32) * cos + crossed * sin).astype(x.dtype)
-    return row_major(turned.reshape(rows, length, heads * size)).reshape(x.shape)
+    return sequence_minor(turned.reshape(x.shape))
 
 
 def _together(heads: int, size: int) -> int:

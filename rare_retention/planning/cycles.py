@@ -51,9 +51,16 @@ def _kernel(line: str) -> int:
     """Operations of one call of a kernel of attention; 0 of anything else."""
     named = re.match(r"\s+(?:ROOT )?%?(splash_mha_(?:fwd|dkv|dq))", line)
     given = re.search(r"operand_layout_constraints=\{(.*?\})\}", line)
-    if named is None or given is None:
+    made = re.search(r" = \((.*?)\) custom-call\(", line)
+    if named is None or given is None or made is None:
         return 0
-    # Queries, keys and values stand after what says which blocks the mask leaves.
-    shapes = re.findall(r"(?:bf16|f32)\[([\d,]+)\]", given[1])
-    *rows, length, size = map(int, shapes[0].split(","))
-    return PRODUCTS[named[1]] * math.prod(rows) * length**2 * size  # 2 operations, half of them
+    # The queries are the first floats, with positions as their last axis or the one before; what is
+    # made last has them before the last.
+    queries, last = (_floats(given[1])[0], _floats(made[1])[-1])
+    return PRODUCTS[named[1]] * math.prod(queries) * last[-2]  # 2 operations, half of them
+
+
+def _floats(text: str) -> list[tuple[int, ...]]:
+    """Shapes of the arrays of floats in a text."""
+    found = re.findall(r"\b(?:bf16|f32)\[([\d,]+)\]", text)
+    return [tuple(map(int, shape.split(","))) for shape in found]

@@ -48,7 +48,7 @@ class Asked(NamedTuple):
     every: bool = False
     whole: bool = False
     limit: float | None = None
-    tries: int = 8
+    tries: int = 12
     extensions: tuple[str, ...] = ()
     say: Callable[[str], None] = lambda _: None
 
@@ -167,14 +167,17 @@ def _search(
     """The cheapest choice that fits, stopping each compilation before code is generated."""
 
     @functools.cache
-    def guess(choice: Choice) -> int:
+    def arithmetic(choice: Choice) -> int:
         return estimate.memory(choice.of(run), topology).bytes
 
+    def guess(choice: Choice) -> int:  # it knows no difference between layers in a loop or without
+        return arithmetic(choice._replace(unroll=min(choice.unroll, 1)))
+
     ratio, tries = 1.0, 0
-    alike: dict[tuple[int, str], float] = {}
+    alike: dict[tuple[int, str, int], float] = {}
     capacity = topology.chip.memory or 2**62  # of fake devices the first compilation tells it
     for choice in choices.choices(run, topology):
-        pieces = (choice.accumulate, choice.remat)
+        pieces = (choice.accumulate, choice.remat, choice.unroll)
         if choice == failed or max(ratio, alike.get(pieces, 0.0)) * guess(choice) > capacity:
             continue
         if tries >= asked.tries:
@@ -195,7 +198,7 @@ def _search(
 
 
 def _words(choice: Choice) -> str:
-    again = f", remat {choice.remat}" if choice.remat else ""
+    again = f", remat {choice.remat}, unroll {choice.unroll}" if choice.remat else ""
     return f"data {choice.data} x fsdp {choice.fsdp}, accumulate {choice.accumulate}{again}"
 
 

@@ -117,6 +117,7 @@ def _cell(own: Booking) -> str:
     how = [f"fsdp {choice['fsdp']}"] if choice["fsdp"] > 1 else ["data"]
     how += [f"accumulate {choice['accumulate']}"] if choice["accumulate"] > 1 else []
     how += [f"remat {choice['remat']}"] if choice["remat"] not in ("", "none") else []
+    how += [f"unroll {choice['unroll']}"] if choice["unroll"] > 1 else []
     most = "" if own.most is None else f"; {gib(own.most.bytes)}"
     hours = "" if own.chip_hours is None else f"; {_count(own.chip_hours)} chip-hours"
     return f"{', '.join(how)}{most}{hours}"
