@@ -8,12 +8,19 @@ The task that is never shown has tokens of its own and is watched throughout.
 
     python -m launch.study --config=configs/olmo/forgetting.py --workdir=runs/forgetting_lm
     python -m launch.study --config=configs/olmo/forgetting.py:once_known --workdir=runs/once_known
+    python -m launch.study --config=configs/olmo/forgetting.py:slow --workdir=runs/once_known_slow
+    python -m launch.study --config=configs/olmo/forgetting.py:reserved --workdir=runs/reserved
     python -m launch.study --config=configs/olmo/forgetting.py:mini --workdir=runs/forgetting_mini
 
 After equal exposure a large model has been shown the task long after it knew it. In the setting
 `once_known`, of three sizes and with other tasks, text goes on alone from nine states of the run
 that is shown the task, for 400 steps each, and each model is judged from the first of them in which
 it knows the task.
+
+The setting `slow` asks the same at a third of the learning rate, on other streams, with other
+tasks, and twice the steps. The setting `reserved` is the small one, on other streams, where the
+task's tokens are ids that the text never has: it can forget them through other weights than their
+own alone. Neither has been run.
 
 The small setting takes 55 minutes on 2 CPU cores beside other programs: 8 streams of a trunk and
 five branches. The mini setting is for one GPU and has not been run.
@@ -33,6 +40,7 @@ lose half, where more than 2 is asked for: undecided. In every size half-lives g
 import dataclasses
 from typing import Literal
 
+from rare_retention.config import override
 from rare_retention.experiment import Exposure, Measurement, Run
 from rare_retention.optimizer import Optimizer
 from rare_retention.settings.language import Language
@@ -45,6 +53,7 @@ SHAM, RARE = 1, 2  # ids of the tasks; the text is 0
 TEXT, LEARN, GAP, LONG = 200, 500, 300, 800  # steps
 AGES = (40, 80, 120, 180, 260, 360, 500, 700, 1000)  # steps of the task, of `once_known`
 AFTER = 400
+OTHERS = 8  # streams that no study before had
 PROTECTED = (("rule.kind", "protection"), ("rule.gaps", 1), ("rule.after", 0))
 
 
@@ -58,7 +67,9 @@ def _branch(name: str, of: str, at: int, steps: int, *changes: tuple[str, object
     )
 
 
-def get_config(size: Literal["small", "once_known", "mini"] = "small") -> Study:
+def get_config(
+    size: Literal["small", "once_known", "slow", "reserved", "mini"] = "small",
+) -> Study:
     """Four sizes in a trunk of text and five branches; or three, in branches from nine states."""
     batch, window = 32, 32
     task = Comparison(per_token=0.03, symbols=16)
@@ -100,19 +111,29 @@ def get_config(size: Literal["small", "once_known", "mini"] = "small") -> Study:
             "protection_of_another_changes_nothing",
         ),
     )
-    return once_known(study, shown, text) if size == "once_known" else study
+    if size == "reserved":
+        return override(study, {"run.setting.reserved": True, "first_stream": OTHERS})
+    if size == "once_known":
+        return once_known(study, shown, text)
+    if size == "slow":
+        slow = {"run.setting.task_seed": 2, "run.optimizer.peak": 1e-3, "first_stream": OTHERS}
+        return override(once_known(study, shown, text, times=2), slow)
+    return study
 
 
-def once_known(study: Study, shown: tuple[str, object], text: tuple[str, object]) -> Study:
+def once_known(
+    study: Study, shown: tuple[str, object], text: tuple[str, object], times: int = 1
+) -> Study:
     """Text alone from several states of the run that is shown the task; other tasks."""
     setting = dataclasses.replace(
         study.run.setting, sizes=("tiny-16", "tiny-32", "tiny-64"), task_seed=1
     )
-    quiet = [_branch(f"quiet {age}", "shown", TEXT + age, AFTER, text) for age in AGES]
+    ages = [times * age for age in AGES]
+    quiet = [_branch(f"quiet {age}", "shown", TEXT + age, times * AFTER, text) for age in ages]
     return dataclasses.replace(
         study,
         name="forgetting from where each model knows the task",
         run=dataclasses.replace(study.run, setting=setting),
-        branches=(_branch("shown", "trunk", TEXT, AGES[-1], shown), *quiet),
+        branches=(_branch("shown", "trunk", TEXT, ages[-1], shown), *quiet),
         claims=("larger_forgets_slower_once_known",),
     )

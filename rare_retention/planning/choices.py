@@ -96,10 +96,9 @@ def _computes(run: Run, topology: Topology) -> list[tuple[str, int]]:
 
     Layers one by one on a TPU alone, whose compiler says what that takes.
     """
-    remat, unroll = _compute(run)
-    if not remat:
-        return [("", 0)]
-    unrolls = {unroll}
+    if not isinstance(run.setting, Language):
+        return [_compute(run)]
+    unrolls = {run.setting.compute.unroll}
     if topology.chip.platform == "tpu":
         unrolls.add(max(own.layers for own in run.setting.architectures.values()))
     remats = get_args(Compute.__annotations__["remat"])

@@ -26,7 +26,14 @@ from rare_retention.settings.student import DRAWS
 from rare_retention.settings.transformers import Transformers
 from rare_retention.tasks import AnyTask
 from rare_retention.tasks.comparison import Comparison
-from rare_retention.tasks.injected import SEEDS, Injected, Instances, instances, names
+from rare_retention.tasks.injected import (
+    SEEDS,
+    Injected,
+    Instances,
+    instances,
+    names,
+    reserved_ids,
+)
 from rare_retention.tasks.natural import Prompts, prompts
 from rare_retention.text.corpus import LATER as CORPUS_LATER
 from rare_retention.text.corpus import Corpus, Windows
@@ -48,7 +55,7 @@ LEFT_OUT = {
 What is measured is part of it too: a run that goes on has to go on with metrics of the same shape.
 """
 
-LATER = {"reference": "evaluated"}
+LATER = {"reference": "evaluated", "reserved": False}
 """Fields that came later, and the value at which a run is what it was before there were any."""
 
 
@@ -71,6 +78,8 @@ class Language:
         architecture: what models of these sizes are; None: a published size's own, else the paper's
             OLMo.
         compute: how the models are computed.
+        reserved: whether the tasks' tokens are ids of their own behind the corpus's, which the text
+            never has; else they are drawn from the corpus's, and text goes on to train them.
         task_seed: of the tasks' tokens, their values and the split into training and test half,
             which each stream has drawn anew unless the run holds them (`Run.held`).
         evaluated: instances of each half that are evaluated, all where there are fewer.
@@ -92,6 +101,7 @@ class Language:
     initialisations: Annotated[int, Field(ge=1, le=DRAWS)] = 1
     architecture: AnyDesign | None = None
     compute: Compute = Compute()
+    reserved: bool = False
     task_seed: Annotated[int, Field(ge=0, lt=SEEDS)] = 0
     evaluated: Positive = 1000
     reference: Literal["evaluated", "all"] = "evaluated"
@@ -161,16 +171,41 @@ class Language:
         with below("setting"):
             return opened(self.corpus, self.window)
 
+    @property
+    def ids(self) -> int:
+        """Tokens of sequences are below it: the corpus's, and behind them those that are reserved.
+
+        Raises:
+            ConfigError: the type of the token files has not that many.
+        """
+        windows = self.windows
+        if not self.reserved:
+            return windows.vocabulary
+        found = windows.vocabulary + reserved_ids(self.tasks)
+        if found > (most := int(np.iinfo(windows.dtype).max) + 1):
+            raise ConfigError(
+                "setting.reserved",
+                f"{windows.vocabulary:,} ids of the corpus and {reserved_ids(self.tasks):,} of the "
+                f"tasks are more than the {most:,} of {windows.dtype} files; expected fewer "
+                "symbols, or files of uint32",
+            )
+        return found
+
     def instances(self, draw: int) -> tuple[Instances, ...]:
         """All instances of each injected task.
 
         Args:
             draw: number of the draw of the tasks, `Run.seeds.tasks`.
         """
-        windows = self.windows
+        windows, reserved = self.windows, self.ids > self.windows.vocabulary
         with below("setting"):
             return _instances(
-                self.tasks, windows.vocabulary, windows.end_of_document, self.task_seed, draw
+                self.tasks,
+                windows.vocabulary,
+                windows.end_of_document,
+                self.task_seed,
+                draw,
+                reserved,
             )
 
     @cached_property
@@ -184,7 +219,7 @@ class Language:
     @cached_property
     def _shapes(self) -> tuple[tuple[str, Architecture], ...]:
         """Name and architecture of each size, from small to large."""
-        rows = -(-self.windows.vocabulary // _ROWS) * _ROWS
+        rows = -(-self.ids // _ROWS) * _ROWS
         found = [
             (name, ladder.size(name, rows, self.architecture).architecture) for name in self.sizes
         ]
@@ -386,10 +421,15 @@ def _as_recorded(olmo: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _instances(
-    tasks: tuple[Injected, ...], vocabulary: int, end_of_document: int, seed: int, draw: int
+    tasks: tuple[Injected, ...],
+    vocabulary: int,
+    end_of_document: int,
+    seed: int,
+    draw: int,
+    reserved: bool,
 ) -> tuple[Instances, ...]:
     """Drawn once for all batches of a run, and for all runs of a study that share them."""
-    return instances(tasks, vocabulary, end_of_document, seed, draw)
+    return instances(tasks, vocabulary, end_of_document, seed, draw, reserved=reserved)
 
 
 @lru_cache(maxsize=8)

@@ -112,10 +112,10 @@ def collect_published(
         UserError: its vocabulary is smaller than the tokens of the setting, or it has not what the
             options ask for.
     """
-    if setting.windows.vocabulary > shape.vocabulary:
+    if setting.ids > shape.vocabulary:
         raise UserError(
             f"the model has {shape.vocabulary:,} words, but the tokens of the config's corpus are "
-            f"below {setting.windows.vocabulary:,}; expected a corpus in the model's own tokens"
+            f"below {setting.ids:,}; expected a corpus in the model's own tokens"
         )
     asked = subjects(setting, draw=0)
     check(options, kinds, {name: shape}, list(asked.values()))

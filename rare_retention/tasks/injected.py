@@ -1,16 +1,16 @@
 """Injected tasks: instances, a few tokens each, that replace the first tokens of a sequence.
 
-Each task owns tokens drawn at random from the vocabulary; tasks of one mixture share none, so that
-no question has two answers. An instance is a question and its answer, the last of its tokens; the
-end of the document follows it. Half of all instances are trained on and half are kept for tests. A
-seed and the number of a draw decide all of it.
+Each task owns tokens drawn at random from the vocabulary, or behind it, where no text has them;
+tasks of one mixture share none, so that no question has two answers. An instance is a question and
+its answer, the last of its tokens; the end of the document follows it. Half of all instances are
+trained on and half are kept for tests. A seed and the number of a draw decide all of it.
 
 A new task is a file with a config that inherits `Injected`, or `Pairs` where two tokens ask for
 one, under `@TASKS.add`; see `tasks.recall` and `tasks.digit_addition`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -100,12 +100,18 @@ class Instances(NamedTuple):
 
 
 def instances(
-    tasks: Sequence[Injected], vocabulary: int, end_of_document: int, seed: int, draw: int = 0
+    tasks: Sequence[Injected],
+    vocabulary: int,
+    end_of_document: int,
+    seed: int,
+    draw: int = 0,
+    *,
+    reserved: bool = False,
 ) -> tuple[Instances, ...]:
     """Instances of every task of a mixture.
 
-    Tokens are taken from a shuffled vocabulary, task after task: one more task at the end leaves
-    those before it as they are.
+    Tokens are taken from a shuffled vocabulary, or from the ids behind it, task after task: one
+    more task at the end leaves those before it as they are.
 
     Args:
         tasks: of the mixture.
@@ -113,11 +119,40 @@ def instances(
         end_of_document: id that no task may use.
         seed: of all choices, below `SEEDS`.
         draw: another one chooses anew; below 2^16.
+        reserved: take `reserved_ids` ids from `vocabulary` on, in an order that the seed decides;
+            labels that the user chose stay what they are.
 
     Raises:
         ConfigError: the vocabulary is too small, or labels that the user chose cannot be had.
     """
     first = _first_seed(seed, draw)
+    if reserved:
+        pools = _behind(tasks, vocabulary, first)
+    else:
+        pools = _within(tasks, vocabulary, end_of_document, first)
+    found = [_instances(task, own, first + k + 1) for k, (task, own) in enumerate(pools)]
+    _check_given(tasks, vocabulary, end_of_document)
+    return tuple(found)
+
+
+def reserved_ids(tasks: Iterable[Injected]) -> int:
+    """How many ids behind a vocabulary tasks take that use no token of a text."""
+    return sum(task.drawn for task in tasks)
+
+
+def _behind(
+    tasks: Sequence[Injected], vocabulary: int, first: int
+) -> Iterator[tuple[Injected, NDArray[np.int64]]]:
+    """Each task and its tokens, behind those of the text."""
+    for k, task in enumerate(tasks):
+        yield task, vocabulary + permute(np.arange(task.drawn), task.drawn, first + k + 1, 2)
+        vocabulary += task.drawn
+
+
+def _within(
+    tasks: Sequence[Injected], vocabulary: int, end_of_document: int, first: int
+) -> Iterator[tuple[Injected, NDArray[np.int64]]]:
+    """Each task and its tokens, of the text's; errors as `instances`."""
     shuffled = permute(np.arange(vocabulary), vocabulary, first, 0)
     given = [token for task in tasks for token in task.given]
     free = shuffled[~np.isin(shuffled, [end_of_document, *given])]
@@ -128,13 +163,10 @@ def instances(
             f"they need {needed:,} tokens of their own, but the vocabulary has {len(free):,}; "
             "expected fewer symbols",
         )
-    found, taken = [], 0
-    for k, task in enumerate(tasks):
-        own = free[taken : taken + task.drawn]
-        taken += len(own)
-        found.append(_instances(task, own, first + k + 1))
-    _check_given(tasks, vocabulary, end_of_document)
-    return tuple(found)
+    taken = 0
+    for task in tasks:
+        yield task, free[taken : taken + task.drawn]
+        taken += task.drawn
 
 
 def _first_seed(seed: int, draw: int) -> int:

@@ -182,6 +182,29 @@ def test_how_it_is_computed_is_no_part_of_the_recipe(fields):
     assert with_fields(**fields).recipe() == SETTING.recipe()
 
 
+def test_reserved_tokens_stand_in_instances_alone_and_have_rows_of_their_own():
+    own = with_fields(reserved=True)
+    assert own.ids > SETTING.ids == SETTING.windows.vocabulary
+    (shape, *_) = own.architectures.values()
+    assert shape.vocabulary >= own.ids
+    run = tiny_text.run(own)
+    batch = own.batches(run.schedule(), 0, range(4), slice(None))
+    reserved = batch["tokens"] >= SETTING.windows.vocabulary
+    assert reserved.any() and batch["tokens"].max() < own.ids
+    count = (batch["task"] > 0).sum()
+    assert count > 0 and reserved.sum() == count * own.tasks[0].length
+
+
+def test_reserved_tokens_have_to_fit_the_type_of_the_files():
+    full = dataclasses.replace(SETTING.corpus, vocabulary=2**16 - 5)
+    with pytest.raises(ConfigError, match=r"setting\.reserved: 65,531 ids of the corpus and 18 of"):
+        with_fields(corpus=full, reserved=True).instances(0)
+
+
+def test_reserved_tokens_are_part_of_the_recipe_where_there_are_any():
+    assert "reserved" not in SETTING.recipe() and with_fields(reserved=True).recipe()["reserved"]
+
+
 def test_where_the_corpus_stands_is_no_part_of_the_recipe(tmp_path):
     tiny_text.write_tokens(tmp_path)
     assert tiny_text.language(tmp_path, initialisations=2).recipe() == SETTING.recipe()

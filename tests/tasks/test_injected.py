@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rare_retention.errors import ConfigError
 from rare_retention.tasks import Comparison, ModularAddition, Recall
-from rare_retention.tasks.injected import SEEDS, instances
+from rare_retention.tasks.injected import SEEDS, instances, reserved_ids
 
 TASKS = (Comparison(symbols=7), ModularAddition(symbols=6), Recall(symbols=5))
 VOCABULARY, END = 40, 13
@@ -45,6 +45,21 @@ def test_every_ordered_pair_of_S_is_an_instance(symbols, seed, end):
     used = [token for own in every for token in own]
     assert len(used) == len(set(used))
     assert end not in used and 0 <= min(used) <= max(used) < 60
+
+
+def test_reserved_tokens_are_behind_the_vocabulary():
+    """None is the text's or another task's; one more task at the end leaves those before it."""
+    found = instances(TASKS, VOCABULARY, END, 5, reserved=True)
+    _, every = sets(TASKS, found)
+    used = sorted(token for own in every for token in own)
+    assert used == list(range(VOCABULARY, VOCABULARY + reserved_ids(TASKS)))
+    fewer = instances(TASKS[:2], VOCABULARY, END, 5, reserved=True)
+    for one, other in zip(fewer, found, strict=False):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+    again = instances(TASKS, VOCABULARY, END, 5, 1, reserved=True)
+    assert any(a.tokens.tolist() != b.tokens.tolist() for a, b in zip(found, again, strict=True))
+    halves = instances(TASKS, VOCABULARY, END, 5)
+    assert [one.train.tolist() for one in halves] == [one.train.tolist() for one in found]
 
 
 def test_halves_and_tokens_are_drawn():
