@@ -9,7 +9,7 @@ does each keep what it has?
 
     python -m launch.study --config=configs/quickstart_lm.py --workdir=runs/quickstart_lm
 
-Some ten minutes on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000 steps of
+A quarter of an hour on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000 steps of
 2048 tokens, and 800 more.
 
 Tuned until the contrast was plain: short sequences show more instances at the same cost, 16 symbols

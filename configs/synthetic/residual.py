@@ -20,7 +20,7 @@ width 28 holds 0.24, 32 and 40 hold 0.65, 48 holds 0.82. N_r^crit is 15 and Theo
 for the rare task 25 to 29: the line parts the same widths as the theorem, but for 28. The bound of
 Theorem 4 falls twentyfold from width 4 to 48, the gradient that it bounds by less than half. At the
 paper's size, one stream (five minutes on an H200): widths up to 112 are right of the line and hold
-nothing, from 128 on they hold more than half; Theorem 3's first width is 119.
+nothing, from 128 on they hold more than half; Theorem 3's first width is 114 to 119.
 """
 
 from typing import Literal

@@ -21,6 +21,7 @@ GUESSING = Line2D([], [], color=style.GREY, linestyle="--", label="guessing amon
 """The legend's entry for the level of guessing."""
 
 _MOST_COLUMNS = 3
+_LONGEST = 28  # characters of a title above one of three panels
 _DEEPEST = 500  # times below the loss of guessing, where a task is learned whatever is left
 
 
@@ -53,8 +54,10 @@ def blocks(results: xr.Dataset, keep: str) -> list[Block]:
 
 
 def title(*parts: str) -> str:
-    """Parts of a title, the empty ones left out."""
-    return ", ".join(part for part in parts if part)
+    """Parts of a panel's title, the empty ones left out; one a line where a line has no room."""
+    given = [part for part in parts if part]
+    joined = ", ".join(given)
+    return joined if len(joined) <= _LONGEST else "\n".join(given)
 
 
 def canvas(name: str, groups: int, count: int, x: str, y: str) -> tuple[Figure, list[list[Axes]]]:

@@ -8,7 +8,7 @@ from made_language import SIZES
 from matplotlib.figure import Figure
 
 from rare_retention.report.figures import FIGURES, style
-from rare_retention.report.figures.language import canvas, loss_axes
+from rare_retention.report.figures.language import canvas, loss_axes, title
 
 ALL = ("size_frequency", "learning_curves", "injection_gap", "task_text", "task_compute")
 
@@ -76,3 +76,10 @@ def test_losses_far_below_guessing_are_cut_off(lowest, shown):
     for panel in panels:
         assert panel.get_ylim() == pytest.approx((shown / 1.3, 3.0 * 1.3))
         assert line(panel, "guessing").get_ydata()[0] == 1
+
+
+def test_long_titles_break_between_their_parts():
+    assert title("comparison", "", "f = 0.1") == "comparison, f = 0.1"
+    assert title("modular addition", "frequency f = 0.0156") == (
+        "modular addition\nfrequency f = 0.0156"
+    )
