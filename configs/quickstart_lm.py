@@ -9,8 +9,8 @@ does each keep what it has?
 
     python -m launch.study --config=configs/quickstart_lm.py --workdir=runs/quickstart_lm
 
-A quarter of an hour on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000 steps of
-2048 tokens, and 800 more.
+A quarter of an hour on 2 CPU cores, and no download: 2 frequencies x 3 streams x 2 sizes, 2000
+steps of 2048 tokens, and 800 more.
 
 Tuned until the contrast was plain: short sequences show more instances at the same cost, 16 symbols
 make 128 pairs to train on, and a peak of 0.01 suits models this small (3e-3 is slower at
