@@ -21,7 +21,7 @@ GUESSING = Line2D([], [], color=style.GREY, linestyle="--", label="guessing amon
 """The legend's entry for the level of guessing."""
 
 _MOST_COLUMNS = 3
-_LONGEST = 28  # characters of a title above one of three panels
+_LONGEST = 34  # characters of a title above one of three panels
 _DEEPEST = 500  # times below the loss of guessing, where a task is learned whatever is left
 
 
