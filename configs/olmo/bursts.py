@@ -29,7 +29,8 @@ so that not all of what it gives back need be forgetting.
 
 The setting `still` asks what is left of that on other streams: it has the small setting's bursts
 with another rule, which takes out of the updates in a gap all that changes the task to first order,
-what helps it too. It has not been run.
+what helps it too. Some of its units have been run and not been looked at; they are kept in
+`docs/results/data/bursts_still.tgz`.
 """
 
 import dataclasses
