@@ -18,9 +18,9 @@ that is shown the task, for 400 steps each, and each model is judged from the fi
 it knows the task.
 
 The setting `slow` asks the same at a third of the learning rate, on other streams, with other
-tasks, and twice the steps. The setting `reserved` is the small one, on other streams, where the
-task's tokens are ids that the text never has: it can forget them through other weights than their
-own alone. Neither has been run.
+tasks, and twice the steps of the task and after it. The setting `reserved` is the small one, on
+other streams, where the task's tokens are ids that the text never has: it leaves their embeddings
+alone, and trains their unembeddings only as words that do not come. Neither has been run.
 
 The small setting takes 55 minutes on 2 CPU cores beside other programs: 8 streams of a trunk and
 five branches. The mini setting is for one GPU and has not been run.
@@ -53,7 +53,7 @@ SHAM, RARE = 1, 2  # ids of the tasks; the text is 0
 TEXT, LEARN, GAP, LONG = 200, 500, 300, 800  # steps
 AGES = (40, 80, 120, 180, 260, 360, 500, 700, 1000)  # steps of the task, of `once_known`
 AFTER = 400
-OTHERS = 8  # streams that no study before had
+OTHERS = 8  # first stream of settings that leave the others' streams alone
 PROTECTED = (("rule.kind", "protection"), ("rule.gaps", 1), ("rule.after", 0))
 
 

@@ -32,7 +32,7 @@ def sequence_minor(x: jax.Array) -> jax.Array:
     """Has a TPU keep `x` [B, T, ...] with positions in the lanes, if they fill them; else nothing.
 
     So splash attention reads queries, keys and values here: heads of less than 128 dimensions need
-    no padding, and halves of them are turned without any.
+    no padding.
     """
     if platform() != "tpu" or x.shape[1] % LANES:
         return x
@@ -129,7 +129,7 @@ def rotate(x: jax.Array, theta: float) -> jax.Array:
 
 
 def _rotate_whole(x: jax.Array, sin: jax.Array, cos: jax.Array) -> jax.Array:
-    """`rotate` without halves, each of which a TPU would fill up to 128 lanes.
+    """`rotate` without halves, which a TPU's compiler turns in several passes over all of `x`.
 
     The halves change places, one with its sign changed, in a product with a fixed matrix: each of
     its sums has one term. Heads of narrow models are taken together.

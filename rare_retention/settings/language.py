@@ -79,7 +79,8 @@ class Language:
             OLMo.
         compute: how the models are computed.
         reserved: whether the tasks' tokens are ids of their own behind the corpus's, which the text
-            never has; else they are drawn from the corpus's, and text goes on to train them.
+            never has and trains only as words that do not come; else they are drawn from the
+            corpus's.
         task_seed: of the tasks' tokens, their values and the split into training and test half,
             which each stream has drawn anew unless the run holds them (`Run.held`).
         evaluated: instances of each half that are evaluated, all where there are fewer.
